@@ -1,0 +1,1 @@
+"""First Token's engine: question answering over your own documents, streamed."""

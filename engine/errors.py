@@ -1,0 +1,97 @@
+"""Every error a person can see. Each message is a sentence that says what to do.
+
+FirstTokenError
+├── ConfigError             a setting in .env cannot be used
+├── WeightsError            a model file is missing, damaged, or could not be fetched
+├── DocumentError           one file could not be taken in; the others still go in
+│   ├── UnsupportedFormatError
+│   ├── EmptyDocumentError      nothing in it, or only pictures of text
+│   ├── PasswordNeededError     encrypted, and no password or a wrong one was given
+│   ├── DuplicateDocumentError  the same content is already there
+│   └── LimitExceededError      too large, or took too long to read
+├── StoreError              the collection could not be read or written
+│   └── StoreInUseError         another process holds the same folder
+├── LLMError                the model could not answer
+│   ├── PromptTooLongError      the prompt does not fit the context window
+│   ├── GenerationError         it failed in mid-stream; what came before is kept
+│   └── ServerError             a model server refused, hung up, or could not be reached
+└── ToolError               an agent's tool failed, hung, or was given wrong arguments
+
+`Cancelled` is no error: it ends work that somebody stopped, and no page shows it.
+"""
+
+
+class FirstTokenError(Exception):
+    """The root of the tree above."""
+
+
+class ConfigError(FirstTokenError):
+    pass
+
+
+class WeightsError(FirstTokenError):
+    pass
+
+
+class DocumentError(FirstTokenError):
+    """One file could not be taken in. `str()` is a sentence fit for a page."""
+
+
+class UnsupportedFormatError(DocumentError):
+    pass
+
+
+class EmptyDocumentError(DocumentError):
+    pass
+
+
+class PasswordNeededError(DocumentError):
+    pass
+
+
+class DuplicateDocumentError(DocumentError):
+    pass
+
+
+class LimitExceededError(DocumentError):
+    pass
+
+
+class StoreError(FirstTokenError):
+    pass
+
+
+class StoreInUseError(StoreError):
+    pass
+
+
+class LLMError(FirstTokenError):
+    pass
+
+
+class PromptTooLongError(LLMError):
+    """The prompt does not fit. Both sizes are in tokens."""
+
+    def __init__(self, prompt_tokens: int, context_window: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens, and the model's context holds "
+            f"{context_window}. Ask with fewer or shorter passages, or raise CONTEXT_WINDOW."
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_window = context_window
+
+
+class GenerationError(LLMError):
+    pass
+
+
+class ServerError(LLMError):
+    pass
+
+
+class ToolError(FirstTokenError):
+    pass
+
+
+class Cancelled(Exception):  # noqa: N818 - the field's word; not an error
+    """Somebody stopped this work."""

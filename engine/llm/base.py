@@ -1,0 +1,96 @@
+"""The LLM protocol: messages in, pieces of text out.
+
+An LLM yields as it writes, never half a character, and stops where its run is cancelled. It
+does not know what the messages are for, and keeps no conversation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from engine.run import Run
+from engine.schema import ChatMessage
+
+
+class Packing(StrEnum):
+    """What a model answers best from: the sentences that bear on the question, or passages."""
+
+    SENTENCES = "sentences"
+    PASSAGES = "passages"
+
+
+@dataclass(frozen=True, slots=True)
+class LLMMetadata:
+    """What the layers above may rely on. `context_window`: tokens, prompt and answer together."""
+
+    model_name: str
+    context_window: int
+    can_stream: bool = True
+    native_tools: bool = False
+    packing: Packing = Packing.PASSAGES
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How to write. `temperature` 0 is greedy.
+
+    max_tokens: of the answer. stop: texts that end it, not part of it. json_schema: the answer
+    must be JSON that fits it. grammar: the answer must fit this GBNF. reuse: False forbids
+    reading a kept prompt state, for measuring.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, Any] | None = None
+    grammar: str | None = None
+    reuse: bool = True
+
+
+class LLM(ABC):
+    """A language model. Safe to use from many threads at once."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> LLMMetadata: ...
+
+    @abstractmethod
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        """The length of the prompt these messages make, in tokens, template included."""
+
+    @abstractmethod
+    def stream_chat(
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+    ) -> Iterator[str]:
+        """Write the next message, piece by piece. Pieces are never empty.
+
+        Fills the last call of `run.trace`, reports progress, and raises Cancelled soon after
+        `run.cancel()`. Closing the iterator stops the model. A model that cannot stream yields
+        once.
+
+        Raises:
+            PromptTooLongError: before anything is computed.
+            GenerationError, ServerError: after every piece that came before.
+        """
+
+    def chat(
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+    ) -> ChatMessage:
+        """The next message, whole."""
+        return ChatMessage("assistant", "".join(self.stream_chat(messages, options, run)))
+
+    def complete(self, prompt: str, options: GenerationOptions = GenerationOptions()) -> str:
+        """The answer to one user message."""
+        return self.chat([ChatMessage("user", prompt)], options).content

@@ -1,0 +1,114 @@
+"""The nouns that flow through the engine. Frozen, so that any thread may hold them.
+
+file → Document (a page) → Node (a passage) → NodeWithScore (found) → ChatMessage (asked)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import uuid4
+
+Role = Literal["system", "user", "assistant", "tool"]
+Metadata = Mapping[str, Any]
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Text with one place to cite: a page of a PDF, a slide, a chapter, or a whole short file.
+
+    `source_id` names the file it came from: documents of one source are stored and deleted
+    together. `metadata` holds JSON values; readers set `file_name`, and where known
+    `page_label` (a string, as printed), `heading` and `file_path`.
+    """
+
+    text: str
+    metadata: Metadata = field(default_factory=dict)
+    id_: str = field(default_factory=new_id)
+    source_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.source_id:
+            object.__setattr__(self, "source_id", self.id_)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A passage: `text == document.text[start_char:end_char]`, with the document's metadata.
+
+    `position` is its order within its source, from 0.
+    """
+
+    text: str
+    metadata: Metadata = field(default_factory=dict)
+    id_: str = field(default_factory=new_id)
+    source_id: str = ""
+    position: int = 0
+    start_char: int = 0
+    end_char: int = 0
+
+    @property
+    def file_name(self) -> str:
+        return str(self.metadata.get("file_name", "text"))
+
+    @property
+    def label(self) -> str:
+        """Where a reader finds it: "report.pdf, page 3"."""
+        page = self.metadata.get("page_label")
+        return f"{self.file_name}, page {page}" if page else self.file_name
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence of a passage that bears on the question: `node.text[start:end]`.
+
+    `score` is the cross-encoder's logit: above 0 it more likely answers than not.
+    """
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What each stage of retrieval said of a passage; None where that stage did not see it.
+
+    dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: reciprocal rank fusion.
+    rerank: the best sentence's cross-encoder logit.
+    """
+
+    dense: float | None = None
+    lexical: float | None = None
+    fused: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWithScore:
+    """A passage found for a question, with the score that ranked it and its evidence."""
+
+    node: Node
+    score: float
+    scores: Scores = field(default_factory=Scores)
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.node.text
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.node.metadata
+
+    def sentence(self, evidence: Evidence) -> str:
+        return self.node.text[evidence.start : evidence.end]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: Role
+    content: str

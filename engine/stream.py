@@ -1,0 +1,146 @@
+"""A stream: one writer, any number of readers, sync or async, live or afterwards.
+
+The writer appends and never waits, so a slow reader loses nothing and slows nothing down.
+Each reader keeps its own place and sees every item, then the end or the error. There is one
+reading loop (`_steps`); sync and async readers differ in how they wait, and in nothing else.
+It does not know what the items are.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class _Wait:
+    """A step of a reading loop: nothing new beyond this place."""
+
+
+_WAIT = _Wait()
+
+
+class Stream(Generic[Item]):
+    """Items in order, then an end or an error.
+
+    `on_abandoned` is called when the last reader leaves before the end.
+    """
+
+    def __init__(self, on_abandoned: Callable[[], None] = lambda: None) -> None:
+        self._items: list[Item] = []
+        self._error: BaseException | None = None
+        self._ended = False
+        self._readers = 0
+        self._changed = threading.Condition()
+        self._wakers: set[Callable[[], None]] = set()
+        self._on_abandoned = on_abandoned
+
+    def append(self, item: Item) -> None:
+        with self._changed:
+            self._items.append(item)
+            self._wake()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more items. With an error, each reader gets it after every item."""
+        with self._changed:
+            if not self._ended:
+                self._ended, self._error = True, error
+                self._wake()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._error
+
+    @property
+    def items(self) -> list[Item]:
+        """A copy of what has arrived so far."""
+        return list(self._items)
+
+    def wait(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Block until the condition holds or the stream has ended; say whether it did.
+
+        Threads that change what `until` looks at call `notify` after.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: until() or self._ended, timeout)
+
+    def notify(self) -> None:
+        with self._changed:
+            self._wake()
+
+    def __iter__(self) -> Iterator[Item]:
+        with _Reader(self):
+            for step, place in self._steps():
+                if isinstance(step, _Wait):
+                    self.wait(lambda place=place: len(self._items) > place)  # type: ignore[misc]
+                else:
+                    yield step
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        with _Reader(self):
+            for step, place in self._steps():
+                if isinstance(step, _Wait):
+                    await self.wait_async(lambda place=place: len(self._items) > place)  # type: ignore[misc]
+                else:
+                    yield step
+
+    async def wait_async(self, until: Callable[[], bool]) -> None:
+        """`wait`, off the event loop."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the reader's loop has closed: nobody to wake
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._changed:
+            self._wakers.add(wake)
+        try:
+            while not (until() or self._ended):
+                await woken.wait()
+                woken.clear()
+        finally:
+            with self._changed:
+                self._wakers.discard(wake)
+
+    def _steps(self) -> Iterator[tuple[Item | _Wait, int]]:
+        place = 0
+        while True:
+            ended = self._ended  # read before the items: what came before the end is never missed
+            while place < len(self._items):
+                place += 1
+                yield self._items[place - 1], place
+            if ended:
+                if self._error is not None:
+                    raise self._error
+                return
+            yield _WAIT, place
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        for wake in self._wakers:
+            wake()
+
+
+class _Reader:
+    """Counts a reader in and out, and says so when the last one leaves early."""
+
+    def __init__(self, stream: "Stream[Item]") -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        with self._stream._changed:
+            self._stream._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        stream = self._stream
+        with stream._changed:
+            stream._readers -= 1
+            abandoned = stream._readers == 0 and not stream._ended
+        if abandoned:
+            stream._on_abandoned()

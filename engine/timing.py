@@ -1,0 +1,162 @@
+"""Trace: when each stage of one answer began and ended, and the metrics computed from that.
+
+One clock, `time.perf_counter`, in seconds; zero is the moment the question was submitted.
+Every figure any page or benchmark shows of an answer is computed here, from a Trace. It does
+not know what the stages do.
+
+Definitions, with their sources:
+    TTFT   time to first token: submit to the first non-empty text, queueing, retrieval and
+           prefill included (NVIDIA NIM, AIPerf)
+    E2EL   end-to-end latency: submit to the last token (vLLM)
+    TPOT   time per output token: (E2EL - TTFT) / (N - 1), for N output tokens (vLLM)
+    ITL    inter-token latency: here the gaps between consecutive tokens, pooled as vLLM does
+    prefill rate  prompt tokens evaluated / prefill time, reused tokens apart (llama-server)
+    decode rate   output tokens after the first / time between first and last (llama-server)
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(slots=True)
+class Span:
+    """One stage. Times in seconds since submit; `end` is None while it runs."""
+
+    name: str
+    start: float
+    end: float | None = None
+    call: int | None = None
+
+    @property
+    def duration(self) -> float:
+        return 0.0 if self.end is None else self.end - self.start
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One LLM call. Counts are tokens; `token_times` are seconds since submit.
+
+    `prompt_tokens` counts the whole prompt, `reused_tokens` the part whose state was kept.
+    `settings` says how it ran: threads, slice, flash attention, model.
+    """
+
+    purpose: str
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    output_tokens: int = 0
+    finish_reason: FinishReason | None = None
+    token_times: list[float] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Seconds and tokens a second; None where the record does not say (no token, one token)."""
+
+    ttft: float | None
+    e2el: float | None
+    tpot: float | None
+    itl: tuple[float, ...]
+    longest_stall: float | None
+    prefill_rate: float | None
+    decode_rate: float | None
+    prompt_tokens: int
+    reused_tokens: int
+    output_tokens: int
+
+
+class Trace:
+    """Written by the threads that do the work, read by anyone at any time."""
+
+    def __init__(self) -> None:
+        self.origin = time.perf_counter()
+        self.submitted_at = time.time()
+        self.spans: list[Span] = []
+        self.calls: list[CallRecord] = []
+        self.chunk_times: list[float] = []
+        self.ended: float | None = None
+
+    def now(self) -> float:
+        return time.perf_counter() - self.origin
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[Span]:
+        """Time a block. Inside an LLM call the span carries that call's number."""
+        span = Span(name, self.now(), call=len(self.calls) - 1 if self.calls else None)
+        self.spans.append(span)
+        try:
+            yield span
+        finally:
+            span.end = self.now()
+
+    def begin_call(self, purpose: str) -> CallRecord:
+        self.calls.append(CallRecord(purpose))
+        return self.calls[-1]
+
+    def chunk(self) -> None:
+        """A non-empty piece of the answer has been handed to its readers."""
+        self.chunk_times.append(self.now())
+
+    def finish(self) -> None:
+        self.ended = self.now()
+
+    def total(self, name: str) -> float:
+        """Seconds spent in all spans of that name."""
+        return sum(span.duration for span in self.spans if span.name == name)
+
+    @property
+    def metrics(self) -> Metrics:
+        return compute_metrics(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, enough to compute the same metrics elsewhere."""
+        return {
+            "submitted_at": self.submitted_at,
+            "spans": [asdict(span) for span in self.spans],
+            "calls": [asdict(call) for call in self.calls],
+            "chunk_times": list(self.chunk_times),
+            "ended": self.ended,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Trace":
+        trace = cls()
+        trace.submitted_at = record["submitted_at"]
+        trace.spans = [Span(**span) for span in record["spans"]]
+        trace.calls = [CallRecord(**call) for call in record["calls"]]
+        trace.chunk_times = list(record["chunk_times"])
+        trace.ended = record["ended"]
+        return trace
+
+
+def compute_metrics(trace: Trace) -> Metrics:
+    """The streamed answer's metrics: those of the last LLM call, from the submit of the whole."""
+    call = trace.calls[-1] if trace.calls else CallRecord("none")
+    times = call.token_times
+    gaps = tuple(b - a for a, b in itertools.pairwise(times))
+    ttft = trace.chunk_times[0] if trace.chunk_times else None
+    e2el = max(times[-1], trace.chunk_times[-1]) if times and trace.chunk_times else trace.ended
+    decoding = times[-1] - times[0] if len(times) > 1 else 0.0
+    evaluated = call.prompt_tokens - call.reused_tokens
+    prefill = sum(
+        s.duration for s in trace.spans if s.name == "prefill" and s.call == len(trace.calls) - 1
+    )
+    several = ttft is not None and e2el is not None and call.output_tokens > 1
+    return Metrics(
+        ttft=ttft,
+        e2el=e2el,
+        tpot=(e2el - ttft) / (call.output_tokens - 1) if several else None,  # type: ignore[operator]
+        itl=gaps,
+        longest_stall=max(gaps, default=None),
+        prefill_rate=evaluated / prefill if prefill > 0 and evaluated > 0 else None,
+        decode_rate=len(gaps) / decoding if decoding > 0 else None,
+        prompt_tokens=call.prompt_tokens,
+        reused_tokens=call.reused_tokens,
+        output_tokens=call.output_tokens,
+    )
