@@ -1,1 +1,62 @@
-"""First Token's engine: question answering over your own documents, streamed."""
+"""First Token's engine: question answering over your own documents, streamed.
+
+    file → Documents → Nodes → vectors + terms → Qdrant points       (ingest)
+    question → retrieve → rerank → prompt → llama.cpp → text chunks  (ask)
+
+The names below are the public API. Each is imported when it is first used, so that a child
+process that needs one module does not load them all.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.index import VectorStoreIndex
+    from engine.llm import LlamaCpp, OpenAICompatible
+    from engine.query_engine import RetrieverQueryEngine
+    from engine.reading import SimpleDirectoryReader
+    from engine.response import Response, StreamingResponse
+    from engine.schema import ChatMessage, Document, Node, NodeWithScore
+    from engine.settings import Settings
+    from engine.splitting import SentenceSplitter
+    from engine.synthesis import ResponseSynthesizer
+
+_HOMES = {
+    "ChatMessage": "schema",
+    "Document": "schema",
+    "LlamaCpp": "llm",
+    "Node": "schema",
+    "NodeWithScore": "schema",
+    "OpenAICompatible": "llm",
+    "Response": "response",
+    "ResponseSynthesizer": "synthesis",
+    "RetrieverQueryEngine": "query_engine",
+    "SentenceSplitter": "splitting",
+    "Settings": "settings",
+    "SimpleDirectoryReader": "reading",
+    "StreamingResponse": "response",
+    "VectorStoreIndex": "index",
+}
+
+__all__ = [
+    "ChatMessage",
+    "Document",
+    "LlamaCpp",
+    "Node",
+    "NodeWithScore",
+    "OpenAICompatible",
+    "Response",
+    "ResponseSynthesizer",
+    "RetrieverQueryEngine",
+    "SentenceSplitter",
+    "Settings",
+    "SimpleDirectoryReader",
+    "StreamingResponse",
+    "VectorStoreIndex",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

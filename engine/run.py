@@ -59,6 +59,7 @@ class Run:
     def __init__(self) -> None:
         self.trace = Trace()
         self.progress = Progress()
+        self.notes: list[str] = []
         self._cancelled = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -68,6 +69,11 @@ class Run:
 
     def report(self, phase: Phase, done: int = 0, total: int = 0, reused: int = 0) -> None:
         self.progress = Progress(phase, done, total, reused)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence the reader of the answer should see; an empty one is none."""
+        if sentence:
+            self.notes.append(sentence)
 
     @property
     def cancelled(self) -> bool:

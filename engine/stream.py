@@ -8,18 +8,20 @@ It does not know what the items are.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import suppress
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, slots=True)
 class _Wait:
-    """A step of a reading loop: nothing new beyond this place."""
+    """A step of a reading loop: nothing new yet beyond this many items."""
 
-
-_WAIT = _Wait()
+    seen: int
 
 
 class Stream(Generic[Item]):
@@ -54,6 +56,10 @@ class Stream(Generic[Item]):
         return self._ended
 
     @property
+    def has_readers(self) -> bool:
+        return self._readers > 0
+
+    @property
     def error(self) -> BaseException | None:
         return self._error
 
@@ -74,19 +80,21 @@ class Stream(Generic[Item]):
         with self._changed:
             self._wake()
 
-    def __iter__(self) -> Iterator[Item]:
+    def read(self) -> Generator[Item, None, None]:
+        """Every item from the first, then the end or the error."""
         with _Reader(self):
-            for step, place in self._steps():
+            for step in self._steps():
                 if isinstance(step, _Wait):
-                    self.wait(lambda place=place: len(self._items) > place)  # type: ignore[misc]
+                    self.wait(partial(self._has_more_than, step.seen))
                 else:
                     yield step
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
+    async def read_async(self) -> AsyncGenerator[Item, None]:
+        """`read`, without blocking the event loop."""
         with _Reader(self):
-            for step, place in self._steps():
+            for step in self._steps():
                 if isinstance(step, _Wait):
-                    await self.wait_async(lambda place=place: len(self._items) > place)  # type: ignore[misc]
+                    await self.wait_async(partial(self._has_more_than, step.seen))
                 else:
                     yield step
 
@@ -108,18 +116,21 @@ class Stream(Generic[Item]):
             with self._changed:
                 self._wakers.discard(wake)
 
-    def _steps(self) -> Iterator[tuple[Item | _Wait, int]]:
-        place = 0
+    def _has_more_than(self, seen: int) -> bool:
+        return len(self._items) > seen
+
+    def _steps(self) -> Iterator[Item | _Wait]:
+        seen = 0
         while True:
             ended = self._ended  # read before the items: what came before the end is never missed
-            while place < len(self._items):
-                place += 1
-                yield self._items[place - 1], place
+            while seen < len(self._items):
+                seen += 1
+                yield self._items[seen - 1]
             if ended:
                 if self._error is not None:
                     raise self._error
                 return
-            yield _WAIT, place
+            yield _Wait(seen)
 
     def _wake(self) -> None:
         self._changed.notify_all()
@@ -130,7 +141,7 @@ class Stream(Generic[Item]):
 class _Reader:
     """Counts a reader in and out, and says so when the last one leaves early."""
 
-    def __init__(self, stream: "Stream[Item]") -> None:
+    def __init__(self, stream: Stream[Any]) -> None:
         self._stream = stream
 
     def __enter__(self) -> None:

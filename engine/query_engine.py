@@ -1,0 +1,147 @@
+"""RetrieverQueryEngine: a question → passages → an answer, on a thread of its own.
+
+`start` is the one path; `query` and `aquery` are ways to wait for it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Literal, Self, overload
+
+from engine.errors import Cancelled, FirstTokenError, GenerationError
+from engine.llm.base import LLM, GenerationOptions
+from engine.response import Answer, Response, StreamingResponse
+from engine.retrieving import Retriever
+from engine.run import Phase
+from engine.schema import ChatMessage
+from engine.synthesis import ResponseMode, ResponseSynthesizer
+
+
+class RetrieverQueryEngine:
+    """Answers questions from what a retriever finds. Safe to use from many threads at once."""
+
+    def __init__(
+        self, retriever: Retriever, response_synthesizer: ResponseSynthesizer | None = None
+    ) -> None:
+        self.retriever = retriever
+        self.synthesizer = response_synthesizer or ResponseSynthesizer.from_args()
+
+    @classmethod
+    def from_args(
+        cls,
+        retriever: Retriever,
+        *,
+        llm: LLM | None = None,
+        streaming: bool = False,
+        response_mode: ResponseMode | str = ResponseMode.COMPACT,
+        options: GenerationOptions = GenerationOptions(),
+    ) -> Self:
+        """With a synthesizer made of the given parts; without a model, `Settings.llm`."""
+        synthesizer = ResponseSynthesizer.from_args(
+            llm=llm, streaming=streaming, response_mode=response_mode, options=options
+        )
+        return cls(retriever, synthesizer)
+
+    @overload
+    def query(self, question: str, stream: Literal[True]) -> StreamingResponse: ...
+    @overload
+    def query(self, question: str, stream: Literal[False]) -> Response: ...
+    @overload
+    def query(self, question: str, stream: bool | None = None) -> Response: ...
+
+    def query(self, question: str, stream: bool | None = None) -> Response:
+        """Ask. A StreamingResponse where streaming, here or by the engine's default.
+
+        Returns when the last LLM call begins (streaming) or has ended (not). Under a running
+        event loop it returns at once: await the result, and the waiting happens off the loop.
+
+        Raises:
+            ValueError: the question is empty.
+            NotImplementedError: a stream is asked of a model that cannot stream.
+            FirstTokenError: the search, or an LLM call before the last, failed.
+        """
+        streaming = self.synthesizer.streaming if stream is None else stream
+        response = self.start(question, stream=streaming)
+        result = response if streaming else response.as_whole()
+        return result if _in_event_loop() else result.wait_ready()
+
+    async def aquery(self, question: str, stream: bool | None = None) -> Response:
+        """`query`, awaited."""
+        return await self.query(question, stream)
+
+    def start(
+        self,
+        question: str,
+        *,
+        stream: bool = True,
+        history: Sequence[ChatMessage] = (),
+    ) -> StreamingResponse:
+        """Ask, and return the live answer at once, before anything is retrieved.
+
+        Not streaming, the answer is one chunk, which comes when the text is whole.
+
+        Raises:
+            ValueError: the question is empty.
+            NotImplementedError: a stream is asked of a model that cannot stream.
+        """
+        if not question.strip():
+            raise ValueError("The question is empty. Write one.")
+        if stream and not self.synthesizer.llm.metadata.can_stream:
+            name = self.synthesizer.llm.metadata.model_name
+            raise NotImplementedError(f"{name} cannot stream. Ask with streaming off.")
+        answer = Answer(question, streaming=stream)
+        work = threading.Thread(
+            target=self._answer, args=(answer, history), name="answer", daemon=True
+        )
+        work.start()
+        return StreamingResponse(answer)
+
+    def _answer(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
+        """The whole path of one question, start to end, on its own thread."""
+        try:
+            self._search(answer)
+            self._write(answer, history)
+        except (FirstTokenError, Cancelled) as error:
+            answer.finish(error)
+        except Exception as fault:  # whatever it is, its readers must hear of it
+            error = GenerationError(
+                f"The answer failed: {fault or type(fault).__name__}. Ask again."
+            )
+            error.__cause__ = fault
+            answer.finish(error)
+        else:
+            answer.finish()
+
+    def _search(self, answer: Answer) -> None:
+        answer.run.check()
+        answer.run.report(Phase.SEARCHING)
+        answer.found(self.retriever.retrieve(answer.question, answer.run))
+
+    def _write(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
+        pieces = self.synthesizer.write(
+            answer.question, answer.sources or [], answer.run, history, answer.begin_last_call
+        )
+        for piece in pieces if answer.streaming else _joined(pieces):
+            answer.write(piece)
+
+
+def _joined(pieces: Iterator[str]) -> Iterator[str]:
+    """All pieces as one; of a call that fails, what came before, and then its error."""
+    parts: list[str] = []
+    fault: Exception | None = None
+    try:
+        parts.extend(pieces)
+    except Exception as error:
+        fault = error
+    if parts:
+        yield "".join(parts)
+    if fault is not None:
+        raise fault
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

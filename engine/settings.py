@@ -1,0 +1,83 @@
+"""Settings: the model, the embedding and the splitter used where no other is given.
+
+Each is made on first use, from the configuration and the weights on disk, and kept; setting one
+replaces it. An explicit argument always wins over these.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from engine.config import Config, load_config
+from engine.embedding import BgeEmbedding, CrossEncoder, Embedding, Reranker
+from engine.llm import LLM, LlamaCpp, OpenAICompatible
+from engine.splitting import SentenceSplitter
+from engine.weights import Weights, ensure_weights
+
+
+class _Settings:
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config()
+
+    @cached_property
+    def weights(self) -> Weights:
+        return ensure_weights(self.config.weights_dir)
+
+    @property
+    def llm(self) -> LLM:
+        """Writes the answers: the server that .env names, else a local model."""
+        return self._part("llm", self._default_llm)
+
+    @llm.setter
+    def llm(self, llm: LLM) -> None:
+        self._parts["llm"] = llm
+
+    @property
+    def embed_model(self) -> Embedding:
+        """Text → vector."""
+        return self._part("embed_model", lambda: BgeEmbedding(self.weights.embedder))
+
+    @embed_model.setter
+    def embed_model(self, embedding: Embedding) -> None:
+        self._parts["embed_model"] = embedding
+
+    @property
+    def reranker(self) -> Reranker:
+        """(question, sentence) → relevance."""
+        return self._part("reranker", lambda: CrossEncoder(self.weights.reranker))
+
+    @reranker.setter
+    def reranker(self, reranker: Reranker) -> None:
+        self._parts["reranker"] = reranker
+
+    @property
+    def node_parser(self) -> SentenceSplitter:
+        """Document → passages."""
+        return self._part("node_parser", self._default_splitter)
+
+    @node_parser.setter
+    def node_parser(self, splitter: SentenceSplitter) -> None:
+        self._parts["node_parser"] = splitter
+
+    def _part(self, name: str, make: Callable[[], Any]) -> Any:
+        with self._lock:  # two first users at once make one model, not two
+            if name not in self._parts:
+                self._parts[name] = make()
+            return self._parts[name]
+
+    def _default_llm(self) -> LLM:
+        if self.config.openai_base_url:
+            return OpenAICompatible.from_config(self.config)
+        return LlamaCpp(self.config.chat_model or self.weights.chat_model)
+
+    def _default_splitter(self) -> SentenceSplitter:
+        return SentenceSplitter(count_tokens=self.embed_model.count_tokens)
+
+
+Settings = _Settings()

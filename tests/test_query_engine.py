@@ -1,0 +1,314 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from engine.errors import GenerationError, PromptTooLongError, ServerError, StoreError
+from engine.query_engine import RetrieverQueryEngine
+from engine.response import Response, StreamingResponse
+from engine.run import Phase
+from engine.synthesis import ResponseSynthesizer
+from tests.scripted import ScriptedLLM, ScriptedRetriever
+
+PIECES = ["It ", "was ", "built ", "in ", "1887."]
+WHOLE = "It was built in 1887."
+
+
+def engine_of(
+    llm: ScriptedLLM, retriever: ScriptedRetriever | None = None, streaming: bool = True
+) -> RetrieverQueryEngine:
+    synthesizer = ResponseSynthesizer.from_args(llm=llm, streaming=streaming)
+    return RetrieverQueryEngine(
+        retriever or ScriptedRetriever("The mill was built in 1887."), synthesizer
+    )
+
+
+def wait_for(condition: object, seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.005)
+    return bool(condition())  # type: ignore[operator]
+
+
+def test_query_streams_or_not_and_the_calls_word_wins() -> None:
+    engine = engine_of(ScriptedLLM(PIECES), streaming=False)
+    assert type(engine.query("When?")) is Response
+    assert type(engine.query("When?", stream=True)) is StreamingResponse
+    assert str(engine.query("When?")) == WHOLE
+    assert list(engine.query("When?", stream=True).response_gen) == PIECES
+
+
+def test_sources_are_there_before_the_first_chunk() -> None:
+    writing = threading.Event()
+    engine = engine_of(ScriptedLLM(PIECES, before_piece=lambda _: writing.wait(5) and None))
+    response = engine.start("When?")
+    assert [source.text for source in response.source_nodes] == ["The mill was built in 1887."]
+    assert response.text == ""
+    writing.set()
+    assert str(response) == WHOLE
+
+
+def test_start_returns_before_anything_is_retrieved() -> None:
+    response = engine_of(ScriptedLLM(PIECES), ScriptedRetriever("x", seconds=0.2)).start("When?")
+    assert response.phase in (Phase.QUEUED, Phase.SEARCHING)
+    assert str(response) == WHOLE
+    assert response.phase is Phase.DONE
+
+
+def test_a_delay_in_the_search_shows_in_the_search_and_in_the_time_to_first_token() -> None:
+    engine = engine_of(ScriptedLLM(PIECES), ScriptedRetriever("x", seconds=0.2))
+    trace = engine.query("When?", stream=False).trace
+    assert trace.total("search") >= 0.2
+    assert trace.metrics.ttft is not None
+    assert trace.metrics.ttft >= 0.2
+    assert trace.total("prompt") < 0.2
+
+
+def test_a_response_reads_live_and_again_and_by_two_at_once() -> None:
+    response = engine_of(ScriptedLLM(PIECES, seconds=0.005)).start("When?")
+    first, second = response.response_gen, response.response_gen
+    assert [pair for pair in zip(first, second, strict=True)] == [(p, p) for p in PIECES]  # noqa: C416
+    assert list(response.response_gen) == PIECES
+    assert response.text == str(response) == WHOLE
+
+
+def test_printing_writes_the_chunks(capsys: pytest.CaptureFixture[str]) -> None:
+    engine_of(ScriptedLLM(PIECES)).query("When?", stream=True).print_response_stream()
+    assert capsys.readouterr().out == WHOLE
+
+
+def test_sync_async_and_whole_answers_are_the_same_text() -> None:
+    engine = engine_of(ScriptedLLM(PIECES))
+
+    async def streamed() -> str:
+        response = await engine.query("When?", stream=True)
+        return "".join([chunk async for chunk in response.async_response_gen()])
+
+    async def whole() -> str:
+        return str(await engine.aquery("When?", stream=False))
+
+    assert asyncio.run(streamed()) == asyncio.run(whole()) == str(engine.query("When?")) == WHOLE
+
+
+def test_under_an_event_loop_query_does_not_block_it() -> None:
+    engine = engine_of(ScriptedLLM(PIECES, seconds=0.02), ScriptedRetriever("x", seconds=0.2))
+    ticks = 0
+
+    async def clock() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    async def ask() -> str:
+        ticking = asyncio.create_task(clock())
+        response = await engine.query("When?", stream=True)
+        text = "".join([chunk async for chunk in response.async_response_gen()])
+        ticking.cancel()
+        return text
+
+    assert asyncio.run(ask()) == WHOLE
+    assert ticks >= 10
+
+
+def test_ten_streams_on_one_loop_all_end_right() -> None:
+    engine = engine_of(ScriptedLLM(PIECES, seconds=0.002))
+
+    async def one() -> str:
+        response = await engine.aquery("When?", stream=True)
+        assert isinstance(response, StreamingResponse)
+        return "".join([chunk async for chunk in response.async_response_gen()])
+
+    async def ten() -> list[str]:
+        return await asyncio.gather(*(one() for _ in range(10)))
+
+    assert asyncio.run(ten()) == [WHOLE] * 10
+
+
+def test_a_model_that_cannot_stream_is_refused_before_any_work() -> None:
+    llm = ScriptedLLM(PIECES, can_stream=False)
+    retriever = ScriptedRetriever("x", fault=AssertionError("searched"))
+    with pytest.raises(NotImplementedError, match="cannot stream"):
+        engine_of(llm, retriever).query("When?", stream=True)
+    assert llm.prompts == []
+    assert str(engine_of(llm).query("When?", stream=False)) == WHOLE
+
+
+def test_an_empty_question_is_refused() -> None:
+    with pytest.raises(ValueError, match="question is empty"):
+        engine_of(ScriptedLLM()).query("  \n")
+
+
+def test_a_failed_search_raises_from_query_and_from_await() -> None:
+    fault = StoreError("The collection cannot be read.")
+    engine = engine_of(ScriptedLLM(), ScriptedRetriever(fault=fault))
+    with pytest.raises(StoreError):
+        engine.query("When?", stream=True)
+    with pytest.raises(StoreError):
+        asyncio.run(engine.aquery("When?"))
+    with pytest.raises(StoreError):
+        _ = engine.start("When?").source_nodes
+
+
+def test_nothing_found_is_an_empty_answer_without_a_call() -> None:
+    llm = ScriptedLLM()
+    response = engine_of(llm, ScriptedRetriever()).query("When?")
+    assert (str(response), response.source_nodes, llm.prompts) == ("", [], [])
+
+
+FAULTS = [
+    GenerationError("llama_decode failed with code -1."),
+    ServerError("The server hung up."),
+    PromptTooLongError(9000, 8192),
+    FileNotFoundError("model.gguf"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("at", [0, 2, len(PIECES)], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("way", ["sync", "async", "whole"])
+def test_a_fault_in_mid_stream_comes_after_every_chunk_before_it(
+    fault: Exception, at: int, way: str
+) -> None:
+    before = PIECES[:at]
+    llm = ScriptedLLM([*before, fault], PIECES)
+    engine = engine_of(llm)
+    response = engine.start("When?", stream=way != "whole")
+    expected = (
+        type(fault)
+        if isinstance(fault, GenerationError | ServerError | PromptTooLongError)
+        else GenerationError
+    )
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for chunk in response.async_response_gen():
+            seen.append(chunk)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(expected) as raised:
+        if way == "async":
+            asyncio.run(read())
+        else:
+            seen.extend(response.response_gen)
+    assert str(raised.value)
+    assert "".join(seen) == "".join(before) == response.text
+    assert response.source_nodes
+    assert response.phase is Phase.FAILED
+    assert len(response.trace.calls[-1].token_times) == at
+    with pytest.raises(expected):
+        str(response)
+    assert str(engine.query("And the next?")) == WHOLE
+
+
+def test_a_reader_who_leaves_early_stops_the_model() -> None:
+    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    response = engine_of(llm).query("When?", stream=True)
+    for _ in response.response_gen:
+        break
+    assert llm.closed.wait(5)
+    assert response.phase is Phase.STOPPED
+    assert response.text.startswith("word ")
+
+
+def test_one_of_two_readers_who_leaves_stops_nothing() -> None:
+    llm = ScriptedLLM(PIECES, seconds=0.01)
+    response = engine_of(llm).query("When?", stream=True)
+    staying = response.response_gen
+    next(staying)
+    for _ in response.response_gen:
+        break
+    assert "".join(staying) == WHOLE.removeprefix(PIECES[0])
+
+
+def test_an_async_reader_who_breaks_off_stops_the_model() -> None:
+    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    engine = engine_of(llm)
+
+    async def read_one() -> None:
+        response = await engine.query("When?", stream=True)
+        async for _ in response.async_response_gen():
+            break
+        await asyncio.to_thread(llm.closed.wait, 5)
+
+    asyncio.run(read_one())
+    assert llm.closed.is_set()
+
+
+@pytest.mark.parametrize("where", ["search", "answer"])
+def test_a_cancelled_task_stops_the_work(where: str) -> None:
+    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    engine = engine_of(llm, ScriptedRetriever("x", seconds=0.1))
+    responses: list[StreamingResponse] = []
+
+    async def ask() -> None:
+        responses.append(engine.query("When?", stream=True))
+        async for _ in (await responses[0]).async_response_gen():
+            pass
+
+    async def cancel_it() -> None:
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0.05 if where == "search" else 0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_it())
+    assert wait_for(lambda: responses[0].phase is Phase.STOPPED)
+
+
+def test_a_held_answer_goes_on_when_its_reader_leaves() -> None:
+    llm = ScriptedLLM(PIECES, seconds=0.02)
+    response = engine_of(llm).start("When?")
+    response.hold(10)
+    for _ in response.response_gen:
+        break
+    assert str(response) == WHOLE
+
+
+def test_a_lease_that_runs_out_with_nobody_reading_stops_the_model() -> None:
+    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    response = engine_of(llm).start("When?")
+    response.hold(0.1)
+    assert llm.closed.wait(5)
+    assert wait_for(lambda: response.phase is Phase.STOPPED)
+
+
+def test_a_renewed_lease_holds() -> None:
+    llm = ScriptedLLM(["word "] * 60, seconds=0.005)
+    response = engine_of(llm).start("When?")
+    while not response.phase.ended:
+        response.hold(0.1)
+        time.sleep(0.02)
+    assert response.phase is Phase.DONE
+
+
+def test_stop_keeps_what_was_written_and_ends_the_reader_quietly() -> None:
+    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    response = engine_of(llm).start("When?")
+    seen = []
+    for chunk in response.response_gen:
+        seen.append(chunk)
+        if len(seen) == 3:
+            response.cancel()
+    assert response.phase is Phase.STOPPED
+    assert str(response) == "".join(seen)
+
+
+def test_stop_in_the_search_ends_before_the_model_is_asked() -> None:
+    llm = ScriptedLLM(PIECES)
+    response = engine_of(llm, ScriptedRetriever("x", seconds=0.1)).start("When?")
+    response.cancel()
+    assert list(response.response_gen) == []
+    assert (response.source_nodes, llm.prompts) == ([], [])
+    assert response.phase is Phase.STOPPED
+
+
+def test_a_slow_reader_loses_nothing_and_slows_nothing() -> None:
+    llm = ScriptedLLM(PIECES)
+    response = engine_of(llm).start("When?")
+    reader = response.response_gen
+    first = next(reader)
+    assert wait_for(lambda: response.phase is Phase.DONE)
+    assert [first, *reader] == PIECES
