@@ -1,0 +1,191 @@
+"""VectorStoreIndex: documents in, a retriever or a query engine out.
+
+Documents are split into passages, embedded, and stored, one source after another. It does not
+know how files are read, nor how questions are answered.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+from engine.embedding import Embedding, Reranker
+from engine.errors import EmptyDocumentError
+from engine.lexical import passage_terms
+from engine.retrieving import HybridRetriever
+from engine.run import Run
+from engine.schema import Document, Node
+from engine.settings import Settings
+from engine.store import Collection, Source, Writer, open_store
+
+# Passages embedded between two writes to the collection.
+EMBEDDED_AT_ONCE = 64
+
+Stage = Literal["splitting", "embedding", "storing"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far one source is: `done` of `total`, in documents while splitting, then in passages."""
+
+    source_id: str
+    file_name: str
+    stage: Stage
+    done: int
+    total: int
+
+
+OnProgress = Callable[[IngestProgress], None]
+
+
+class NodeParser(Protocol):
+    def get_nodes_from_documents(self, documents: Sequence[Document]) -> list[Node]: ...
+
+
+class VectorStoreIndex:
+    """Passages that can be searched. Safe to use from many threads at once."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        embed_model: Embedding | None = None,
+        node_parser: NodeParser | None = None,
+    ) -> None:
+        self.collection = collection
+        self.embed_model = embed_model or Settings.embed_model
+        self.node_parser = node_parser or Settings.node_parser
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        *,
+        path: Path | str | None = None,
+        collection_name: str = "default",
+        embed_model: Embedding | None = None,
+        node_parser: NodeParser | None = None,
+        on_progress: OnProgress = lambda _: None,
+    ) -> Self:
+        """An index of these documents: in memory, or with a path, kept in that folder.
+
+        What is in the folder already is not taken in again.
+
+        Raises:
+            EmptyDocumentError: a source without any text.
+            StoreError: the collection could not be opened or written.
+        """
+        embedding = embed_model or Settings.embed_model
+        store = open_store(path)
+        collection = store.collection(collection_name, embedding.name, embedding.dimension)
+        index = cls(collection, embedding, node_parser)
+        there = {source.source_id for source in collection.sources()}
+        index.insert((each for each in documents if each.source_id not in there), on_progress)
+        return index
+
+    def insert(
+        self,
+        documents: Iterable[Document],
+        on_progress: OnProgress = lambda _: None,
+        run: Run | None = None,
+    ) -> list[Source]:
+        """Add documents. Those of one source stand together; each source goes in whole or not.
+
+        Raises:
+            DuplicateDocumentError: a source is there already.
+            EmptyDocumentError: a source without any text.
+            Cancelled: `run` was cancelled; the sources before are in, this one is not.
+            StoreError: the collection could not be written.
+        """
+        return [
+            self._insert_source(list(group), on_progress, run or Run())
+            for _, group in groupby(documents, key=lambda each: each.source_id)
+        ]
+
+    def delete(self, source_id: str) -> bool:
+        """Delete a source with all its passages. False where it is not there."""
+        return self.collection.delete(source_id)
+
+    def sources(self) -> list[Source]:
+        """What is indexed, the latest first."""
+        return self.collection.sources()
+
+    def as_retriever(
+        self, similarity_top_k: int = 2, rerank: bool = True, reranker: Reranker | None = None
+    ) -> HybridRetriever:
+        """A retriever of this many passages. `rerank` False ranks by the two searches alone."""
+        chosen = (reranker or Settings.reranker) if rerank else None
+        return HybridRetriever(self.collection, self.embed_model, chosen, similarity_top_k)
+
+    def _insert_source(self, documents: list[Document], report: OnProgress, run: Run) -> Source:
+        source = _describe(documents)
+        tell = _Teller(report, source)
+        with run.span("splitting"):
+            tell("splitting", 0, len(documents))
+            nodes = self._split(documents)
+        if not nodes:
+            raise EmptyDocumentError(f"{source.file_name} has no text to answer from.")
+        source = replace(source, passages=len(nodes))
+        with self.collection.adding(source) as writer:
+            self._embed_and_store(nodes, writer, tell, run)
+        return source
+
+    def _split(self, documents: Sequence[Document]) -> list[Node]:
+        nodes = self.node_parser.get_nodes_from_documents(documents)
+        whole = [node for node in nodes if node.text.strip()]
+        return [replace(node, position=number) for number, node in enumerate(whole)]
+
+    def _embed_and_store(
+        self, nodes: list[Node], writer: Writer, tell: "_Teller", run: Run
+    ) -> None:
+        """Embed slice after slice; each is stored while the next one is embedded."""
+        with ThreadPoolExecutor(1, thread_name_prefix="storing") as storing:
+            stored = storing.submit(lambda: None)
+            for start, part in _slices(nodes):
+                with run.span("embedding"):
+                    texts = [node.text for node in part]
+                    vectors = self.embed_model.embed(
+                        texts,
+                        run,
+                        lambda done, start=start: tell("embedding", start + done, len(nodes)),  # type: ignore[misc]
+                    )
+                    terms = [passage_terms(text) for text in texts]
+                with run.span("storing"):
+                    stored.result()
+                stored = storing.submit(writer.add, part, vectors, terms)
+            with run.span("storing"):
+                tell("storing", writer.written, len(nodes))
+                stored.result()
+                run.check()
+                tell("storing", writer.written, len(nodes))
+
+
+class _Teller:
+    """Reports the progress of one source."""
+
+    def __init__(self, report: OnProgress, source: Source) -> None:
+        self._report, self._source = report, source
+
+    def __call__(self, stage: Stage, done: int, total: int) -> None:
+        source = self._source
+        self._report(IngestProgress(source.source_id, source.file_name, stage, done, total))
+
+
+def _slices(nodes: list[Node]) -> Iterator[tuple[int, list[Node]]]:
+    for start in range(0, len(nodes), EMBEDDED_AT_ONCE):
+        yield start, nodes[start : start + EMBEDDED_AT_ONCE]
+
+
+def _describe(documents: Sequence[Document]) -> Source:
+    """The source's record, from its documents and what their reader wrote into the metadata."""
+    first = documents[0]
+    text = "\f".join(document.text for document in documents).encode()
+    return Source(
+        source_id=first.source_id,
+        file_name=str(first.metadata.get("file_name", "text")),
+        pages=len(documents),
+        size=int(first.metadata.get("file_size", len(text))),
+        content_hash=str(first.metadata.get("content_hash", hashlib.sha256(text).hexdigest())),
+    )

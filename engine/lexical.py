@@ -1,0 +1,99 @@
+"""Text → terms with weights, and an index of terms in memory, for BM25.
+
+Terms are stemmed words, hashed to numbers, as Qdrant's sparse vectors want them. A passage's
+weights hold BM25's term frequencies; the rarity of a term (IDF) is left to whoever searches:
+a Qdrant server, or `TermIndex`, both with the same formula. It does not know where passages
+are stored.
+"""
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from fastembed.sparse.bm25 import Bm25
+from numpy.typing import NDArray
+
+# term number → weight
+Terms = Mapping[int, float]
+
+# A passage longer than this many words weighs less per word. Qdrant's sparse vectors need it
+# fixed in advance; this is the mean of our default passages.
+AVERAGE_WORDS = 100.0
+
+# No list of stop words: IDF takes their weight, and questions in other languages keep theirs.
+# The model's folder holds nothing that is read, then; any folder will do.
+_bm25 = Bm25(
+    "Qdrant/bm25",
+    stopwords=set(),
+    avg_len=AVERAGE_WORDS,
+    specific_model_path=str(Path(__file__).parent),
+)
+
+
+def passage_terms(text: str) -> Terms:
+    terms: Terms = next(iter(_bm25.embed([text]))).as_dict()
+    return terms
+
+
+def question_terms(text: str) -> Terms:
+    """Each term counts once."""
+    terms: Terms = next(iter(_bm25.query_embed(text))).as_dict()
+    return terms
+
+
+def inverse_document_frequency(passages: int, containing: int) -> float:
+    """Qdrant's: above 0 for every term, however common."""
+    return math.log((passages - containing + 0.5) / (containing + 0.5) + 1)
+
+
+class TermIndex:
+    """Inverted lists: for each term, which passages hold it, with which weight.
+
+    Passages are numbered from 0 in the order they are added. Not safe for threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._passages: dict[int, array[int]] = {}
+        self._weights: dict[int, array[float]] = {}
+        self._alive = bytearray()
+
+    def __len__(self) -> int:
+        return sum(self._alive)
+
+    def add(self, terms: Terms) -> int:
+        """Returns the passage's number."""
+        number = len(self._alive)
+        for term, weight in terms.items():
+            if term not in self._passages:
+                self._passages[term], self._weights[term] = array("i"), array("f")
+            self._passages[term].append(number)
+            self._weights[term].append(weight)
+        self._alive.append(1)
+        return number
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._alive[number] = 0
+
+    def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
+        """The best passages' numbers and scores, best first; only those that share a term."""
+        scores = self._scores(terms)
+        count = min(limit, int(np.count_nonzero(scores)))
+        if count == 0:
+            return []
+        best = np.argpartition(scores, -count)[-count:]
+        ordered = best[np.argsort(-scores[best], kind="stable")]
+        return [(int(number), float(scores[number])) for number in ordered]
+
+    def _scores(self, terms: Terms) -> NDArray[np.float32]:
+        alive = np.frombuffer(bytes(self._alive), np.uint8)
+        scores = np.zeros(len(alive), np.float32)
+        total = int(alive.sum())
+        for term, weight in terms.items():
+            if term in self._passages:
+                passages = np.array(self._passages[term], np.int32)
+                rarity = inverse_document_frequency(total, int(alive[passages].sum()))
+                scores[passages] += weight * rarity * np.array(self._weights[term], np.float32)
+        return scores * alive
