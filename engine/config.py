@@ -1,11 +1,13 @@
 """Config: what .env and the environment say, checked once, with defaults for everything.
 
-The process environment wins over the file `.env` in the working directory.
+The process environment wins over the file `.env` in the working directory. An empty value counts
+as none. `.env.example` lists every variable.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -33,11 +35,11 @@ class Config:
     cores: int = 0
     state_cache_mb: int = 1024
     qdrant_url: str = ""
-    qdrant_api_key: str = ""
+    qdrant_api_key: str = field(default="", repr=False)  # keys stay out of logs
     openai_base_url: str = ""
     openai_model: str = ""
-    openai_api_key: str = ""
-    tavily_api_key: str = ""
+    openai_api_key: str = field(default="", repr=False)
+    tavily_api_key: str = field(default="", repr=False)
 
     @property
     def weights_dir(self) -> Path:
@@ -53,37 +55,77 @@ class Config:
         return min(self.cores, usable) if self.cores else usable
 
 
+_VARIABLES = [field.name.upper() for field in fields(Config)]
+
+
 def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None = None) -> Config:
     """Read the settings.
 
     Raises:
         ConfigError: a value is not of its kind; the message names the variable.
     """
-    values = {**dotenv_values(env_file), **(os.environ if environ is None else environ)}
-    known = {name.lower(): text for name, text in values.items() if text}
+    file = _read(env_file)
+    _refuse_misspelt(file)
+    environ = os.environ if environ is None else environ
+    texts = {name: (environ.get(name) or file.get(name) or "").strip() for name in _VARIABLES}
+    known = {name.lower(): text for name, text in texts.items() if text}
+    default = Config()
     return Config(
-        data_dir=Path(known.get("data_dir", ".data")).expanduser(),
+        data_dir=_folder(known, "data_dir", default.data_dir),
         chat_model=_existing_file(known, "chat_model"),
-        context_window=_whole_number(known, "context_window", 0),
-        gpu_layers=_whole_number(known, "gpu_layers", 0),
-        cores=_whole_number(known, "cores", 0),
-        state_cache_mb=_whole_number(known, "state_cache_mb", 1024),
-        qdrant_url=known.get("qdrant_url", ""),
+        context_window=_whole_number(known, "context_window", default.context_window),
+        gpu_layers=_whole_number(known, "gpu_layers", default.gpu_layers),
+        cores=_whole_number(known, "cores", default.cores),
+        state_cache_mb=_whole_number(known, "state_cache_mb", default.state_cache_mb),
+        qdrant_url=_address(known, "qdrant_url"),
         qdrant_api_key=known.get("qdrant_api_key", ""),
-        openai_base_url=known.get("openai_base_url", ""),
+        openai_base_url=_address(known, "openai_base_url"),
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
         tavily_api_key=known.get("tavily_api_key", ""),
     )
 
 
+def _read(env_file: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(env_file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{env_file} could not be read ({error}). Save it as plain UTF-8 text, readable for "
+            "you, or start again from .env.example."
+        ) from error
+
+
+def _refuse_misspelt(file: Mapping[str, str | None]) -> None:
+    """A slip such as CHAT_MODLE would otherwise do nothing, without a word."""
+    for name in file.keys() - set(_VARIABLES):
+        if close := difflib.get_close_matches(name.upper(), _VARIABLES, 1, cutoff=0.85):
+            raise ConfigError(f"{name} in .env is no setting. Did you mean {close[0]}?")
+
+
 def _whole_number(values: Mapping[str, str], name: str, default: int) -> int:
     text = values.get(name, str(default))
-    if not text.strip().isdecimal():
+    if not (text.isascii() and text.isdecimal()):
         raise ConfigError(
             f"{name.upper()} must be a whole number, not {text!r}. Change it in .env."
         )
     return int(text)
+
+
+def _address(values: Mapping[str, str], name: str) -> str:
+    text = values.get(name, "")
+    if text and not text.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{name.upper()} must begin with http:// or https://, not {text!r}. Change it in .env."
+        )
+    return text.rstrip("/")
+
+
+def _folder(values: Mapping[str, str], name: str, default: Path) -> Path:
+    path = Path(values.get(name, default)).expanduser()
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{name.upper()} names {path}, which is no folder. Change it in .env.")
+    return path
 
 
 def _existing_file(values: Mapping[str, str], name: str) -> Path | None:
