@@ -15,11 +15,14 @@ from typing import Literal, Protocol, Self
 from engine.embedding import Embedding, Reranker
 from engine.errors import EmptyDocumentError
 from engine.lexical import passage_terms
+from engine.llm.base import LLM, GenerationOptions
+from engine.query_engine import RetrieverQueryEngine
 from engine.retrieving import HybridRetriever
 from engine.run import Run
 from engine.schema import Document, Node
 from engine.settings import Settings
 from engine.store import Collection, Source, Writer, open_store
+from engine.synthesis import ResponseMode
 
 # Passages embedded between two writes to the collection.
 EMBEDDED_AT_ONCE = 64
@@ -118,6 +121,24 @@ class VectorStoreIndex:
         """A retriever of this many passages. `rerank` False ranks by the two searches alone."""
         chosen = (reranker or Settings.reranker) if rerank else None
         return HybridRetriever(self.collection, self.embed_model, chosen, similarity_top_k)
+
+    def as_query_engine(
+        self,
+        *,
+        streaming: bool = False,
+        similarity_top_k: int = 2,
+        response_mode: ResponseMode | str = ResponseMode.COMPACT,
+        llm: LLM | None = None,
+        options: GenerationOptions = GenerationOptions(),
+    ) -> RetrieverQueryEngine:
+        """An engine that answers from this index; without a model, with `Settings.llm`."""
+        return RetrieverQueryEngine.from_args(
+            self.as_retriever(similarity_top_k),
+            llm=llm,
+            streaming=streaming,
+            response_mode=response_mode,
+            options=options,
+        )
 
     def _insert_source(self, documents: list[Document], report: OnProgress, run: Run) -> Source:
         source = _describe(documents)

@@ -5,7 +5,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Self, overload
 
 from engine.errors import Cancelled, FirstTokenError, GenerationError
@@ -75,10 +75,12 @@ class RetrieverQueryEngine:
         *,
         stream: bool = True,
         history: Sequence[ChatMessage] = (),
+        on_done: Callable[[StreamingResponse], None] = lambda _: None,
     ) -> StreamingResponse:
         """Ask, and return the live answer at once, before anything is retrieved.
 
-        Not streaming, the answer is one chunk, which comes when the text is whole.
+        Not streaming, the answer is one chunk, which comes when the text is whole. `on_done` is
+        called on the engine's thread once the answer has ended, however it did.
 
         Raises:
             ValueError: the question is empty.
@@ -90,11 +92,14 @@ class RetrieverQueryEngine:
             name = self.synthesizer.llm.metadata.model_name
             raise NotImplementedError(f"{name} cannot stream. Ask with streaming off.")
         answer = Answer(question, streaming=stream)
-        work = threading.Thread(
-            target=self._answer, args=(answer, history), name="answer", daemon=True
-        )
-        work.start()
-        return StreamingResponse(answer)
+        response = StreamingResponse(answer)
+
+        def work() -> None:
+            self._answer(answer, history)
+            on_done(response)
+
+        threading.Thread(target=work, name="answer", daemon=True).start()
+        return response
 
     def _answer(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
         """The whole path of one question, start to end, on its own thread."""

@@ -116,6 +116,12 @@ class Response:
         return list(answer.sources or ())
 
     @property
+    def found(self) -> list[NodeWithScore] | None:
+        """`source_nodes` without waiting: None until the search has ended."""
+        sources = self._answer.sources
+        return None if sources is None else list(sources)
+
+    @property
     def text(self) -> str:
         """What has arrived so far; it stays when the answer fails or is stopped."""
         return "".join(self._answer.chunks.items)

@@ -1,0 +1,138 @@
+"""Library: collections, the documents in them, and the original files.
+
+A document is there when its source is whole in the store; its original lies beside it, under
+files/<collection>/<source id>/. Deleting one removes both. It does not know who asks.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.config import Config
+from engine.errors import DuplicateDocumentError
+from engine.index import IngestProgress, VectorStoreIndex
+from engine.reading import SUPPORTED_TYPES, read_file
+from engine.settings import Settings
+from engine.store import Source, open_store
+from engine.workspace.ingestion import ChangedFile, Stage, Upload
+
+DEFAULT_COLLECTION = "default"
+
+
+class Library:
+    """All collections of one folder. Safe to use from any thread."""
+
+    file_types = SUPPORTED_TYPES
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self._files = folder / "files"
+        path = None if config.qdrant_url else folder / "qdrant"
+        self._store = open_store(path, config.qdrant_url, config.qdrant_api_key)
+        self.index(DEFAULT_COLLECTION)
+        self._clear_orphans()
+
+    def collections(self) -> list[str]:
+        return self._store.collections()
+
+    def index(self, collection: str) -> VectorStoreIndex:
+        """The collection's index, made where it is not there.
+
+        Raises:
+            StoreError: the name cannot be used, or another embedding model filled it.
+        """
+        embedding = Settings.embed_model
+        return VectorStoreIndex(
+            self._store.collection(collection, embedding.name, embedding.dimension), embedding
+        )
+
+    def documents(self, collection: str) -> list[Source]:
+        """What is indexed, the latest first."""
+        return self.index(collection).sources()
+
+    def original(self, collection: str, source_id: str) -> Path | None:
+        """The file as it was added; None where it is gone."""
+        folder = self._files / collection / source_id
+        return next(iter(folder.iterdir()), None) if folder.is_dir() else None
+
+    def delete(self, collection: str, source_ids: Iterable[str]) -> None:
+        """Delete documents: their passages and their files."""
+        index = self.index(collection)
+        for source_id in source_ids:
+            index.delete(source_id)
+            shutil.rmtree(self._files / collection / source_id, ignore_errors=True)
+
+    def delete_collection(self, collection: str) -> None:
+        self._store.delete_collection(collection)
+        shutil.rmtree(self._files / collection, ignore_errors=True)
+        self.index(DEFAULT_COLLECTION)
+
+    def take(self, upload: Upload) -> None:
+        """Take one upload in: read, split, embed, store, and keep its original.
+
+        Raises:
+            DocumentError: it cannot be read, or is there already.
+            ChangedFile: another file of this name is there, and nobody has decided yet.
+            Cancelled: it was stopped; nothing of it stays.
+        """
+        upload.enter(Stage.READING)
+        read = read_file(
+            upload.path,
+            password=upload.password,
+            on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
+            run=upload.run,
+        )
+        upload.notices = list(read.notices)
+        source_id = read.documents[0].source_id
+        self._look_for_twin(upload, source_id)
+        index = self.index(upload.collection)
+        with self._original_kept(upload, source_id):
+            (source,) = index.insert(read.documents, _Reporter(upload), upload.run)
+        if upload.replaces:
+            self.delete(upload.collection, [upload.replaces])
+        upload.passages = source.passages
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _look_for_twin(self, upload: Upload, source_id: str) -> None:
+        there = self.documents(upload.collection)
+        for document in there:
+            if document.source_id == source_id:
+                raise DuplicateDocumentError(
+                    f"{upload.name} is there already, as {document.file_name}: the same content."
+                )
+        same_name = next((each for each in there if each.file_name == upload.name), None)
+        if same_name and not upload.replaces and not upload.keep_both:
+            raise ChangedFile(upload.name, same_name.source_id)
+
+    @contextmanager
+    def _original_kept(self, upload: Upload, source_id: str) -> Iterator[None]:
+        """The original is in place before its passages are: no document is without one."""
+        folder = self._files / upload.collection / source_id
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(upload.path, folder / upload.name)
+            yield
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _clear_orphans(self) -> None:
+        """Originals whose passages are not there, left by a crash between the two."""
+        for collection in self.collections():
+            whole = {document.source_id for document in self.documents(collection)}
+            folder = self._files / collection
+            for kept in folder.iterdir() if folder.is_dir() else ():
+                if kept.name not in whole:
+                    shutil.rmtree(kept, ignore_errors=True)
+
+
+class _Reporter:
+    """Moves an upload through the stages that the index reports."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def __call__(self, progress: IngestProgress) -> None:
+        self._upload.enter(Stage(progress.stage), progress.done, progress.total)

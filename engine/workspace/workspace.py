@@ -1,0 +1,126 @@
+"""Workspace: what the app keeps in one folder, and the answers it is writing now.
+
+One workspace a folder and a process. Pages hold no state of their own that matters: they ask
+the workspace, so a rerun, a reload or a second tab sees the same.
+"""
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.config import Config
+from engine.llm.base import LLM, GenerationOptions
+from engine.query_engine import RetrieverQueryEngine
+from engine.response import Response, StreamingResponse
+from engine.schema import new_id
+from engine.synthesis import ResponseMode, ResponseSynthesizer
+from engine.workspace.conversations import TITLE_LENGTH, Conversation, ConversationStore, Turn
+from engine.workspace.ingestion import Ingestor
+from engine.workspace.library import Library
+
+# A page that reads along renews its hold several times a second, any other page of the session
+# every 3 s; a closed tab renews no more, and its answer stops within this many seconds.
+LEASE = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """How to answer; remembered. `length` is in tokens at most, temperature 0 is greedy."""
+
+    streaming: bool = True
+    passages: int = 3
+    response_mode: ResponseMode = ResponseMode.COMPACT
+    length: int = 256
+    temperature: float = 0.0
+
+
+class Workspace:
+    """Everything in `folder`: the library, the uploads, the conversations, the settings."""
+
+    def __init__(self, folder: Path, config: Config, llm: LLM) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.llm = llm
+        self.library = Library(folder, config)
+        self.ingestor = Ingestor(folder / "incoming", self.library.take)
+        self.conversations = ConversationStore(folder / "conversations.sqlite3")
+        self._settings_file = folder / "settings.json"
+        self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> AskSettings:
+        """As last saved; the defaults where there is nothing, or nothing readable."""
+        try:
+            return AskSettings(**json.loads(self._settings_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return AskSettings()
+
+    @settings.setter
+    def settings(self, settings: AskSettings) -> None:
+        self._settings_file.write_text(json.dumps(asdict(settings)))
+
+    def ask(self, conversation: Conversation, question: str) -> StreamingResponse:
+        """Ask in a conversation, with the settings of now. One answer at a time in each.
+
+        Raises:
+            ValueError: the question is empty, or an answer is still being written.
+        """
+        with self._lock:
+            live = self._running.get(conversation.id)
+            if live and not live[1].phase.ended:
+                raise ValueError("An answer is still being written here. Stop it, or wait.")
+            settings = self.settings
+            turn = Turn(new_id(), question.strip(), settings=asdict(settings))
+            response = self._engine(conversation.collection, settings).start(
+                question,
+                stream=settings.streaming,
+                on_done=lambda done: self._ended(conversation, turn, done),
+            )
+            response.hold(LEASE)
+            self._running[conversation.id] = (turn, response)
+            self._save_asked(conversation, turn)
+        return response
+
+    def running(self, conversation_id: str) -> tuple[Turn, StreamingResponse] | None:
+        """The turn whose answer is being written there, or just ended, and that answer."""
+        return self._running.get(conversation_id)
+
+    def turns(self, conversation_id: str) -> list[Turn]:
+        """Those that have ended, in order. One that a crash cut off counts as failed."""
+        live = self.running(conversation_id)
+        return [
+            turn if turn.phase.ended else turn.interrupted()
+            for turn in self.conversations.turns(conversation_id)
+            if live is None or turn.id != live[0].id
+        ]
+
+    def close(self) -> None:
+        for _, response in list(self._running.values()):
+            response.cancel()
+        self.ingestor.close()
+        self.conversations.close()
+        self.library.close()
+
+    def _engine(self, collection: str, settings: AskSettings) -> RetrieverQueryEngine:
+        retriever = self.library.index(collection).as_retriever(similarity_top_k=settings.passages)
+        options = GenerationOptions(max_tokens=settings.length, temperature=settings.temperature)
+        synthesizer = ResponseSynthesizer(
+            self.llm,
+            streaming=settings.streaming,
+            response_mode=settings.response_mode,
+            options=options,
+        )
+        return RetrieverQueryEngine(retriever, synthesizer)
+
+    def _save_asked(self, conversation: Conversation, turn: Turn) -> None:
+        if not self.conversations.turns(conversation.id):
+            self.conversations.rename(conversation.id, turn.question[:TITLE_LENGTH])
+        self.conversations.save(conversation.id, turn)
+
+    def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
+        with self._lock:
+            self.conversations.save(conversation.id, turn.answered(response))
+            live = self._running.get(conversation.id)
+            if live and live[0].id == turn.id:
+                del self._running[conversation.id]
