@@ -1,0 +1,63 @@
+"""First Token: the frame around every page. `streamlit run streamlit_app.py` starts the app.
+
+Streamlit loads this file twice over: once as a module, where it finds `app`, the server to run;
+then as a script, at every rerun of every browser tab.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from pages.parts.security import SecurityHeaders
+
+HERE = Path(__file__).parent
+LOGO, ICON = (str(HERE / "static" / name) for name in ("logo.svg", "icon.svg"))
+ABOUT = (
+    "**First Token** answers questions about your own documents, on your own machine, and shows "
+    "where every millisecond of the answer goes."
+)
+
+# Section → pages: the file in pages/, its icon, and what a newcomer finds there.
+PAGES = {
+    "Your documents": [
+        ("ask", "forum", "Ask your documents. The answer streams in, with its sources beside it."),
+        ("library", "folder_open", "Add documents, look inside them, delete them."),
+        ("agent", "route", "Watch an agent choose tools, and approve what it does."),
+    ],
+    "How streaming works": [
+        ("compare", "timer", "Streaming against waiting, measured on your machine."),
+        ("walkthrough", "menu_book", "Learn the streaming API by running it, cell by cell."),
+    ],
+    "This machine": [
+        ("models", "memory", "The models in use, how fast they run here, and how to change them."),
+    ],
+}
+
+
+def page(name: str, icon: str, purpose: str) -> st.Page:
+    path = HERE / "pages" / f"{name}.py"
+    return st.Page(path, title=name.capitalize(), icon=f":material/{icon}:", help=purpose)
+
+
+def navigation() -> st.Page:
+    """Draw the list of the pages that are there. Returns the open one."""
+    written = {
+        section: [page(*entry) for entry in entries if (HERE / f"pages/{entry[0]}.py").exists()]
+        for section, entries in PAGES.items()
+    }
+    return st.navigation({section: pages for section, pages in written.items() if pages})
+
+
+def main() -> None:
+    st.set_page_config("First Token", ICON, menu_items={"About": ABOUT})
+    st.logo(LOGO, icon_image=ICON, size="large")
+    open_page = navigation()
+    st.sidebar.caption(open_page.help)
+    open_page.run()
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = st.App(__file__, middleware=[Middleware(SecurityHeaders)])

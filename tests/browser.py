@@ -1,0 +1,140 @@
+"""The real app and a real Chromium, for tests that look at a page as a person does.
+
+`running_app` starts the app in a process of its own, on a free port, with a data folder of its
+own, and ends that process and no other. `chromium` launches the browser with what a machine
+without a screen needs. The fixtures that tests use are in conftest.py.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT = 60.0  # seconds; a loaded machine of two cores needs up to 15
+STOP_LIMIT = 10.0
+
+# The browser's own traffic (updates, sync, safe browsing) would look like a leak of the app's.
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningApp:
+    """`url` is where it answers; `log` is the file that takes what it prints."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def log_tail(self, lines: int = 60) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def chromium_path() -> str | None:
+    """The browser on this machine: $CHROMIUM, or the first of the usual names; None without."""
+    named = os.environ.get("CHROMIUM")
+    found = (shutil.which(name) for name in (named, *CHROMIUM_NAMES) if name)
+    return next((path for path in found if path), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser with a fresh profile, gone at the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), headless=True, args=list(CHROMIUM_FLAGS)
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def running_app(
+    data_dir: Path, folder: Path = ROOT, environ: Mapping[str, str] | None = None
+) -> Iterator[RunningApp]:
+    """The app in `folder`, ready to be asked; `environ` adds to the environment.
+
+    Raises:
+        RuntimeError: it did not become healthy; the message carries what it printed.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    log = data_dir / "app.log"
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", port]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "DATA_DIR": str(data_dir), **(environ or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # its children end with it, and nobody else's do
+        )
+    app = RunningApp(f"http://localhost:{port}", log, process)
+    try:
+        _wait_until_healthy(app)
+        yield app
+    finally:
+        _end(process)
+
+
+def open_page(browser_page: Page, url: str) -> None:
+    """Go there and wait until the page's script has run."""
+    browser_page.goto(url)
+    wait_until_idle(browser_page)
+
+
+def wait_until_idle(browser_page: Page, timeout: float = 30.0) -> None:
+    """Wait (seconds) until no script runs: Streamlit marks its root with the state."""
+    browser_page.wait_for_selector(
+        '[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=timeout * 1000
+    )
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return str(probe.getsockname()[1])
+
+
+def _wait_until_healthy(app: RunningApp) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline and app.process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"{app.url}/_stcore/health", timeout=2):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"The app did not start. It printed:\n{app.log_tail()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, wait, then insist: the process and its children, by their group."""
+    for demand in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, demand)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_LIMIT)
+            return
