@@ -1,0 +1,66 @@
+"""The structure that the docstrings promise, read from the imports themselves."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import engine
+
+ROOT = Path(__file__).parents[1]
+ENGINE = sorted((ROOT / "engine").rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    """Every module a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def importers(package: str) -> set[str]:
+    return {
+        str(file.relative_to(ROOT))
+        for file in ENGINE
+        if any(name == package or name.startswith(f"{package}.") for name in imports(file))
+    }
+
+
+def test_the_engine_never_imports_streamlit_or_a_page() -> None:
+    assert importers("streamlit") == importers("pages") == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "home"),
+    [
+        ("qdrant_client", {"engine/store.py"}),
+        ("llama_cpp", {"engine/llm/binding.py", "engine/llm/quantize.py"}),
+        ("sqlite3", {"engine/store.py", "engine/workspace/conversations.py"}),
+    ],
+)
+def test_each_library_has_one_home(package: str, home: set[str]) -> None:
+    assert importers(package) <= home
+
+
+@pytest.mark.parametrize("pure", ["splitting", "prompting", "timing", "schema", "errors"])
+def test_pure_modules_import_no_heavy_library(pure: str) -> None:
+    heavy = {"qdrant_client", "llama_cpp", "fastembed", "streamlit", "numpy", "onnxruntime"}
+    roots = {name.split(".")[0] for name in imports(ROOT / "engine" / f"{pure}.py")}
+    assert not roots & heavy
+
+
+def test_every_public_name_can_be_had_and_is_documented() -> None:
+    for name in engine.__all__:
+        public = getattr(engine, name)
+        assert public.__doc__, f"{name} has no docstring"
+
+
+def test_the_public_names_are_the_ones_the_package_can_give() -> None:
+    assert set(engine.__all__) == set(engine._HOMES)
+    with pytest.raises(AttributeError, match="Nonsense"):
+        importlib.import_module("engine").Nonsense  # noqa: B018 - the access is the test
