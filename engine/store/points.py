@@ -1,0 +1,101 @@
+"""What is stored: a passage as a point, and a source as a record. Pure.
+
+The ids of a source's points follow from its id and its number of passages, so that its record
+alone is enough to find or remove them.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
+
+from engine.lexical import Terms
+from engine.schema import Node
+
+DENSE, TERMS = "dense", "terms"  # the names of a point's two vectors
+
+_NAMESPACE = uuid.UUID("6f7a3c1e-52a5-4f0b-9f0e-0a1d0c7f5b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file in a collection. `size`: bytes. `added_at`: ISO 8601, UTC."""
+
+    source_id: str
+    file_name: str
+    pages: int = 0
+    passages: int = 0
+    size: int = 0
+    content_hash: str = ""
+    added_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    @property
+    def point_ids(self) -> list[str]:
+        return [_id(f"{self.source_id}/{number}") for number in range(self.passages)]
+
+    @property
+    def record_id(self) -> str:
+        return _id(self.source_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A point found, with a cosine similarity or a BM25 score."""
+
+    point_id: str
+    score: float
+
+
+def record(source: Source, whole: bool) -> models.PointStruct:
+    return models.PointStruct(
+        id=source.record_id, vector={}, payload={**asdict(source), "whole": whole}
+    )
+
+
+def from_record(point: models.Record) -> tuple[Source, bool]:
+    payload = dict(point.payload or {})
+    whole = payload.pop("whole")
+    return Source(**payload), whole
+
+
+def points(
+    ids: Sequence[str],
+    nodes: Sequence[Node],
+    vectors: NDArray[np.float32],
+    terms: Sequence[Terms],
+) -> list[models.PointStruct]:
+    return [
+        models.PointStruct(
+            id=point_id,
+            vector={DENSE: vector.tolist(), TERMS: sparse(weights)},
+            payload={**asdict(node), "metadata": dict(node.metadata)},
+        )
+        for point_id, node, vector, weights in zip(ids, nodes, vectors, terms, strict=True)
+    ]
+
+
+def node(point: models.Record) -> Node:
+    return Node(**(point.payload or {}))
+
+
+def sparse(terms: Terms) -> models.SparseVector:
+    return models.SparseVector(indices=list(terms.keys()), values=list(terms.values()))
+
+
+def terms_of(point: models.Record) -> Terms:
+    assert isinstance(point.vector, dict)
+    vector = point.vector[TERMS]
+    assert isinstance(vector, models.SparseVector)
+    return dict(zip(vector.indices, vector.values, strict=True))
+
+
+def source_id(point: models.Record | models.ScoredPoint) -> str:
+    return str((point.payload or {})["source_id"])
+
+
+def _id(name: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, name))
