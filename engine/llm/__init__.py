@@ -1,1 +1,24 @@
-"""Language models behind one protocol: the local llama.cpp runtime, and servers."""
+"""Language models behind one protocol: the local llama.cpp runtime, and servers.
+
+The names below are imported when they are first used: who needs the protocol alone does not
+load llama.cpp.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
+
+if TYPE_CHECKING:
+    from engine.llm.local import LlamaCpp
+    from engine.llm.openai_compatible import OpenAICompatible
+
+__all__ = ["LLM", "GenerationOptions", "LLMMetadata", "LlamaCpp", "OpenAICompatible", "Packing"]
+
+_HOMES = {"LlamaCpp": "local", "OpenAICompatible": "openai_compatible"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

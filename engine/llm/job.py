@@ -1,0 +1,115 @@
+"""Job: one request on its way through the runtime: queued, reading, writing, ended.
+
+It knows its tokens, its trace and its readers; it does not compute.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from engine.errors import Cancelled
+from engine.llm.base import GenerationOptions
+from engine.llm.sampling import Sampler
+from engine.llm.text import TextAssembler
+from engine.run import Phase, Run
+from engine.stream import Stream
+from engine.timing import CallRecord, FinishReason
+
+
+class Job:
+    """A prompt to read and, unless it only prepares, an answer to write.
+
+    `tokens` are the prompt's and then the answer's; the first `position` of them are in the
+    context, as `sequence`. `limit` is how many may be written.
+    """
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        options: GenerationOptions,
+        run: Run,
+        record: CallRecord,
+        limit: int = 0,
+        sampler: Sampler | None = None,
+        assembler: TextAssembler | None = None,
+    ) -> None:
+        self.tokens = list(prompt)
+        self.prompt_length = len(prompt)
+        self.options, self.run, self.record, self.limit = options, run, record, limit
+        self.pieces: Stream[str] = Stream()
+        self.sampler = sampler
+        self.sequence = -1
+        self.position = 0
+        self.reused = 0
+        self._assembler = assembler or TextAssembler()
+        self._abandoned = False
+        self._stage = ExitStack()
+        self.enter("queue")
+
+    @property
+    def only_prepares(self) -> bool:
+        return self.limit == 0
+
+    @property
+    def reading(self) -> bool:
+        return self.position < self.prompt_length
+
+    @property
+    def stopped(self) -> bool:
+        return self._abandoned or self.run.cancelled
+
+    @property
+    def ended(self) -> bool:
+        return self.pieces.ended
+
+    def abandon(self) -> None:
+        """Nobody reads any more."""
+        self._abandoned = True
+
+    def enter(self, stage: str) -> None:
+        """The trace's current span ends, and the next begins."""
+        self._stage.close()
+        self._stage.enter_context(self.run.span(stage))
+
+    @property
+    def cells(self) -> int:
+        """The most it can take of a context: the last token written is not read again."""
+        return self.prompt_length + max(0, self.limit - 1)
+
+    def wait_behind(self, ahead: int) -> None:
+        self.run.report(Phase.QUEUED, ahead)
+
+    def reuse(self, count: int) -> None:
+        """The first `count` tokens are in the context: their state was kept."""
+        self.position = self.reused = self.record.reused_tokens = count
+        self.read(0)
+
+    def read(self, count: int) -> None:
+        """The next `count` tokens of the prompt are in the context."""
+        self.position += count
+        self.run.report(Phase.READING, self.position, self.prompt_length, self.reused)
+
+    def write(self, token: int, data: bytes) -> FinishReason | None:
+        """The model wrote a token; say whether that was the last one, and why."""
+        self.record.token_times.append(self.run.trace.now())
+        self.record.output_tokens += 1
+        self.tokens.append(token)
+        self.run.report(Phase.WRITING, self.record.output_tokens)
+        self._emit(self._assembler.feed(data))
+        if self._assembler.ended:
+            return "stop"
+        return "length" if self.record.output_tokens >= self.limit else None
+
+    def end(self, reason: FinishReason, error: BaseException | None = None) -> None:
+        """Readers get the rest of the text, then the end or the error."""
+        if self.ended:
+            return
+        if self.sampler:
+            self.sampler.close()
+        self._stage.close()
+        self.record.finish_reason = reason
+        self._emit(self._assembler.finish())
+        self.pieces.end(Cancelled() if reason == "cancelled" else error)
+
+    def _emit(self, text: str) -> None:
+        if text:
+            self.pieces.append(text)
