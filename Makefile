@@ -1,0 +1,56 @@
+# First Token. `make run` and `make test` do everything they need, and may be repeated.
+# What follows ## is what `make help` says.
+
+# The first Python on the PATH that First Token runs on; `make run PYTHON=...` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+	2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: help run test check soak setup setup-dev need-python weights rebuild lock clean
+.NOTPARALLEL:
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+
+run: setup weights ## Set up what is missing, and start the app on http://localhost:8501
+	@$(BIN)/python -m scripts.port
+	@$(BIN)/python -m streamlit run streamlit_app.py
+
+test: check weights ## Set up what is missing, then ruff, mypy and the whole test suite
+	@$(BIN)/python -m pytest -rs
+
+check: setup-dev ## ruff and mypy --strict
+	@$(BIN)/ruff check
+	@$(BIN)/mypy --strict
+
+soak: setup-dev weights ## The tests that run long
+	@$(BIN)/python -m pytest -rs -m soak
+
+setup: need-python
+	@$(PYTHON) -m scripts.setup
+
+setup-dev: need-python
+	@$(PYTHON) -m scripts.setup --dev
+
+need-python:
+	@test -n "$(PYTHON)" || { echo "First Token needs Python 3.11, 3.12, 3.13 or 3.14, and none" \
+	"is on the PATH: install one (Debian, Ubuntu: sudo apt install python3 python3-venv; macOS:" \
+	"brew install python), or name it with PYTHON=..." >&2; exit 1; }
+
+weights:
+	@$(BIN)/python -m scripts.weights
+
+rebuild: need-python ## Compile llama.cpp again: on another processor, or with other CMAKE_ARGS
+	@$(PYTHON) -m scripts.setup --rebuild
+
+lock: need-python ## Pin in constraints.txt what the requirement files need, keeping its versions
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/pip install --quiet -c constraints.txt \
+		-r requirements.txt -r requirements-dev.txt
+	.venv-lock/bin/pip freeze > .venv-lock/constraints.txt
+	mv .venv-lock/constraints.txt constraints.txt
+	rm -rf .venv-lock
+
+clean: ## Remove the environment and the tools' caches; documents and models stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

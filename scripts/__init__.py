@@ -1,0 +1,1 @@
+"""What `make` runs: the set-up, told as it happens. See the Makefile."""

@@ -1,0 +1,106 @@
+"""pip, run with a line that shows life, a log that keeps everything, and a sentence for failures.
+
+Standard library only. It does not know what First Token needs.
+"""
+
+import re
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from scripts.progress import ProgressLine
+
+_COMPILER_STEP = re.compile(r"^\s*\[\s*(\d+/\d+|\d+%)\]")  # as ninja and make print it
+# What pip and compilers say → what to do. The first that fits is told.
+_REASONS = [
+    ("No space left on device|Disk quota exceeded", "The disk is full: make room, and try again."),
+    (
+        "Killed signal terminated program|out of memory|MemoryError",
+        "The compiler ran out of memory: close other programs, or compile one file at a time "
+        "with CMAKE_BUILD_PARALLEL_LEVEL=1, and try again.",
+    ),
+    (
+        "Max retries exceeded|Could not fetch URL|ConnectTimeout|ReadTimeout|Connection aborted",
+        "The packages could not be downloaded: check the connection to the internet, and pip's "
+        "proxy and index settings (pip config list), and try again.",
+    ),
+    (
+        r"No matching distribution found for llama|CMAKE_C(XX)?_COMPILER (not|could)",
+        "llama.cpp could not be compiled for want of a C++ compiler: install one (Debian, Ubuntu: "
+        "sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; macOS: "
+        "xcode-select --install), and try again.",
+    ),
+    ("Permission denied", "A file could not be written: mend the folder's permissions."),
+]
+
+
+class InstallError(Exception):
+    """The message says what to do."""
+
+
+class Installation:
+    """One run of pip. `began_installing`: whether it may have changed the environment."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.began_installing = False
+        self._step, self._detail = "Looking at what is needed", ""
+
+    def run(self, command: Sequence[str], keep_open: int) -> None:
+        """Run pip to its end. The file descriptor `keep_open` lives as long as pip does.
+
+        Raises:
+            InstallError: pip failed; its last lines have been printed.
+        """
+        line = ProgressLine()
+        with self.log.open("w") as log:
+            pip = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                pass_fds=[keep_open],
+            )
+            assert pip.stdout
+            reader = threading.Thread(target=self._read, args=(pip.stdout, log), daemon=True)
+            reader.start()
+            try:
+                while reader.is_alive():
+                    line.show(self._step, self._detail)
+                    reader.join(0.3)
+            except KeyboardInterrupt:
+                reader.join()  # the terminal has told pip as well; it cleans up behind itself
+                raise
+            line.end()
+        if pip.wait() != 0:
+            raise InstallError(self._why())
+
+    def _read(self, output: IO[str], log: IO[str]) -> None:
+        for text in output:
+            log.write(text)
+            log.flush()
+            self._understand(text)
+
+    def _understand(self, text: str) -> None:
+        if text.startswith("Collecting "):
+            self._step, self._detail = "Fetching packages", text.split()[1]
+        elif text.startswith("  Downloading "):
+            self._detail = text.split(maxsplit=1)[1].split("/")[-1].strip()
+        elif text.startswith("  Building wheel for llama-cpp-python"):
+            self._step, self._detail = "Compiling llama.cpp for this processor (about 5 min)", ""
+        elif text.startswith("Installing collected packages"):
+            self._step, self._detail = "Installing packages", ""
+            self.began_installing = True
+        elif found := _COMPILER_STEP.match(text):
+            self._detail = found[1]
+
+    def _why(self) -> str:
+        said = self.log.read_text(errors="replace")
+        lines = [line for line in said.splitlines() if line.strip()]
+        print("\nThe last of what pip said:", *lines[-12:], sep="\n    ", flush=True)
+        reasons = [do for pattern, do in _REASONS if re.search(pattern, said)]
+        return (reasons or ["pip failed."])[0] + f" Everything pip said is in {self.log}."

@@ -1,0 +1,46 @@
+"""Whether the app's port is free, before Streamlit is started: `python -m scripts.port`."""
+
+import os
+import socket
+import sys
+import tomllib
+import urllib.request
+from pathlib import Path
+
+_SIGN = "static/logo.svg"  # what a First Token serves, and nothing else does
+
+
+def port() -> int:
+    """The port that Streamlit will take."""
+    if text := os.environ.get("STREAMLIT_SERVER_PORT"):
+        return int(text)
+    return int(tomllib.loads(Path(".streamlit/config.toml").read_text())["server"]["port"])
+
+
+def who_is_there(number: int) -> str | None:
+    """A sentence on what holds the port, or None where it is free."""
+    try:
+        socket.create_connection(("localhost", number), timeout=1).close()
+    except OSError:
+        return None
+    if _is_first_token(number):
+        return (
+            f"First Token already runs: open http://localhost:{number} in a browser, or stop it "
+            "(Ctrl-C where it was started) and try again."
+        )
+    return (
+        f"Another program holds port {number}: stop it, or start First Token on another port, "
+        f"such as STREAMLIT_SERVER_PORT={number + 1} make run"
+    )
+
+
+def _is_first_token(number: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://localhost:{number}/app/{_SIGN}", timeout=2) as answer:
+            return bool(answer.read() == Path(_SIGN).read_bytes())
+    except (OSError, ValueError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(who_is_there(port()))
