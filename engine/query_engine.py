@@ -6,22 +6,24 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 from engine.errors import Cancelled, FirstTokenError, GenerationError
 from engine.llm.base import LLM, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
-from engine.retrieving import Retriever
 from engine.run import Phase
 from engine.schema import ChatMessage
 from engine.synthesis import ResponseMode, ResponseSynthesizer
+
+if TYPE_CHECKING:
+    from engine.retrieving import Retriever
 
 
 class RetrieverQueryEngine:
     """Answers questions from what a retriever finds. Safe to use from many threads at once."""
 
     def __init__(
-        self, retriever: Retriever, response_synthesizer: ResponseSynthesizer | None = None
+        self, retriever: "Retriever", response_synthesizer: ResponseSynthesizer | None = None
     ) -> None:
         self.retriever = retriever
         self.synthesizer = response_synthesizer or ResponseSynthesizer.from_args()
@@ -29,7 +31,7 @@ class RetrieverQueryEngine:
     @classmethod
     def from_args(
         cls,
-        retriever: Retriever,
+        retriever: "Retriever",
         *,
         llm: LLM | None = None,
         streaming: bool = False,

@@ -7,13 +7,15 @@ replaces it. An explicit argument always wins over these.
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.config import Config, load_config
-from engine.embedding import BgeEmbedding, CrossEncoder, Embedding, Reranker
-from engine.llm import LLM, LlamaCpp, OpenAICompatible
+from engine.llm.base import LLM
 from engine.splitting import SentenceSplitter
 from engine.weights import Weights, ensure_weights
+
+if TYPE_CHECKING:
+    from engine.embedding import Embedding, Reranker
 
 
 class _Settings:
@@ -39,21 +41,21 @@ class _Settings:
         self._parts["llm"] = llm
 
     @property
-    def embed_model(self) -> Embedding:
+    def embed_model(self) -> "Embedding":
         """Text → vector."""
-        return self._part("embed_model", lambda: BgeEmbedding(self.weights.embedder))
+        return self._part("embed_model", self._default_embedding)
 
     @embed_model.setter
-    def embed_model(self, embedding: Embedding) -> None:
+    def embed_model(self, embedding: "Embedding") -> None:
         self._parts["embed_model"] = embedding
 
     @property
-    def reranker(self) -> Reranker:
+    def reranker(self) -> "Reranker":
         """(question, sentence) → relevance."""
-        return self._part("reranker", lambda: CrossEncoder(self.weights.reranker))
+        return self._part("reranker", self._default_reranker)
 
     @reranker.setter
-    def reranker(self, reranker: Reranker) -> None:
+    def reranker(self, reranker: "Reranker") -> None:
         self._parts["reranker"] = reranker
 
     @property
@@ -71,10 +73,26 @@ class _Settings:
                 self._parts[name] = make()
             return self._parts[name]
 
+    # Each of these loads a native library, so it is imported by the first who needs it.
+
+    def _default_embedding(self) -> "Embedding":
+        from engine.embedding import BgeEmbedding
+
+        return BgeEmbedding(self.weights.embedder)
+
+    def _default_reranker(self) -> "Reranker":
+        from engine.embedding import CrossEncoder
+
+        return CrossEncoder(self.weights.reranker)
+
     def _default_llm(self) -> LLM:
         if self.config.openai_base_url:
+            from engine.llm import OpenAICompatible
+
             return OpenAICompatible.from_config(self.config)
-        return LlamaCpp(self.config.chat_model or self.weights.chat_model)
+        from engine.llm import LlamaCpp
+
+        return LlamaCpp(config=self.config)
 
     def _default_splitter(self) -> SentenceSplitter:
         return SentenceSplitter(count_tokens=self.embed_model.count_tokens)

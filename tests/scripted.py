@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, Node, NodeWithScore
@@ -80,6 +81,8 @@ class ScriptedLLM(LLM):
         reply = self.replies[min(len(self.prompts), len(self.replies)) - 1]
         call = run.trace.calls[-1] if run.trace.calls else run.trace.begin_call("chat")
         call.prompt_tokens = self.count_tokens(messages)
+        if call.prompt_tokens > self.metadata.context_window:
+            raise PromptTooLongError(call.prompt_tokens, self.metadata.context_window)
         return self._write(reply, run)
 
     def _write(self, reply: Sequence[str | BaseException], run: Run) -> Iterator[str]:
