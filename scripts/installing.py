@@ -32,6 +32,12 @@ _REASONS = [
         "sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; macOS: "
         "xcode-select --install), and try again.",
     ),
+    (
+        "No matching distribution found",
+        "A package was not found for this Python and system: First Token runs on Linux (x86-64, "
+        "ARM64) and on macOS (Apple silicon). If yours is one of them, check pip's index settings "
+        "(pip config list), and try again.",
+    ),
     ("Permission denied", "A file could not be written: mend the folder's permissions."),
 ]
 
