@@ -111,11 +111,7 @@ class RetrieverQueryEngine:
         except (FirstTokenError, Cancelled) as error:
             answer.finish(error)
         except Exception as fault:  # whatever it is, its readers must hear of it
-            error = GenerationError(
-                f"The answer failed: {fault or type(fault).__name__}. Ask again."
-            )
-            error.__cause__ = fault
-            answer.finish(error)
+            answer.finish(_explained(fault))
         else:
             answer.finish()
 
@@ -130,6 +126,12 @@ class RetrieverQueryEngine:
         )
         for piece in pieces if answer.streaming else _joined(pieces):
             answer.write(piece)
+
+
+def _explained(fault: Exception) -> GenerationError:
+    error = GenerationError(f"The answer failed ({fault or type(fault).__name__}). Ask again.")
+    error.__cause__ = fault
+    return error
 
 
 def _joined(pieces: Iterator[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ replaces it. An explicit argument always wins over these.
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from engine.config import Config, load_config
 from engine.llm.base import LLM
@@ -16,6 +16,8 @@ from engine.weights import Weights, ensure_weights
 
 if TYPE_CHECKING:
     from engine.embedding import Embedding, Reranker
+
+Part = TypeVar("Part")
 
 
 class _Settings:
@@ -67,11 +69,11 @@ class _Settings:
     def node_parser(self, splitter: SentenceSplitter) -> None:
         self._parts["node_parser"] = splitter
 
-    def _part(self, name: str, make: Callable[[], Any]) -> Any:
+    def _part(self, name: str, make: Callable[[], Part]) -> Part:
         with self._lock:  # two first users at once make one model, not two
             if name not in self._parts:
                 self._parts[name] = make()
-            return self._parts[name]
+            return cast(Part, self._parts[name])
 
     # Each of these loads a native library, so it is imported by the first who needs it.
 

@@ -13,6 +13,7 @@ whether a context fits. What does not fit one prompt is spread over several, nev
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Self
 
 from engine.llm.base import LLM, GenerationOptions
@@ -73,11 +74,14 @@ def _refine_over(task: Task, contexts: Sequence[str]) -> Plan:
     so_far = yield Step("answer", task.answer(first), last=not others)
     remaining = list(others)
     while remaining:
-        context = remaining.pop(0)
-        pieces = list(parts_that_fit(context, lambda c, a=so_far: task.fits(_refine(task, c, a))))
-        context, *later = pieces
+        fits = partial(_refinement_fits, task, so_far)
+        context, *later = parts_that_fit(remaining.pop(0), fits)
         remaining[:0] = later
         so_far = yield Step("refine", _refine(task, context, so_far), last=not remaining)
+
+
+def _refinement_fits(task: Task, so_far: str, context: str) -> bool:
+    return task.fits(_refine(task, context, so_far))
 
 
 def _refine(task: Task, context: str, so_far: str) -> list[ChatMessage]:

@@ -1,0 +1,120 @@
+"""Ask: a question to your documents; its sources at once, its answer as it is written."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from engine.synthesis import ResponseMode
+from engine.workspace import Conversation, Workspace
+from pages.parts.answer import follow_turn, show_turn
+from pages.parts.resources import workspace as the_workspace
+from pages.parts.samples import suggested_questions
+from pages.parts.session import current_collection
+from pages.parts.uploads import add_documents, offer_samples, show_uploads
+
+
+def current_conversation(workspace: Workspace) -> Conversation | None:
+    """The one that the address names, so that a reload finds it again."""
+    return workspace.conversations.find(st.query_params.get("conversation", ""))
+
+
+def ask(workspace: Workspace, collection: str, question: str) -> None:
+    conversation = current_conversation(workspace)
+    if conversation is None:
+        conversation = workspace.conversations.create(collection)
+        st.query_params["conversation"] = conversation.id
+    try:
+        workspace.ask(conversation, question)
+    except (ValueError, NotImplementedError) as error:
+        st.session_state.ask_problem = str(error)
+
+
+def show_head(workspace: Workspace) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
+    ):
+        st.title("Ask", anchor=False)
+        with st.container(horizontal=True, width="content"):
+            if st.query_params.get("conversation"):
+                st.button("New conversation", icon=":material/add:", on_click=st.query_params.clear)
+            with st.popover("Settings", icon=":material/tune:"):
+                show_settings(workspace)
+
+
+def show_settings(workspace: Workspace) -> None:
+    """The settings of the next question, saved as they change."""
+    now = workspace.settings
+    chosen = replace(
+        now,
+        streaming=st.toggle("Stream the answer", now.streaming, help="Off: wait for the whole."),
+        passages=st.slider("Passages to answer from", 1, 10, now.passages),
+        response_mode=ResponseMode(
+            st.selectbox(
+                "Response mode",
+                [str(mode) for mode in ResponseMode],
+                index=list(ResponseMode).index(ResponseMode(now.response_mode)),
+                help="How passages become one answer: in as few model calls as fit (compact), one "
+                "after another (refine), as a tree, or in a single call.",
+            )
+        ),
+        length=st.slider("Longest answer, in tokens", 16, 1024, now.length, step=16),
+        temperature=st.slider("Temperature", 0.0, 1.5, now.temperature, step=0.1),
+    )
+    if chosen != now:
+        workspace.settings = chosen
+
+
+def show_documents(workspace: Workspace, collection: str) -> None:
+    """Where documents come in: the whole page while there are none, folded afterwards."""
+    documents = workspace.library.documents(collection)
+    if documents or workspace.ingestor.uploads(collection):
+        passages = sum(document.passages for document in documents)
+        count = f"{len(documents)} document{'s' * (len(documents) != 1)} · {passages} passages"
+        with st.expander(count, icon=":material/folder_open:", key="documents"):
+            add_documents(workspace, collection)
+    else:
+        st.markdown(
+            "Drop in your files and ask. A model on this computer answers from them, and shows "
+            "the passages it read. Nothing leaves the machine."
+        )
+        add_documents(workspace, collection)
+        offer_samples(workspace, collection)
+    show_uploads(workspace, collection)
+
+
+def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
+    for turn in workspace.turns(conversation.id):
+        show_turn(turn)
+    if live := workspace.running(conversation.id):
+        follow_turn(*live)
+        st.rerun()
+
+
+def suggest(workspace: Workspace, collection: str) -> None:
+    questions = suggested_questions(workspace, collection)
+    picked = st.pills("Try one of these", questions, key="suggested") if questions else None
+    if picked:
+        ask(workspace, collection, picked)
+        st.rerun()
+
+
+def main() -> None:
+    workspace = the_workspace()
+    conversation = current_conversation(workspace)
+    collection = conversation.collection if conversation else current_collection(workspace)
+    running = bool(conversation and workspace.running(conversation.id))
+    show_head(workspace)
+    show_documents(workspace, collection)
+    if problem := st.session_state.pop("ask_problem", ""):
+        st.warning(problem)
+    question = st.chat_input("Ask your documents", disabled=running, key="question")
+    if question:
+        ask(workspace, collection, question)
+        st.rerun()
+    if conversation:
+        show_conversation(workspace, conversation)
+    else:
+        suggest(workspace, collection)
+
+
+main()

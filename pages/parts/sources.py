@@ -1,0 +1,45 @@
+"""Evidence and sources: what was found for a question, where it stands, and why."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.schema import NodeWithScore
+from pages.parts.markdown import plain_markdown
+
+
+def show_evidence(sources: Sequence[NodeWithScore], key: str) -> None:
+    """The best sentence, quoted, and every source, folded."""
+    if not sources:
+        return
+    best = sources[0]
+    if best.evidence:
+        quote = plain_markdown(best.sentence(best.evidence[0]))
+        st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
+    with st.container(key=f"sources-{key}", gap=None):
+        for number, source in enumerate(sources, start=1):
+            label = f"**{number}** {plain_markdown(source.node.label)} · score {source.score:.2f}"
+            with st.expander(label, type="compact", key=f"source-{key}-{number}"):
+                st.markdown(highlighted(source))
+                _show_scores(source)
+
+
+def highlighted(source: NodeWithScore) -> str:
+    """The passage as Markdown, its evidence marked."""
+    parts, done = [], 0
+    for evidence in sorted(source.evidence, key=lambda each: each.start):
+        parts.append(plain_markdown(source.text[done : evidence.start]))
+        parts.append(f":blue-background[{plain_markdown(source.sentence(evidence))}]")
+        done = evidence.end
+    parts.append(plain_markdown(source.text[done:]))
+    return " ".join(part for part in parts if part)
+
+
+def _show_scores(source: NodeWithScore) -> None:
+    scores = source.scores
+    named = [("dense", scores.dense), ("BM25", scores.lexical), ("rerank", scores.rerank)]
+    shown = [f"{name} {value:.2f}" for name, value in named if value is not None]
+    if shown:
+        st.caption(
+            " · ".join(shown), help="Cosine similarity, BM25, and the cross-encoder's logit."
+        )

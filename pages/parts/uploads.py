@@ -1,0 +1,135 @@
+"""Uploads: the way in for files, and how far each of them is."""
+
+import streamlit as st
+
+from engine.workspace import Stage, Upload, Workspace
+from pages.parts.markdown import plain_markdown
+from pages.parts.samples import SAMPLES, load_samples
+
+ICONS = {
+    Stage.READY: ":green[:material/check_circle:]",
+    Stage.FAILED: ":red[:material/error:]",
+    Stage.STOPPED: ":material/stop_circle:",
+    Stage.LOCKED: ":material/lock:",
+    Stage.CHANGED: ":material/difference:",
+    Stage.WAITING: ":material/hourglass_empty:",
+}
+TICK = 0.5  # seconds: fast enough to see life, slow enough to leave the cores to the work
+
+
+def add_documents(workspace: Workspace, collection: str) -> None:
+    """A field to drop files into. The field empties itself; the files go on below it."""
+    turn = st.session_state.setdefault("uploads_taken", 0)
+    files = st.file_uploader(
+        "Add documents",
+        type=workspace.library.file_types,
+        accept_multiple_files=True,
+        key=f"uploader-{turn}",
+        help="They stay on this computer.",
+    )
+    if files:
+        st.session_state.uploads_taken = turn + 1
+        for file in files:
+            _take(workspace, collection, file.name, file.getvalue())
+        st.rerun()
+
+
+def offer_samples(workspace: Workspace, collection: str) -> None:
+    if st.button(
+        f"Try it with {len(SAMPLES)} sample documents",
+        icon=":material/auto_stories:",
+        key="samples",
+    ):
+        load_samples(workspace, collection)
+        st.rerun()
+
+
+def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None:
+    try:
+        workspace.ingestor.add(collection, name, data)
+    except OSError as error:
+        st.session_state.setdefault("upload_problems", []).append(
+            f"{name} was not taken in: {error.strerror or error}. Make room, then add it again."
+        )
+
+
+def show_uploads(workspace: Workspace, collection: str) -> None:
+    """Every upload not yet dismissed, with its stage; live while there is work."""
+    for problem in st.session_state.pop("upload_problems", []):
+        st.error(problem, icon=":material/error:")
+    busy = workspace.ingestor.busy
+    st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, collection, busy)
+
+
+def _upload_list(workspace: Workspace, collection: str, was_busy: bool) -> None:
+    uploads = workspace.ingestor.uploads(collection)
+    for upload in uploads:
+        with st.container(key=f"upload-{upload.id}", gap="xsmall"):
+            _upload_row(workspace, upload)
+    if uploads and all(upload.stage.ended for upload in uploads):
+        st.button(
+            "Clear this list", type="tertiary", on_click=_dismiss_all, args=(workspace, uploads)
+        )
+    if was_busy and not workspace.ingestor.busy:
+        st.rerun()  # the page shows what is there now, and this list stops ticking
+
+
+def _dismiss_all(workspace: Workspace, uploads: list[Upload]) -> None:
+    for upload in uploads:
+        workspace.ingestor.dismiss(upload)
+
+
+def _upload_row(workspace: Workspace, upload: Upload) -> None:
+    icon = ICONS.get(upload.stage, ":material/sync:")
+    name = plain_markdown(upload.name)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{icon} **{name}** · {_state(upload)}")
+        if not upload.stage.ended:
+            st.button(
+                "Cancel",
+                type="tertiary",
+                key=f"cancel-{upload.id}",
+                on_click=workspace.ingestor.cancel,
+                args=(upload,),
+            )
+    if upload.total and not upload.stage.ended:
+        st.progress(min(1.0, upload.done / upload.total))
+    for notice in upload.notices:
+        st.caption(f":material/info: {plain_markdown(notice)}")
+    if upload.stage is Stage.LOCKED:
+        _ask_password(workspace, upload)
+    if upload.stage is Stage.CHANGED:
+        _ask_replace(workspace, upload)
+
+
+def _state(upload: Upload) -> str:
+    if upload.stage is Stage.READY:
+        took = sum(
+            seconds for stage, seconds in upload.seconds.items() if stage is not Stage.WAITING
+        )
+        return f"ready, {upload.passages} passages in {took:.1f} s"
+    if upload.message:
+        return plain_markdown(upload.message)
+    counted = f" {upload.done} of {upload.total}" if upload.total else ""
+    left = upload.seconds_left
+    return f"{upload.stage}{counted}" + (f", about {left:.0f} s left" if left and left >= 1 else "")
+
+
+def _ask_password(workspace: Workspace, upload: Upload) -> None:
+    with st.form(f"password-{upload.id}", border=False), st.container(horizontal=True):
+        password = st.text_input(
+            f"Password of {upload.name}",
+            type="password",
+            label_visibility="collapsed",
+            placeholder="Password",
+        )
+        if st.form_submit_button("Open"):
+            workspace.ingestor.unlock(upload, password)
+            st.rerun()
+
+
+def _ask_replace(workspace: Workspace, upload: Upload) -> None:
+    decide = workspace.ingestor.decide
+    with st.container(horizontal=True):
+        st.button("Replace", key=f"replace-{upload.id}", on_click=decide, args=(upload, False))
+        st.button("Keep both", key=f"keep-{upload.id}", on_click=decide, args=(upload, True))
