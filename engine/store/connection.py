@@ -69,7 +69,7 @@ class Connection:
 def _connect(path: Path | None, url: str, api_key: str) -> QdrantClient:
     try:
         if url:
-            return QdrantClient(url=url, api_key=api_key or None)
+            return QdrantClient(url=url, api_key=api_key or None, check_compatibility=False)
         if path is None:
             return QdrantClient(":memory:")
         # its own check of threads is off, since the lock above does that work

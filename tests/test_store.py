@@ -1,0 +1,392 @@
+"""The store: sources that are whole or not there, whatever happens, and found when they are."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from qdrant_client import QdrantClient
+from qdrant_client.local.persistence import CollectionPersistence as Disk
+
+from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
+from engine.lexical import Terms, passage_terms, question_terms
+from engine.schema import Node
+from engine.store import Collection, Source, Store, open_store
+from engine.store.connection import Connection
+
+MODEL, DIMENSION = "test-model", 8
+WORDS = ("amber", "birch", "cedar", "delta", "fjord", "grove", "heron", "knoll", "maple")
+
+
+def passages(source_id: str, count: int) -> tuple[list[Node], NDArray[np.float32], list[Terms]]:
+    random = np.random.default_rng(sum(map(ord, source_id)))
+    texts = [f"{source_id} " + " ".join(random.choice(WORDS, 5)) for _ in range(count)]
+    vectors = random.standard_normal((count, DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    nodes = [
+        Node(text, {"file_name": f"{source_id}.txt", "page_label": "3"}, f"{source_id}-{number}",
+             source_id, number)
+        for number, text in enumerate(texts)
+    ]  # fmt: skip
+    return nodes, vectors, [passage_terms(text) for text in texts]
+
+
+def add(collection: Collection, source_id: str, count: int = 5) -> None:
+    with collection.adding(Source(source_id, f"{source_id}.txt", passages=count)) as writer:
+        writer.add(*passages(source_id, count))
+
+
+def found(collection: Collection, source_id: str, count: int = 5) -> set[str]:
+    """Sources among the hits of both searches, asked with that source's own first passage."""
+    nodes, vectors, _ = passages(source_id, count)
+    hits = collection.search_dense(vectors[0], 100)
+    hits += collection.search_terms(question_terms(nodes[0].text), 100)
+    return {node.source_id for node in collection.nodes([hit.point_id for hit in hits]) if node}
+
+
+def opened(store: Store) -> Collection:
+    return store.collection("notes", MODEL, DIMENSION)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "qdrant"
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return opened(open_store())
+
+
+def points_on_disk(folder: Path) -> int:
+    """Counted behind the store's back."""
+    with sqlite3.connect(folder / "collection" / "notes" / "storage.sqlite") as db:
+        return int(db.execute("SELECT count(*) FROM points").fetchone()[0])
+
+
+def test_a_passage_comes_back_as_it_went_in_also_after_a_restart(folder: Path) -> None:
+    store = open_store(folder)
+    add(opened(store), "a")
+    store.close()
+    store = open_store(folder)
+    collection = opened(store)
+    nodes, vectors, _ = passages("a", 5)
+    best = collection.search_dense(vectors[3], 2)[0]
+    assert best.score == pytest.approx(1.0, abs=1e-5)
+    assert collection.nodes([best.point_id]) == [nodes[3]]
+    assert collection.nodes_of("a") == nodes
+    assert [(each.file_name, each.passages) for each in collection.sources()] == [("a.txt", 5)]
+    store.close()
+
+
+def test_both_searches_find_a_passage_by_itself(collection: Collection) -> None:
+    add(collection, "a")
+    add(collection, "b")
+    nodes, vectors, terms = passages("b", 5)
+    for number, node in enumerate(nodes):
+        by_meaning = collection.search_dense(vectors[number], 1)
+        by_words = collection.search_terms(terms[number], 1)
+        assert collection.nodes([by_meaning[0].point_id, by_words[0].point_id]) == [node, node]
+
+
+def test_what_is_unfinished_is_never_found(collection: Collection) -> None:
+    add(collection, "a")
+    nodes, vectors, terms = passages("b", 40)
+    with collection.adding(Source("b", "b.txt", passages=40)) as writer:
+        writer.add(nodes[:39], vectors[:39], terms[:39])
+        assert found(collection, "b", 40) == {"a"}
+        assert len(collection.search_dense(vectors[0], 5)) == 5, "hidden ones take no places"
+        assert [each.source_id for each in collection.sources()] == ["a"]
+        writer.add(nodes[39:], vectors[39:], terms[39:])
+    assert found(collection, "b", 40) == {"a", "b"}
+    assert collection.passages == 45
+
+
+def test_a_source_whose_writing_fails_is_not_there_at_all(folder: Path) -> None:
+    store = open_store(folder)
+    collection = opened(store)
+    add(collection, "a")
+    with (
+        pytest.raises(ZeroDivisionError),
+        collection.adding(Source("b", "b", passages=9)) as writer,
+    ):
+        writer.add(*passages("b", 8))
+        raise ZeroDivisionError
+    assert found(collection, "b", 9) == {"a"}
+    assert points_on_disk(folder) == 5
+    add(collection, "b")
+    assert found(collection, "b") == {"a", "b"}
+    store.close()
+
+
+def test_a_source_that_is_there_is_not_written_twice(collection: Collection) -> None:
+    add(collection, "a")
+    with pytest.raises(DuplicateDocumentError, match=r"a\.txt is in the collection already"):
+        add(collection, "a")
+    assert collection.passages == 5
+    assert found(collection, "a") == {"a"}
+
+
+def test_a_deleted_source_is_gone_and_the_others_are_not(folder: Path) -> None:
+    store = open_store(folder)
+    collection = opened(store)
+    add(collection, "a", 40)
+    add(collection, "b")
+    assert collection.delete("a")
+    assert not collection.delete("a")
+    assert found(collection, "a", 40) == {"b"}
+    assert points_on_disk(folder) == 5
+    add(collection, "a")
+    assert found(collection, "a") == {"a", "b"}
+    store.close()
+
+
+# Started once, with what takes long to load: a child costs milliseconds then.
+children = multiprocessing.get_context("forkserver")
+children.set_forkserver_preload(["engine.store", "pytest"])
+
+
+def die_at_write(n: int, folder: Path, work: Callable[[Collection], object]) -> None:
+    """In a child: killed, with no chance to tidy up, when about to write for the nth time."""
+    writes = itertools.count(1)
+
+    def deadly(write: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(*arguments: Any) -> None:
+            if next(writes) == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(*arguments)
+
+        return wrapped
+
+    Disk.persist, Disk.delete = deadly(Disk.persist), deadly(Disk.delete)  # type: ignore[method-assign]
+    work(opened(open_store(folder)))
+
+
+def add_b(collection: Collection) -> None:
+    add(collection, "b", 20)
+
+
+def delete_b(collection: Collection) -> None:
+    collection.delete("b")
+
+
+# Adding and deleting are 22 writes each: the record, 20 points, the record.
+@pytest.mark.parametrize(
+    ("work", "n"),
+    [(add_b, 1), (add_b, 2), (add_b, 9), (add_b, 22), (delete_b, 2), (delete_b, 9), (delete_b, 22)],
+)
+def test_killed_halfway_a_source_is_not_there_at_the_next_start(
+    folder: Path, work: Callable[[Collection], object], n: int
+) -> None:
+    store = open_store(folder)
+    add(opened(store), "a")
+    if work is delete_b:
+        add_b(opened(store))
+    store.close()
+    process = children.Process(target=die_at_write, args=(n, folder, work))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    written = max(0, n - 2)
+    left = 25 - written if work is delete_b else 5 + written
+    assert points_on_disk(folder) == left, "killed where it was meant to be"
+    store = open_store(folder)
+    collection = opened(store)
+    assert [each.source_id for each in collection.sources()] == ["a"]
+    assert found(collection, "b", 20) == {"a"}
+    assert points_on_disk(folder) == 5
+    store.close()
+
+
+def hold(folder: Path, pipe: "Pipe[str, str]") -> None:
+    """In a child: keep the folder until told to end."""
+    add(opened(open_store(folder)), "a")
+    pipe.send("open")
+    pipe.recv()
+
+
+def test_a_second_process_on_the_folder_is_told_so(folder: Path) -> None:
+    ours, theirs = children.Pipe()
+    process = children.Process(target=hold, args=(folder, theirs))
+    process.start()
+    assert ours.recv() == "open"
+    with pytest.raises(StoreInUseError, match=r"Another process .* Close the other"):
+        open_store(folder)
+    ours.send("end")
+    process.join(60)
+    store = open_store(folder)
+    assert found(opened(store), "a") == {"a"}
+    store.close()
+
+
+def test_two_users_of_a_folder_in_one_process_share_it(folder: Path) -> None:
+    one, other = open_store(folder), open_store(str(folder))
+    assert opened(one) is opened(other)
+    one.close()
+    again = open_store(folder)
+    assert again is not one
+    again.close()
+
+
+def test_a_full_disk_loses_nothing(folder: Path) -> None:
+    store = open_store(folder)
+    collection = opened(store)
+    add(collection, "a")
+    limit_pages(collection, 1)  # as small as it is, that is
+    with pytest.raises(StoreError, match=r"disk is full.* Make room"):
+        add(collection, "b", 200)
+    assert found(collection, "a") == found(collection, "b", 200) == {"a"}
+    limit_pages(collection, 1_000_000)
+    add(collection, "b", 200)
+    assert found(collection, "b", 200) == {"a", "b"}
+    store.close()
+
+
+def limit_pages(collection: Collection, count: int) -> None:
+    """SQLite itself refuses to let the file grow: the same fault as a full disk's."""
+    client: Any = collection._connection.client
+    storage = client._client.collections["notes"].storage.storage
+    storage.execute(f"PRAGMA max_page_count={count}")
+
+
+def test_another_embedding_model_is_refused_with_a_way_out(folder: Path) -> None:
+    store = open_store(folder)
+    add(opened(store), "a")
+    for model, dimension in (("other", DIMENSION), (MODEL, 16)):
+        with pytest.raises(StoreError, match="filled with the embedding model test-model"):
+            store.collection("notes", model, dimension)
+    store.close()
+
+
+def test_a_collection_of_something_else_is_left_alone(folder: Path) -> None:
+    client = QdrantClient(path=str(folder))
+    client.create_collection("notes", vectors_config={})
+    client.close()
+    store = open_store(folder)
+    with pytest.raises(StoreError, match="not made by this version"):
+        opened(store)
+    assert store.collections() == []
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "x.sources", "a" * 101, "\n"])
+def test_a_name_that_cannot_be_is_refused(name: str) -> None:
+    with pytest.raises(StoreError, match="cannot name a collection"):
+        open_store().collection(name, MODEL, DIMENSION)
+
+
+def test_a_damaged_folder_is_named(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "meta.json").write_text('{"collections": {"no')
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_store(folder)
+
+
+def test_collections_are_apart(folder: Path) -> None:
+    store = open_store(folder)
+    one, other = opened(store), store.collection("Other things 2", MODEL, DIMENSION)
+    add(one, "a")
+    add(other, "b")
+    assert store.collections() == ["Other things 2", "notes"]
+    assert found(one, "a") == {"a"}
+    assert found(other, "a") == {"b"}
+    store.delete_collection("notes")
+    assert store.collections() == ["Other things 2"]
+    assert opened(store).sources() == []
+    store.close()
+
+
+def test_a_collection_whose_deletion_was_cut_short_starts_empty(folder: Path) -> None:
+    store = open_store(folder)
+    collection = opened(store)
+    add(collection, "a")
+    collection._connection.client.delete_collection("notes")  # killed before the second step
+    store.close()
+    store = open_store(folder)
+    assert store.collections() == []
+    assert opened(store).sources() == []
+    store.close()
+
+
+def test_questions_and_changes_at_once_see_only_whole_sources(collection: Collection) -> None:
+    add(collection, "a")
+    faults: list[BaseException] = []
+    changed = threading.Event()
+
+    def change() -> None:
+        for number in range(6):
+            add(collection, f"b{number}", 30)
+            collection.delete(f"b{number}")
+        changed.set()
+
+    def ask() -> None:
+        while not changed.is_set():
+            assert "a" in found(collection, "a")
+            for source in collection.sources():
+                assert len(collection.nodes_of(source.source_id)) in (source.passages, 0)
+
+    def kept(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as fault:
+            faults.append(fault)
+            changed.set()
+
+    threads = [threading.Thread(target=kept, args=(work,)) for work in (change, ask, ask)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+
+
+def on_a_server(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The calls a server gets, answered by Qdrant's client in memory."""
+    if url := os.environ.get("TEST_QDRANT_URL"):
+        return Store(Connection(url=url))
+    monkeypatch.setattr(Connection, "embedded", False)
+    return Store(Connection())
+
+
+def test_the_embedded_search_by_terms_gives_what_a_server_gives(
+    monkeypatch: pytest.MonkeyPatch, collection: Collection
+) -> None:
+    on_server = opened(on_a_server(monkeypatch))
+    for source_id in "abc":
+        add(collection, source_id, 20)
+        add(on_server, source_id, 20)
+    collection.delete("b")
+    on_server.delete("b")
+    for question in ("amber birch", "a heron", "grove grove knoll maple", "nothing"):
+        ours = collection.search_terms(question_terms(question), 10)
+        theirs = on_server.search_terms(question_terms(question), 10)
+        assert [hit.score for hit in ours] == pytest.approx([hit.score for hit in theirs], rel=1e-4)
+
+
+def test_on_a_server_a_young_unfinished_source_is_left_to_whoever_writes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = on_a_server(monkeypatch)
+    theirs = opened(store)
+    ours = Store(store._connection)
+    nodes, vectors, terms = passages("a", 5)
+    with theirs.adding(Source("a", "a.txt", passages=5)) as writer:
+        writer.add(nodes, vectors, terms)
+        assert opened(ours).sources() == []
+        assert found(opened(ours), "a") == set()
+    assert found(opened(ours), "a") == {"a"}
+    assert [each.source_id for each in opened(ours).sources()] == ["a"]
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:9"):
+        opened(open_store(url="http://127.0.0.1:9"))
