@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages.parts.resources import opening
 from pages.parts.security import SecurityHeaders
 
 HERE = Path(__file__).parent
@@ -50,9 +51,9 @@ def navigation() -> st.Page:
 
 
 def main() -> None:
-    st.set_page_config("First Token", ICON, menu_items={"About": ABOUT})
-    st.logo(LOGO, icon_image=ICON, size="large")
     open_page = navigation()
+    st.set_page_config(f"{open_page.title} · First Token", ICON, menu_items={"About": ABOUT})
+    st.logo(LOGO, icon_image=ICON, size="large")
     st.sidebar.caption(open_page.help)
     open_page.run()
 
@@ -60,4 +61,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    app = st.App(__file__, middleware=[Middleware(SecurityHeaders)])
+    app = st.App(__file__, lifespan=opening, middleware=[Middleware(SecurityHeaders)])

@@ -67,8 +67,7 @@ class Workspace:
             ValueError: the question is empty, or an answer is still being written.
         """
         with self._lock:
-            live = self._running.get(conversation.id)
-            if live and not live[1].phase.ended:
+            if self.running(conversation.id):
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             settings = self.settings
             turn = Turn(new_id(), question.strip(), settings=asdict(settings))
@@ -83,17 +82,16 @@ class Workspace:
         return response
 
     def running(self, conversation_id: str) -> tuple[Turn, StreamingResponse] | None:
-        """The turn whose answer is being written there, or just ended, and that answer."""
-        return self._running.get(conversation_id)
+        """The turn whose answer is being written there now, and that answer."""
+        live = self._running.get(conversation_id)
+        return None if live is None or live[1].phase.ended else live
 
     def turns(self, conversation_id: str) -> list[Turn]:
         """Those that have ended, in order. One that a crash cut off counts as failed."""
-        live = self.running(conversation_id)
-        return [
-            turn if turn.phase.ended else turn.interrupted()
-            for turn in self.conversations.turns(conversation_id)
-            if live is None or turn.id != live[0].id
-        ]
+        live = self._running.get(conversation_id)
+        turns = self.conversations.turns(conversation_id)
+        shown = (_as_it_stands(turn, live) for turn in turns)
+        return [turn for turn in shown if turn.phase.ended]
 
     def close(self) -> None:
         for _, response in list(self._running.values()):
@@ -124,3 +122,9 @@ class Workspace:
             live = self._running.get(conversation.id)
             if live and live[0].id == turn.id:
                 del self._running[conversation.id]
+
+
+def _as_it_stands(turn: Turn, live: tuple[Turn, StreamingResponse] | None) -> Turn:
+    if live and live[0].id == turn.id:
+        return turn.answered(live[1])  # as saved in a moment, where it has just ended
+    return turn if turn.phase.ended else turn.interrupted()

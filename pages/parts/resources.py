@@ -1,8 +1,9 @@
 """What all pages and sessions share: the one workspace of this process."""
 
 import atexit
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import streamlit as st
 
@@ -10,21 +11,44 @@ from engine.errors import FirstTokenError
 from engine.settings import Settings
 from engine.workspace import Workspace
 
-APP_FOLDER = "app"
+_lock = threading.Lock()
+_opened: list[Workspace] = []
 
 
-@st.cache_resource(show_spinner="Loading the model…")
 def open_workspace() -> Workspace:
-    config = Settings.config
-    workspace = Workspace(config.data_dir / APP_FOLDER, config, Settings.llm)
-    atexit.register(workspace.close)
-    return workspace
+    """The workspace, opened by the first who asks; the others wait for it.
+
+    Raises:
+        FirstTokenError: it cannot be opened; the next one who asks tries again.
+    """
+    with _lock:
+        if not _opened:
+            config = Settings.config
+            workspace = Workspace(config.data_dir / "app", config, Settings.llm)
+            atexit.register(workspace.close)
+            _opened.append(workspace)
+        return _opened[0]
 
 
 def workspace() -> Workspace:
     """The workspace, or a page that says in a sentence why there is none, and ends."""
     with shown_errors():
-        return open_workspace()
+        if _opened:
+            return _opened[0]
+        with st.spinner("Loading the model…", show_time=True):
+            return open_workspace()
+
+
+@asynccontextmanager
+async def opening(_app: st.App) -> AsyncIterator[None]:
+    """While the server starts, load the model: the first page need not wait for it all."""
+    threading.Thread(target=_open_quietly, name="opening", daemon=True).start()
+    yield
+
+
+def _open_quietly() -> None:
+    with suppress(FirstTokenError):  # the first page asks again, and shows why
+        open_workspace()
 
 
 @contextmanager

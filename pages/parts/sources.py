@@ -1,5 +1,6 @@
 """Evidence and sources: what was found for a question, where it stands, and why."""
 
+import math
 from collections.abc import Sequence
 
 import streamlit as st
@@ -18,10 +19,17 @@ def show_evidence(sources: Sequence[NodeWithScore], key: str) -> None:
         st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
-            label = f"**{number}** {plain_markdown(source.node.label)} · score {source.score:.2f}"
+            label = f"**{number}** {plain_markdown(source.node.label)} · {_rank(source)}"
             with st.expander(label, type="compact", key=f"source-{key}-{number}"):
                 st.markdown(highlighted(source))
                 _show_scores(source)
+
+
+def _rank(source: NodeWithScore) -> str:
+    """The score that ranked it: a cross-encoder's logit as the probability it stands for."""
+    if source.scores.rerank is None:
+        return f"score {source.score:.2f}"
+    return f"relevance {1 / (1 + math.exp(-source.scores.rerank)):.0%}"
 
 
 def highlighted(source: NodeWithScore) -> str:

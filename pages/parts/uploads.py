@@ -57,16 +57,27 @@ def show_uploads(workspace: Workspace, collection: str) -> None:
     """Every upload not yet dismissed, with its stage; live while there is work."""
     for problem in st.session_state.pop("upload_problems", []):
         st.error(problem, icon=":material/error:")
-    busy = workspace.ingestor.busy
-    st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, collection, busy)
-
-
-def _upload_list(workspace: Workspace, collection: str, was_busy: bool) -> None:
     uploads = workspace.ingestor.uploads(collection)
+    if uploads:
+        unsettled = [upload for upload in uploads if upload.stage is not Stage.READY]
+        with st.expander(_summary(uploads), expanded=bool(unsettled), key="uploads"):
+            busy = workspace.ingestor.busy
+            st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, uploads, busy)
+
+
+def _summary(uploads: list[Upload]) -> str:
+    ready = sum(upload.stage is Stage.READY for upload in uploads)
+    icon = ":material/sync:" if ready < len(uploads) else ICONS[Stage.READY]
+    return (
+        f"{icon} {ready} of {len(uploads)} {'file is' if len(uploads) == 1 else 'files are'} ready"
+    )
+
+
+def _upload_list(workspace: Workspace, uploads: list[Upload], was_busy: bool) -> None:
     for upload in uploads:
         with st.container(key=f"upload-{upload.id}", gap="xsmall"):
             _upload_row(workspace, upload)
-    if uploads and all(upload.stage.ended for upload in uploads):
+    if all(upload.stage.ended for upload in uploads):
         st.button(
             "Clear this list", type="tertiary", on_click=_dismiss_all, args=(workspace, uploads)
         )

@@ -1,0 +1,121 @@
+"""The Ask page as its script runs: Streamlit's own test harness, the real model and collection."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.config import Config
+from engine.run import Phase
+from engine.settings import Settings
+from engine.workspace import Stage, Workspace
+from pages.parts import resources
+from tests.scripted import ScriptedLLM
+
+ROOT = Path(__file__).parents[1]
+MILL = (
+    b"The tide mill of Quernsay was built in 1684 by Hannah Voss. It ground barley for the island."
+)
+SECONDS = 60.0  # a loaded machine; a page that hangs for ever still fails
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A workspace of this test's own, which the pages find as theirs."""
+    opened = Workspace(tmp_path, Config(data_dir=tmp_path), Settings.llm)
+    monkeypatch.setattr(resources, "_opened", [opened])
+    yield opened
+    opened.close()
+
+
+def open_app() -> AppTest:
+    return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=SECONDS).run()
+
+
+def add(workspace: Workspace, name: str, data: bytes) -> None:
+    upload = workspace.ingestor.add("default", name, data)
+    deadline = time.monotonic() + SECONDS
+    while not upload.stage.ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert upload.stage is Stage.READY, upload.message
+    workspace.ingestor.dismiss(upload)
+
+
+def texts(app: AppTest) -> str:
+    shown = [*app.markdown, *app.caption, *app.error, *app.info, *app.warning]
+    return "\n".join(str(element.value) for element in shown)
+
+
+def ask(app: AppTest, question: str) -> AppTest:
+    return app.chat_input[0].set_value(question).run()
+
+
+def test_an_empty_page_invites_to_add_files_or_samples(workspace: Workspace) -> None:
+    app = open_app()
+    assert not app.exception
+    assert len(app.file_uploader) == 1
+    assert any("sample documents" in button.label for button in app.button)
+
+
+def test_a_question_is_answered_with_its_source_quoted_and_its_timing(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", MILL)
+    app = ask(open_app(), "Who built the tide mill?")
+    assert not app.exception
+    shown = texts(app)
+    assert "built in 1684 by Hannah Voss" in shown
+    assert "first token" in shown
+    assert "finished after" in shown
+    (turn,) = workspace.turns("".join(app.query_params["conversation"]))
+    assert turn.phase is Phase.DONE
+    assert "Hannah Voss" in turn.text
+
+
+def test_with_streaming_off_the_answer_is_the_same_and_says_so(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", MILL)
+    app = open_app()
+    app.toggle[0].set_value(False).run()
+    app = ask(app, "Who built the tide mill?")
+    shown = texts(app)
+    assert "Hannah Voss" in shown
+    assert "not streamed" in shown
+
+
+def test_a_reload_finds_the_conversation_by_its_address(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", MILL)
+    app = ask(open_app(), "Who built the tide mill?")
+    again = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=SECONDS)
+    again.query_params["conversation"] = app.query_params["conversation"]
+    assert "Hannah Voss" in texts(again.run())
+
+
+def test_an_uploaded_file_can_be_asked(workspace: Workspace) -> None:
+    app = open_app()
+    app.file_uploader[0].upload("mill.txt", MILL, "text/plain").run()
+    (upload,) = workspace.ingestor.uploads("default")
+    deadline = time.monotonic() + SECONDS
+    while not upload.stage.ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "Hannah Voss" in texts(ask(app.run(), "Who built the tide mill?"))
+
+
+def test_a_fault_in_mid_answer_keeps_the_text_and_says_what_happened(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    monkeypatch.setattr(workspace, "llm", ScriptedLLM(["It was ", "built ", OSError("disk gone")]))
+    shown = texts(ask(open_app(), "Who built the tide mill?"))
+    assert "It was built" in shown
+    assert "disk gone" in shown
+
+
+def test_markup_in_an_answer_is_shown_and_not_obeyed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    evil = ["See !", "[x](http://evil.example/?q=mill) <script>alert(1)</script>"]
+    monkeypatch.setattr(workspace, "llm", ScriptedLLM(evil))
+    app = ask(open_app(), "Who built the tide mill?")
+    assert any("!\\[x\\](http" in str(element.value) for element in app.markdown)
+    assert not any("<script" in str(element.value).replace("\\<", "") for element in app.markdown)
