@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages.parts.heartbeat import keep_answer_alive
 from pages.parts.resources import opening
 from pages.parts.security import SecurityHeaders
 
@@ -51,10 +52,13 @@ def navigation() -> st.Page:
 
 
 def main() -> None:
-    open_page = navigation()
-    st.set_page_config(f"{open_page.title} · First Token", ICON, menu_items={"About": ABOUT})
+    # Before the navigation, which would fetch the open page's icon from Google for the tab.
+    st.set_page_config(page_icon=ICON, menu_items={"About": ABOUT})
     st.logo(LOGO, icon_image=ICON, size="large")
+    open_page = navigation()
+    st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
+    keep_answer_alive(open_page.title)
     open_page.run()
 
 

@@ -1,42 +1,44 @@
 """Ask: a question to your documents; its sources at once, its answer as it is written."""
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
 from engine.synthesis import ResponseMode
 from engine.workspace import Conversation, Workspace
 from pages.parts.answer import follow_turn, show_turn
+from pages.parts.conversations import (
+    current_conversation,
+    open_conversation,
+    show_actions,
+    show_conversations,
+)
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import current_collection
-from pages.parts.uploads import add_documents, offer_samples, show_uploads
-
-
-def current_conversation(workspace: Workspace) -> Conversation | None:
-    """The one that the address names, so that a reload finds it again."""
-    return workspace.conversations.find(st.query_params.get("conversation", ""))
+from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
 
 
 def ask(workspace: Workspace, collection: str, question: str) -> None:
     conversation = current_conversation(workspace)
     if conversation is None:
         conversation = workspace.conversations.create(collection)
-        st.query_params["conversation"] = conversation.id
+        open_conversation(conversation.id)
     try:
         workspace.ask(conversation, question)
     except (ValueError, NotImplementedError) as error:
         st.session_state.ask_problem = str(error)
 
 
-def show_head(workspace: Workspace) -> None:
+def show_head(workspace: Workspace, conversation: Conversation | None) -> None:
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
         st.title("Ask", anchor=False)
         with st.container(horizontal=True, width="content"):
-            if st.query_params.get("conversation"):
-                st.button("New conversation", icon=":material/add:", on_click=st.query_params.clear)
+            if conversation:
+                show_actions(workspace, conversation)
             with st.popover("Settings", icon=":material/tune:"):
                 show_settings(workspace)
 
@@ -69,7 +71,7 @@ def show_documents(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
     if documents or workspace.ingestor.uploads(collection):
         passages = sum(document.passages for document in documents)
-        count = f"{len(documents)} document{'s' * (len(documents) != 1)} · {passages} passages"
+        count = f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}"
         with st.expander(count, icon=":material/folder_open:", key="documents"):
             add_documents(workspace, collection)
     else:
@@ -84,7 +86,8 @@ def show_documents(workspace: Workspace, collection: str) -> None:
 
 def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
     for turn in workspace.turns(conversation.id):
-        show_turn(turn)
+        show_turn(turn, ask=partial(ask, workspace, conversation.collection))
+    st.session_state.following = conversation.id
     if live := workspace.running(conversation.id):
         follow_turn(*live)
         st.rerun()
@@ -103,7 +106,8 @@ def main() -> None:
     conversation = current_conversation(workspace)
     collection = conversation.collection if conversation else current_collection(workspace)
     running = bool(conversation and workspace.running(conversation.id))
-    show_head(workspace)
+    show_conversations(workspace, collection)
+    show_head(workspace, conversation)
     show_documents(workspace, collection)
     if problem := st.session_state.pop("ask_problem", ""):
         st.warning(problem)

@@ -82,6 +82,9 @@ class LLM(ABC):
             GenerationError, ServerError: after every piece that came before.
         """
 
+    def forget(self) -> None:  # noqa: B027 - most models keep nothing
+        """Drop whatever is kept of earlier prompts: a deleted document leaves no trace here."""
+
     def chat(
         self,
         messages: Sequence[ChatMessage],

@@ -75,6 +75,9 @@ class LlamaCpp(LLM):
             self._runtime.stop(job)  # nothing where it has ended
             forget()
 
+    def forget(self) -> None:
+        self._runtime.states.clear()
+
     def close(self) -> None:
         """Stop every answer, end the threads, free the memory."""
         self._runtime.close()

@@ -6,6 +6,7 @@ the workspace, so a rerun, a reload or a second tab sees the same.
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,6 +93,31 @@ class Workspace:
         turns = self.conversations.turns(conversation_id)
         shown = (_as_it_stands(turn, live) for turn in turns)
         return [turn for turn in shown if turn.phase.ended]
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """With all its turns; an answer being written there is stopped."""
+        if live := self.running(conversation_id):
+            live[1].cancel()
+        self.conversations.delete(conversation_id)
+
+    def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
+        """For good: passages, files, and what the model kept of having read them."""
+        self.library.delete(collection, source_ids)
+        self.llm.forget()
+
+    def delete_collection(self, collection: str) -> None:
+        """With its documents and its conversations."""
+        for conversation in self.conversations.list(collection):
+            self.delete_conversation(conversation.id)
+        self.library.delete_collection(collection)
+        self.llm.forget()
+
+    def hold(self, conversation_id: str) -> bool:
+        """Keep the answer being written there alive a while longer. False where there is none."""
+        live = self.running(conversation_id)
+        if live:
+            live[1].hold(LEASE)
+        return live is not None
 
     def close(self) -> None:
         for _, response in list(self._running.values()):

@@ -34,6 +34,9 @@ ICONS = {
 }
 
 
+Ask = Callable[[str], None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Slots:
     state: DeltaGenerator
@@ -42,8 +45,8 @@ class _Slots:
     figures: DeltaGenerator
 
 
-def show_turn(turn: Turn) -> None:
-    """A turn that has ended."""
+def show_turn(turn: Turn, ask: Ask) -> None:
+    """A turn that has ended. `ask` puts a question to the same conversation."""
     slots = _cell(turn)
     slots.state.caption(_ended_line(turn))
     with slots.evidence:
@@ -51,6 +54,8 @@ def show_turn(turn: Turn) -> None:
     if turn.text:
         slots.text.markdown(answer_markdown(turn.text))
     _show_outcome(slots, turn)
+    with slots.figures:
+        _show_actions(turn, ask)
 
 
 def follow_turn(turn: Turn, response: StreamingResponse) -> None:
@@ -152,3 +157,26 @@ def _show_figures(metrics: Metrics, streamed: bool) -> None:
     if metrics.decode_rate is not None:
         parts.append(f"{metrics.decode_rate:.0f} tokens/s")
     st.caption(" · ".join(parts), help=FIGURES_HELP)
+
+
+def _show_actions(turn: Turn, ask: Ask) -> None:
+    with st.container(horizontal=True, gap="xsmall", key=f"actions-{turn.id}"):
+        if turn.text:
+            with st.popover("Copy", icon=":material/content_copy:", type="tertiary"):
+                st.code(turn.text, language=None, wrap_lines=True)
+        st.button(
+            "Ask again",
+            icon=":material/replay:",
+            type="tertiary",
+            key=f"again-{turn.id}",
+            on_click=ask,
+            args=(turn.question,),
+        )
+        with (
+            st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}"),
+            st.form(f"edit-form-{turn.id}", border=False),
+        ):
+            edited = st.text_area("Question", turn.question)
+            if st.form_submit_button("Ask"):
+                ask(edited)
+                st.rerun()

@@ -3,11 +3,16 @@
 import streamlit as st
 
 from engine.workspace import Workspace
-
-DEFAULT = "default"
+from engine.workspace.library import DEFAULT_COLLECTION as DEFAULT
 
 
 def current_collection(workspace: Workspace) -> str:
     """The one chosen in this session, or the default one."""
     chosen = str(st.session_state.get("collection", DEFAULT))
     return chosen if chosen in workspace.library.collections() else DEFAULT
+
+
+def choose_collection(name: str) -> None:
+    """From now on; the open conversation, which is of another one, is left."""
+    st.session_state.collection = name
+    st.query_params.clear()

@@ -118,12 +118,16 @@ def _state(upload: Upload) -> str:
         took = sum(
             seconds for stage, seconds in upload.seconds.items() if stage is not Stage.WAITING
         )
-        return f"ready, {upload.passages} passages in {took:.1f} s"
+        return f"ready, {counted(upload.passages, 'passage')} in {took:.1f} s"
     if upload.message:
         return plain_markdown(upload.message)
-    counted = f" {upload.done} of {upload.total}" if upload.total else ""
+    so_far = f" {upload.done} of {upload.total}" if upload.total else ""
     left = upload.seconds_left
-    return f"{upload.stage}{counted}" + (f", about {left:.0f} s left" if left and left >= 1 else "")
+    return f"{upload.stage}{so_far}" + (f", about {left:.0f} s left" if left and left >= 1 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _ask_password(workspace: Workspace, upload: Upload) -> None:

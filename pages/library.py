@@ -1,0 +1,143 @@
+"""Library: what is indexed, collection by collection; look inside, add, delete."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from engine.store import Source
+from engine.workspace import Workspace
+from pages.parts.passages import look_inside
+from pages.parts.resources import shown_errors
+from pages.parts.resources import workspace as the_workspace
+from pages.parts.session import DEFAULT, choose_collection, current_collection
+from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
+
+
+def show_head(workspace: Workspace, collection: str) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
+    ):
+        st.title("Library", anchor=False)
+        with st.popover("Collections", icon=":material/folder_copy:"):
+            _show_collections(workspace, collection)
+
+
+def _show_collections(workspace: Workspace, collection: str) -> None:
+    names = workspace.library.collections()
+    st.selectbox(
+        "Questions are asked of",
+        names,
+        index=names.index(collection),
+        key="collection_choice",
+        on_change=lambda: choose_collection(st.session_state.collection_choice),
+    )
+    with st.form("new-collection", border=False, clear_on_submit=True):
+        name = st.text_input("New collection", placeholder="Its name")
+        if st.form_submit_button("Make it", icon=":material/add:") and name.strip():
+            with shown_errors():
+                workspace.library.index(name.strip())
+            choose_collection(name.strip())
+            st.rerun()
+    if collection != DEFAULT and st.button(f"Delete {collection}", icon=":material/delete:"):
+        _confirm_collection(workspace, collection)
+
+
+@st.dialog("Delete this collection?")
+def _confirm_collection(workspace: Workspace, collection: str) -> None:
+    documents = workspace.library.documents(collection)
+    st.markdown(
+        f"**{collection}**: {counted(len(documents), 'document')} and its conversations go for good."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete it", type="primary"):
+            workspace.delete_collection(collection)
+            choose_collection(DEFAULT)
+            st.rerun()
+        if st.button("Keep it"):
+            st.rerun()
+
+
+def show_documents(workspace: Workspace, collection: str) -> None:
+    documents = workspace.library.documents(collection)
+    if not documents:
+        st.markdown("Nothing here yet. Drop in files, or begin with the samples.")
+        offer_samples(workspace, collection)
+        return
+    passages = sum(document.passages for document in documents)
+    st.caption(f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}")
+    if workspace.library.index(collection).collection.crowded:
+        st.warning(
+            "This is more than the embedded collection searches quickly. Start a Qdrant server "
+            "and set QDRANT_URL in .env."
+        )
+    chosen = _table(_matching(documents))
+    if len(chosen) == 1:
+        look_inside(workspace, collection, chosen[0])
+    if chosen:
+        label = f"Delete {counted(len(chosen), 'document')}"
+        if st.button(label, icon=":material/delete:"):
+            _confirm_delete(workspace, collection, chosen)
+
+
+def _matching(documents: list[Source]) -> list[Source]:
+    wanted = st.text_input(
+        "Search in names",
+        placeholder="Search in names",
+        label_visibility="collapsed",
+        icon=":material/search:",
+    )
+    return [each for each in documents if wanted.strip().lower() in each.file_name.lower()]
+
+
+def _table(documents: list[Source]) -> list[Source]:
+    """The documents as a table; those that are ticked."""
+    rows = [
+        {
+            "Name": document.file_name,
+            "Pages": document.pages,
+            "Passages": document.passages,
+            "Size": document.size / 1024,
+            "Added": datetime.fromisoformat(document.added_at),
+        }
+        for document in documents
+    ]
+    picked = st.dataframe(
+        rows,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={
+            "Name": st.column_config.TextColumn(width="large"),
+            "Size": st.column_config.NumberColumn(format="%.0f KB"),
+            "Added": st.column_config.DatetimeColumn(format="distance"),
+        },
+        key="documents",
+    )
+    if rows:
+        st.caption("Tick one to look inside, or several to delete them.")
+    return [documents[row] for row in picked.selection.rows if row < len(documents)]
+
+
+@st.dialog("Delete?")
+def _confirm_delete(workspace: Workspace, collection: str, documents: list[Source]) -> None:
+    names = ", ".join(document.file_name for document in documents[:5])
+    more = f" and {len(documents) - 5} more" if len(documents) > 5 else ""
+    st.text(f"{names}{more}: the passages, the file and all that was kept of it go for good.")
+    with st.container(horizontal=True):
+        if st.button("Delete for good", type="primary"):
+            workspace.delete_documents(collection, [each.source_id for each in documents])
+            st.rerun()
+        if st.button("Keep"):
+            st.rerun()
+
+
+def main() -> None:
+    workspace = the_workspace()
+    collection = current_collection(workspace)
+    show_head(workspace, collection)
+    add_documents(workspace, collection)
+    show_uploads(workspace, collection)
+    show_documents(workspace, collection)
+
+
+main()
