@@ -18,15 +18,22 @@ from numpy.typing import NDArray
 # term number → weight
 Terms = Mapping[int, float]
 
-# A passage longer than this many words weighs less per word. Qdrant's sparse vectors need it
-# fixed in advance; this is the mean of our default passages.
-AVERAGE_WORDS = 100.0
+# A passage of this many words has the plain weight; of a longer one each word weighs less.
+# Qdrant's vectors need it fixed in advance. Measured on SQuAD (paragraphs of 120 words), hit@1
+# of both searches together: 100 words 0.856, 200 words 0.861, 300 words 0.862.
+AVERAGE_WORDS = 200.0
 
-# No list of stop words: IDF takes their weight, and questions in other languages keep theirs.
-# The model's folder holds nothing that is read, then; any folder will do.
+# Words that say nothing of what a question is about. Measured likewise: 0.846 without the list,
+# 0.853 with it. In other languages than English it does nothing, and IDF does what it can.
+_STOP_WORDS = """
+    a an and are as at be but by did do does for how if in into is it no not of on or such that the
+    their then there these they this to was what when where which who whom whose why will with
+"""
+
+# The model's folder holds lists of stop words, which are given here: any folder will do.
 _bm25 = Bm25(
     "Qdrant/bm25",
-    stopwords=set(),
+    stopwords=set(_STOP_WORDS.split()),
     avg_len=AVERAGE_WORDS,
     specific_model_path=str(Path(__file__).parent),
 )

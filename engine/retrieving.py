@@ -1,30 +1,28 @@
 """A question → ranked passages with the sentences that bear on it.
 
 A question goes in; NodeWithScore come out, best first. Two searches, by meaning (dense) and by
-words (lexical), are fused; then a cross-encoder scores every sentence of the best passages,
-which ranks the passages and names their evidence. It does not know where passages are stored,
-nor what is done with the answer.
+words (lexical), are fused; then their sentences are reranked. It does not know where passages
+are stored, nor what is done with the answer.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from engine.embedding import Embedding, Reranker
 from engine.lexical import question_terms
+from engine.reranking import CONTENDERS, rerank
 from engine.run import Run
-from engine.schema import Evidence, Node, NodeWithScore, Scores
-from engine.splitting import sentence_spans
+from engine.schema import NodeWithScore, Scores
 from engine.store import Collection, Hit
 
-# Hits taken from each search.
+# Hits taken from each search. Measured on SQuAD: 20, 30, 50 differ by a thousandth in hit@5.
 CANDIDATES = 50
-# Reciprocal rank fusion: a hit's share is 1 / (RRF_K + rank), rank from 1.
-RRF_K = 10
-# Passages whose sentences are scored.
-RERANKED = 5
-# Sentences of a passage that are named as evidence, at most.
-EVIDENCE = 3
+# fused = cosine + LEXICAL_WEIGHT * BM25 / ln(1 + passages): BM25 grows with the logarithm of the
+# collection, the cosine does not. Measured on SQuAD (646 paragraphs, 2,910 questions), hit@1 and
+# hit@5: dense 0.716 and 0.909, BM25 0.833 and 0.948, reciprocal rank fusion (k = 10) 0.827 and
+# 0.965, z-scores added 0.853 and 0.970, this 0.861 and 0.972; 0.08 to 0.14 do equally well.
+LEXICAL_WEIGHT = 0.12
 # The best sentence's logit below which nothing found bears on the question.
 RELEVANT = -1.2
 
@@ -70,8 +68,8 @@ class HybridRetriever:
         with run.span("search"):
             dense = self._collection.search_dense(vector, CANDIDATES)
             lexical = self._collection.search_terms(question_terms(question), CANDIDATES)
-            wanted = max(self.similarity_top_k, RERANKED)
-            found = self._passages(fuse(dense, lexical)[:wanted])
+            wanted = max(self.similarity_top_k, CONTENDERS)
+            found = self._passages(fuse(dense, lexical, self._collection.passages)[:wanted])
         run.check()
         if self._reranker is not None:
             with run.span("rerank"):
@@ -87,44 +85,21 @@ class HybridRetriever:
         ]
 
 
-def fuse(dense: Sequence[Hit], lexical: Sequence[Hit]) -> list[tuple[str, Scores]]:
-    """Point ids with their scores, by reciprocal rank fusion, best first."""
-    scores: dict[str, Scores] = {}
-    for rank, hit in enumerate(dense, start=1):
-        scores[hit.point_id] = Scores(dense=hit.score, fused=1 / (RRF_K + rank))
-    for rank, hit in enumerate(lexical, start=1):
-        so_far = scores.get(hit.point_id, Scores())
-        fused = (so_far.fused or 0.0) + 1 / (RRF_K + rank)
-        scores[hit.point_id] = replace(so_far, lexical=hit.score, fused=fused)
+def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tuple[str, Scores]]:
+    """Point ids with their scores, best first.
+
+    What one search did not find counts there as the last that it found (dense), or as 0.
+    """
+    cosines = {hit.point_id: hit.score for hit in dense}
+    weights = {hit.point_id: hit.score for hit in lexical}
+    floor = min(cosines.values(), default=0.0)
+    scale = LEXICAL_WEIGHT / math.log(1 + max(passages, 1))
+    scores = {
+        point_id: Scores(
+            dense=cosines.get(point_id),
+            lexical=weights.get(point_id),
+            fused=cosines.get(point_id, floor) + scale * weights.get(point_id, 0.0),
+        )
+        for point_id in cosines | weights
+    }
     return sorted(scores.items(), key=lambda each: -(each[1].fused or 0.0))
-
-
-def rerank(
-    question: str, found: Sequence[NodeWithScore], reranker: Reranker, run: Run | None = None
-) -> list[NodeWithScore]:
-    """Rank the passages by their best sentence. Those after the RERANKED first keep their order."""
-    spans = [_sentences(each.node) for each in found[:RERANKED]]
-    texts = [
-        each.node.text[start:end]
-        for each, passage in zip(found, spans, strict=False)
-        for start, end in passage
-    ]
-    logits = iter(reranker.score(question, texts, run))
-    scored = [
-        _with_evidence(each, [Evidence(start, end, next(logits)) for start, end in passage])
-        for each, passage in zip(found, spans, strict=False)
-    ]
-    return [*sorted(scored, key=lambda each: -each.score), *found[RERANKED:]]
-
-
-def _sentences(node: Node) -> list[tuple[int, int]]:
-    return [
-        (start, end) for start, end in sentence_spans(node.text) if node.text[start:end].strip()
-    ]
-
-
-def _with_evidence(found: NodeWithScore, sentences: list[Evidence]) -> NodeWithScore:
-    best = sorted(sentences, key=lambda each: -each.score)[:EVIDENCE]
-    score = best[0].score if best else float("-inf")
-    scores = replace(found.scores, rerank=score)
-    return replace(found, score=score, scores=scores, evidence=tuple(best))

@@ -1,0 +1,55 @@
+"""Terms and BM25, against the formula worked out by hand."""
+
+import math
+
+import pytest
+
+from engine.lexical import TermIndex, passage_terms, question_terms
+
+
+def index_of(*texts: str) -> TermIndex:
+    index = TermIndex()
+    for text in texts:
+        index.add(passage_terms(text))
+    return index
+
+
+def test_forms_of_a_word_are_one_term_in_any_case() -> None:
+    assert question_terms("Running RUNS") == question_terms("run")
+    assert question_terms("harbour's") == question_terms("harbour s")
+
+
+def test_a_question_of_common_words_has_no_terms() -> None:
+    assert question_terms("What is it, and where was the?") == {}
+    assert question_terms("  ?!") == {}
+
+
+def test_the_score_is_bm25() -> None:
+    index = index_of("fox fox hound", "hound", "heron")
+    length, average, k1, b = 3, 200, 1.2, 0.75
+    frequency = 2 * (k1 + 1) / (2 + k1 * (1 - b + b * length / average))
+    rarity = math.log((3 - 1 + 0.5) / (1 + 0.5) + 1)
+    assert index.search(question_terms("fox"), 5) == [(0, pytest.approx(frequency * rarity))]
+
+
+def test_the_rarer_word_and_the_shorter_passage_weigh_more() -> None:
+    index = index_of("hound fox", "hound heron", "hound " + "reed " * 300, "hound")
+    assert [number for number, _ in index.search(question_terms("hound fox"), 5)][0] == 0
+    assert [number for number, _ in index.search(question_terms("hound"), 5)][-1] == 2
+
+
+def test_removed_passages_are_not_found_and_no_longer_make_a_word_common() -> None:
+    index = index_of("fox", "fox heron", "heron")
+    index.remove([0])
+    assert len(index) == 2
+    fresh = index_of("fox heron", "heron")
+    found = index.search(question_terms("fox"), 5)
+    assert [number for number, _ in found] == [1]
+    assert found[0][1] == pytest.approx(fresh.search(question_terms("fox"), 5)[0][1])
+
+
+def test_only_passages_that_share_a_term_are_found_and_no_more_than_asked() -> None:
+    index = index_of("fox", "heron", "fox", "fox")
+    assert len(index.search(question_terms("fox"), 2)) == 2
+    assert index.search(question_terms("osprey"), 5) == []
+    assert TermIndex().search(question_terms("fox"), 5) == []
