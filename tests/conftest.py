@@ -1,0 +1,63 @@
+"""Fixtures for tests that drive the real app in a real Chromium, and what they show on failure."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
+
+RESULTS = Path("test-results")
+
+
+# Module-wide, not session-wide: while Playwright's synchronous driver runs, its thread has a
+# running event loop, and a test elsewhere could not call asyncio.run.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. Without one the test is skipped; on CI it fails."""
+    if chromium_path() is None:
+        missing = "No Chromium here: install one, or name it with CHROMIUM=/path/to/it."
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The real app, with an empty data folder (the models apart) for this module's tests."""
+    with running_app(tmp_path_factory.mktemp("data")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def app_url(app: RunningApp) -> str:
+    return app.url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab of desktop size with a profile of its own."""
+    context = browser.new_context(viewport=DESKTOP)
+    context.set_default_timeout(60_000)  # ms; two cores may be shared with a model
+    yield context.new_page()
+    context.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failed browser test, show what the app printed, and keep a picture of the page."""
+    report = yield
+    if report.when == "call" and report.failed:
+        app, tab = item.funcargs.get("app"), item.funcargs.get("page")
+        if isinstance(app, RunningApp):
+            report.sections.append(("What the app printed", app.log_tail()))
+        if isinstance(tab, Page):
+            RESULTS.mkdir(exist_ok=True)
+            picture = RESULTS / f"{item.name}.png"
+            tab.screenshot(path=picture)
+            report.sections.append(("What the page showed", str(picture.resolve())))
+    return report

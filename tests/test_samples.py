@@ -1,0 +1,37 @@
+"""The sample documents: what a newcomer is offered to ask is in them, where it is said to be."""
+
+import json
+from typing import Any
+
+from pypdf import PdfReader
+
+from tests.browser import ROOT
+
+SAMPLES = ROOT / "samples"
+LISTED: dict[str, Any] = json.loads((SAMPLES / "questions.json").read_text(encoding="utf-8"))
+
+
+def pages_of(name: str) -> list[str]:
+    """The text of each page, or of the one file, with single spaces."""
+    file = SAMPLES / name
+    pdf = file.suffix == ".pdf"
+    texts = [page.extract_text() for page in PdfReader(file).pages] if pdf else [file.read_text()]
+    return [" ".join(text.split()) for text in texts]
+
+
+def test_each_suggested_question_is_answered_by_the_sample_and_page_it_names() -> None:
+    for question in (each for each in LISTED["questions"] if each["file"]):
+        pages = pages_of(question["file"])
+        named = pages[int(question["page"]) - 1] if question["page"] else pages[0]
+        assert question["answer"] in named, question["question"]
+
+
+def test_one_suggested_question_is_answered_by_no_sample() -> None:
+    (unanswered,) = (each["question"] for each in LISTED["questions"] if each["file"] is None)
+    everything = " ".join(text for each in LISTED["documents"] for text in pages_of(each["file"]))
+    assert "airport" in unanswered and "airport" not in everything
+
+
+def test_every_sample_is_used_by_a_question() -> None:
+    asked = {each["file"] for each in LISTED["questions"]} - {None}
+    assert {each["file"] for each in LISTED["documents"]} == asked
