@@ -6,10 +6,11 @@ import streamlit as st
 
 from engine.store import Source
 from engine.workspace import Workspace
+from engine.workspace.library import DEFAULT_COLLECTION
 from pages.parts.passages import look_inside
 from pages.parts.resources import shown_errors
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.session import DEFAULT, choose_collection, current_collection
+from pages.parts.session import choose_collection, current_collection
 from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
 
 
@@ -38,20 +39,21 @@ def _show_collections(workspace: Workspace, collection: str) -> None:
                 workspace.library.index(name.strip())
             choose_collection(name.strip())
             st.rerun()
-    if collection != DEFAULT and st.button(f"Delete {collection}", icon=":material/delete:"):
+    if collection != DEFAULT_COLLECTION and st.button(
+        f"Delete {collection}", icon=":material/delete:"
+    ):
         _confirm_collection(workspace, collection)
 
 
 @st.dialog("Delete this collection?")
 def _confirm_collection(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
-    st.markdown(
-        f"**{collection}**: {counted(len(documents), 'document')} and its conversations go for good."
-    )
+    count = counted(len(documents), "document")
+    st.markdown(f"**{collection}**: its {count} and its conversations go for good.")
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary"):
             workspace.delete_collection(collection)
-            choose_collection(DEFAULT)
+            choose_collection(DEFAULT_COLLECTION)
             st.rerun()
         if st.button("Keep it"):
             st.rerun()

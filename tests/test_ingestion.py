@@ -16,24 +16,29 @@ def settle(upload: Upload) -> Upload:
     return upload
 
 
-def ignore(upload: Upload) -> None:
+Packed = list[tuple[str, Path]]
+
+
+def ignore(upload: Upload) -> Packed:
     upload.passages = 1
+    return []
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Callable[[Callable[[Upload], None]], Ingestor]:
+def started(tmp_path: Path) -> Callable[[Callable[[Upload], Packed]], Ingestor]:
     return lambda take: Ingestor(tmp_path / "incoming", take)
 
 
-Started = Callable[[Callable[[Upload], None]], Ingestor]
+Started = Callable[[Callable[[Upload], Packed]], Ingestor]
 
 
 def test_a_bad_file_says_why_and_the_others_still_go_in(started: Started) -> None:
-    def take(upload: Upload) -> None:
+    def take(upload: Upload) -> Packed:
         if upload.name == "bad.pdf":
             raise EmptyDocumentError("bad.pdf has no text.")
         if upload.name == "broken.pdf":
             raise RuntimeError("boom")
+        return []
 
     ingestor = started(take)
     names = ["a.txt", "bad.pdf", "broken.pdf", "b.txt"]
@@ -45,9 +50,10 @@ def test_a_bad_file_says_why_and_the_others_still_go_in(started: Started) -> Non
 
 
 def test_a_locked_file_waits_for_its_password_and_holds_up_nobody(started: Started) -> None:
-    def take(upload: Upload) -> None:
+    def take(upload: Upload) -> Packed:
         if upload.name == "locked.pdf" and upload.password != "sesame":
             raise PasswordNeededError("It needs its password.")
+        return []
 
     ingestor = started(take)
     locked, other = ingestor.add("default", "locked.pdf", b"x"), ingestor.add("default", "o", b"x")
@@ -61,9 +67,10 @@ def test_a_locked_file_waits_for_its_password_and_holds_up_nobody(started: Start
 
 @pytest.mark.parametrize("keep_both", [True, False])
 def test_a_changed_file_asks_before_it_replaces(started: Started, keep_both: bool) -> None:
-    def take(upload: Upload) -> None:
+    def take(upload: Upload) -> Packed:
         if not upload.replaces and not upload.keep_both:
             raise ChangedFile(upload.name, "old-source")
+        return []
 
     ingestor = started(take)
     upload = settle(ingestor.add("default", "a.txt", b"x"))
@@ -76,14 +83,20 @@ def test_a_changed_file_asks_before_it_replaces(started: Started, keep_both: boo
 def test_a_file_cut_off_by_a_crash_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
     hang, entered = threading.Event(), threading.Event()
 
-    def never_ends(_: Upload) -> None:
+    def never_ends(_: Upload) -> Packed:
         entered.set()
         hang.wait(10)
+        return []
 
     Ingestor(tmp_path, never_ends).add("novels", "a.txt", b"text")
     assert entered.wait(5)
     seen: list[tuple[str, bytes]] = []
-    again = Ingestor(tmp_path, lambda upload: seen.append((upload.name, upload.path.read_bytes())))
+
+    def look(upload: Upload) -> Packed:
+        seen.append((upload.name, upload.path.read_bytes()))
+        return []
+
+    again = Ingestor(tmp_path, look)
     (upload,) = again.uploads("novels")
     assert settle(upload).stage is Stage.READY
     assert seen == [("a.txt", b"text")]
@@ -98,7 +111,7 @@ def test_half_an_arrival_is_cleared_away(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_upload_stops_and_leaves_no_file(started: Started, tmp_path: Path) -> None:
-    def until_cancelled(upload: Upload) -> None:
+    def until_cancelled(upload: Upload) -> Packed:
         while True:
             upload.run.check()
             time.sleep(0.005)
@@ -114,7 +127,7 @@ def test_a_cancelled_upload_stops_and_leaves_no_file(started: Started, tmp_path:
 def test_closing_keeps_unfinished_files_for_the_next_start(
     started: Started, tmp_path: Path
 ) -> None:
-    def until_cancelled(upload: Upload) -> None:
+    def until_cancelled(upload: Upload) -> Packed:
         while True:
             upload.run.check()
             time.sleep(0.005)
@@ -141,12 +154,29 @@ def test_a_full_disk_says_so_and_leaves_nothing_behind(
     assert list((tmp_path / "incoming").iterdir()) == []
 
 
+def test_the_files_packed_in_an_upload_become_uploads_of_their_own(started: Started) -> None:
+    def take(upload: Upload) -> Packed:
+        if upload.name != "all.zip":
+            return []
+        (upload.folder / "unpacked").mkdir()
+        inner = upload.folder / "unpacked" / "a.txt"
+        inner.write_bytes(b"inner")
+        return [("a.txt", inner)]
+
+    ingestor = started(take)
+    assert settle(ingestor.add("default", "all.zip", b"x")).stage is Stage.READY
+    _, inner = ingestor.uploads("default")
+    assert inner.name == "a.txt"
+    assert settle(inner).stage is Stage.READY
+
+
 def test_stages_are_timed(started: Started) -> None:
-    def take(upload: Upload) -> None:
+    def take(upload: Upload) -> Packed:
         upload.enter(Stage.READING, 0, 2)
         time.sleep(0.05)
         upload.enter(Stage.EMBEDDING, 1, 4)
         assert upload.seconds_left is not None
+        return []
 
     upload = settle(started(take).add("default", "a.txt", b"x"))
     assert upload.seconds[Stage.READING] >= 0.05

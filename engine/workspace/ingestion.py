@@ -5,13 +5,12 @@ loses nothing: at the next start it is taken up again. One bad file stops no oth
 nothing of pages; they read `Upload` objects as they change.
 """
 
-import hashlib
 import json
 import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +48,7 @@ class Upload:
     """One file on its way in. `done` of `total` counts what the stage works through.
 
     `seconds` is what each stage has taken; `message` says why it failed, or what it asks.
+    `files` counts those that were packed in it.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Upload:
     message: str = ""
     notices: list[str] = field(default_factory=list)
     passages: int = 0
+    files: int = 0
     seconds: dict[Stage, float] = field(default_factory=dict)
     password: str | None = None
     replaces: str | None = None
@@ -87,14 +88,15 @@ class Upload:
         return spent / self.done * (self.total - self.done)
 
 
-Take = Callable[[Upload], None]
+Take = Callable[[Upload], Iterable[tuple[str, Path]]]
+"""Takes an upload in. Gives the name and place of each file that was packed in it."""
 
 
 class Ingestor:
     """A queue of uploads and the one thread that works through it.
 
     `take` does the work for one upload: it moves the upload through its stages, and raises what
-    went wrong.
+    went wrong. Files it finds packed in the upload become uploads of their own.
     """
 
     def __init__(self, incoming: Path, take: Take) -> None:
@@ -108,8 +110,8 @@ class Ingestor:
         self._resume()
         self._thread.start()
 
-    def add(self, collection: str, name: str, data: bytes) -> Upload:
-        """Keep the file and queue it.
+    def add(self, collection: str, name: str, content: bytes | Path) -> Upload:
+        """Keep the file, given as its bytes or as one to copy, and queue it.
 
         Raises:
             OSError: there is no room on the disk; nothing is left behind.
@@ -117,7 +119,10 @@ class Ingestor:
         upload = Upload(safe_name(name), collection, self._incoming / new_id())
         try:
             upload.folder.mkdir()
-            upload.path.write_bytes(data)
+            if isinstance(content, Path):
+                shutil.copyfile(content, upload.path)
+            else:
+                upload.path.write_bytes(content)
             (upload.folder / _RECORD).write_text(json.dumps({"collection": collection}))
         except OSError:
             shutil.rmtree(upload.folder, ignore_errors=True)
@@ -167,7 +172,9 @@ class Ingestor:
     def _resume(self) -> None:
         """Take up what a crash left, and clear away what never arrived whole."""
         for folder in sorted(self._incoming.iterdir(), key=lambda each: each.stat().st_mtime):
-            names = [each.name for each in folder.iterdir() if each.name != _RECORD]
+            names = [
+                each.name for each in folder.iterdir() if each.is_file() and each.name != _RECORD
+            ]
             if len(names) == 1 and (folder / _RECORD).exists():
                 record = json.loads((folder / _RECORD).read_text())
                 self._enqueue(Upload(names[0], record["collection"], folder))
@@ -187,7 +194,8 @@ class Ingestor:
         while (upload := self._queue.get()) is not None:
             try:
                 upload.run.check()
-                self._take(upload)
+                for name, path in self._take(upload):
+                    self.add(upload.collection, name, path)
             except Cancelled:
                 if not self._closing:  # else its file stays, for the next start
                     self._end(upload, Stage.STOPPED)
@@ -229,8 +237,3 @@ def safe_name(name: str) -> str:
     stem, dot, suffix = kept.rpartition(".")
     # 120 characters: 255 bytes, the usual limit, with room for names outside ASCII.
     return (f"{stem[:100]}{dot}{suffix[:20]}" if stem else kept[:120]) or "file"
-
-
-def content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,14 +5,14 @@ files/<collection>/<source id>/. Deleting one removes both. It does not know who
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.config import Config
 from engine.errors import DuplicateDocumentError
 from engine.index import IngestProgress, VectorStoreIndex
-from engine.reading import SUPPORTED_TYPES, read_file
+from engine.reading import SUPPORTED_TYPES, is_archive, read_file, unpack_archive
+from engine.schema import Document
 from engine.settings import Settings
 from engine.store import Source, open_store
 from engine.workspace.ingestion import ChangedFile, Stage, Upload
@@ -67,8 +67,10 @@ class Library:
         shutil.rmtree(self._files / collection, ignore_errors=True)
         self.index(DEFAULT_COLLECTION)
 
-    def take(self, upload: Upload) -> None:
+    def take(self, upload: Upload) -> list[tuple[str, Path]]:
         """Take one upload in: read, split, embed, store, and keep its original.
+
+        Of a ZIP, nothing is taken in: its files are unpacked, and given.
 
         Raises:
             DocumentError: it cannot be read, or is there already.
@@ -76,6 +78,8 @@ class Library:
             Cancelled: it was stopped; nothing of it stays.
         """
         upload.enter(Stage.READING)
+        if is_archive(upload.path):
+            return _unpacked(upload)
         read = read_file(
             upload.path,
             password=upload.password,
@@ -83,14 +87,11 @@ class Library:
             run=upload.run,
         )
         upload.notices = list(read.notices)
-        source_id = read.documents[0].source_id
-        self._look_for_twin(upload, source_id)
-        index = self.index(upload.collection)
-        with self._original_kept(upload, source_id):
-            (source,) = index.insert(read.documents, _Reporter(upload), upload.run)
+        self._look_for_twin(upload, read.documents[0].source_id)
+        upload.passages = self._store_documents(upload, read.documents).passages
         if upload.replaces:
             self.delete(upload.collection, [upload.replaces])
-        upload.passages = source.passages
+        return []
 
     def close(self) -> None:
         self._store.close()
@@ -106,17 +107,18 @@ class Library:
         if same_name and not upload.replaces and not upload.keep_both:
             raise ChangedFile(upload.name, same_name.source_id)
 
-    @contextmanager
-    def _original_kept(self, upload: Upload, source_id: str) -> Iterator[None]:
-        """The original is in place before its passages are: no document is without one."""
-        folder = self._files / upload.collection / source_id
+    def _store_documents(self, upload: Upload, documents: Sequence[Document]) -> Source:
+        """The original is in place before its passages are, so no document is without one."""
+        folder = self._files / upload.collection / documents[0].source_id
         folder.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(upload.path, folder / upload.name)
-            yield
+            index = self.index(upload.collection)
+            (source,) = index.insert(documents, _Reporter(upload), upload.run)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        return source
 
     def _clear_orphans(self) -> None:
         """Originals whose passages are not there, left by a crash between the two."""
@@ -126,6 +128,13 @@ class Library:
             for kept in folder.iterdir() if folder.is_dir() else ():
                 if kept.name not in whole:
                     shutil.rmtree(kept, ignore_errors=True)
+
+
+def _unpacked(upload: Upload) -> list[tuple[str, Path]]:
+    unpacked = unpack_archive(upload.path, upload.folder / "unpacked", upload.run)
+    upload.notices = list(unpacked.notices)
+    upload.files = len(unpacked.files)
+    return [(each.path.name, each.path) for each in unpacked.files]
 
 
 class _Reporter:

@@ -114,6 +114,8 @@ def _upload_row(workspace: Workspace, upload: Upload) -> None:
 
 
 def _state(upload: Upload) -> str:
+    if upload.stage is Stage.READY and upload.files:
+        return f"unpacked, {counted(upload.files, 'file')}"
     if upload.stage is Stage.READY:
         took = sum(
             seconds for stage, seconds in upload.seconds.items() if stage is not Stage.WAITING
