@@ -1,0 +1,128 @@
+"""ReadingProcess: the app's end of the reading process. Starts it, asks it, ends it in time.
+
+It knows neither formats nor what the replies mean.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from engine import errors
+from engine.reading.limits import LIMITS, OUT_OF_MEMORY, PATIENCE, Limits
+
+_ROOT = Path(__file__).parents[2]
+_TICK = 0.2  # seconds between two looks at whether somebody has stopped the work
+_LONGEST_REPLY = 1_000_000_000  # bytes
+
+Reason = Literal["time", "memory", "crash"]
+Reply = dict[str, Any]
+
+_CAUSES: dict[int, Reason] = {OUT_OF_MEMORY: "memory", -signal.SIGXCPU: "time"}
+
+
+class ProcessDied(Exception):  # noqa: N818 - what happened, told as an error further up
+    """The reading process had to be ended, or ended by itself, before it had answered."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class ReadingProcess:
+    """Starts on the first request, and again on the first after it died. For one thread at a
+    time.
+
+    `urgent` where a person waits for the answer; else it gives way to whatever else computes.
+    """
+
+    def __init__(self, limits: Limits = LIMITS, urgent: bool = False) -> None:
+        self.limits = limits
+        self._niceness = 0 if urgent else 5
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+
+    def ask(
+        self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[Reply]:
+        """The replies, as they come. `while_waiting` may raise, which ends the process, as
+        leaving early does.
+
+        Raises:
+            DocumentError: as the reading process tells; the text goes on after the file's name.
+            ProcessDied: no answer within the limits of time and memory, or a crash.
+        """
+        end = time.monotonic() + self.limits.seconds_per_file
+        answered = False
+        try:
+            pipe = self._start()
+            self._send(pipe, request)
+            while "done" not in (reply := self._receive(pipe, end, while_waiting)):
+                if "error" in reply:
+                    answered = True
+                    raise getattr(errors, reply["error"])(reply["message"])
+                yield reply
+            answered = True
+        finally:
+            if not answered:
+                self.close()
+
+    def close(self) -> None:
+        if self._child and self._pipe:
+            self._child.kill()
+            self._child.wait()
+            self._pipe.close()
+        self._child = self._pipe = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> Connection:
+        if self._pipe is None:
+            ours, theirs = Pipe()
+            arguments = [theirs.fileno(), self._niceness, self.limits.memory]
+            with theirs:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", "engine.reading.worker", *map(str, arguments)],
+                    cwd=_ROOT,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            self._pipe = ours
+        return self._pipe
+
+    def _send(self, pipe: Connection, request: dict[str, Any]) -> None:
+        whole = {**request, "seconds": self.limits.seconds_per_step}
+        with suppress(OSError):  # it has died: receiving tells of what
+            pipe.send_bytes(json.dumps(whole).encode())
+
+    def _receive(self, pipe: Connection, end: float, while_waiting: Callable[[], None]) -> Reply:
+        end = min(end, time.monotonic() + PATIENCE * self.limits.seconds_per_step)
+        try:
+            while not pipe.poll(_TICK):
+                while_waiting()
+                if time.monotonic() > end:
+                    raise ProcessDied("time")
+            reply: Reply = json.loads(pipe.recv_bytes(_LONGEST_REPLY))
+            if "has_picture" in reply:
+                reply["picture"] = pipe.recv_bytes(_LONGEST_REPLY)
+        except (EOFError, OSError) as fault:
+            raise ProcessDied(self._cause_of_death()) from fault
+        return reply
+
+    def _cause_of_death(self) -> Reason:
+        assert self._child
+        code = self._child.wait()
+        return _CAUSES.get(code, "crash")
