@@ -6,14 +6,13 @@ know how files are read, nor how questions are answered.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from engine.embedding import Embedding, Reranker
-from engine.errors import EmptyDocumentError
+from engine.errors import DocumentError, EmptyDocumentError
 from engine.lexical import passage_terms
 from engine.llm.base import LLM, GenerationOptions
 from engine.query_engine import RetrieverQueryEngine
@@ -77,7 +76,7 @@ class VectorStoreIndex:
         What is in the folder already is not taken in again.
 
         Raises:
-            EmptyDocumentError: a source without any text.
+            EmptyDocumentError: a source has no text. The others are in.
             StoreError: the collection could not be opened or written.
         """
         embedding = embed_model or Settings.embed_model
@@ -94,18 +93,25 @@ class VectorStoreIndex:
         on_progress: OnProgress = lambda _: None,
         run: Run | None = None,
     ) -> list[Source]:
-        """Add documents. Those of one source stand together; each source goes in whole or not.
+        """Add documents. Each source goes in whole or not at all.
 
         Raises:
-            DuplicateDocumentError: a source is there already.
-            EmptyDocumentError: a source without any text.
+            DuplicateDocumentError: a source is there already. The others are in.
+            EmptyDocumentError: a source has no text. The others are in.
             Cancelled: `run` was cancelled; the sources before are in, this one is not.
             StoreError: the collection could not be written.
         """
-        return [
-            self._insert_source(list(group), on_progress, run or Run())
-            for _, group in groupby(documents, key=lambda each: each.source_id)
-        ]
+        run = run or Run()
+        added: list[Source] = []
+        faults: list[DocumentError] = []
+        for group in _by_source(documents):
+            try:
+                added.append(self._insert_source(group, on_progress, run))
+            except DocumentError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+        return added
 
     def delete(self, source_id: str) -> bool:
         """Delete a source with all its passages. False where it is not there."""
@@ -142,13 +148,13 @@ class VectorStoreIndex:
 
     def _insert_source(self, documents: list[Document], report: OnProgress, run: Run) -> Source:
         source = _describe(documents)
-        tell = _Teller(report, source)
         with run.span("splitting"):
-            tell("splitting", 0, len(documents))
+            _Teller(report, source)("splitting", 0, len(documents))
             nodes = self._split(documents)
         if not nodes:
             raise EmptyDocumentError(f"{source.file_name} has no text to answer from.")
         source = replace(source, passages=len(nodes))
+        tell = _Teller(report, source)
         with self.collection.adding(source) as writer:
             self._embed_and_store(nodes, writer, tell, run)
         return source
@@ -163,35 +169,44 @@ class VectorStoreIndex:
     ) -> None:
         """Embed slice after slice; each is stored while the next one is embedded."""
         with ThreadPoolExecutor(1, thread_name_prefix="storing") as storing:
-            stored = storing.submit(lambda: None)
+            stored: Future[None] | None = None
             for start, part in _slices(nodes):
+                tell.before = start
                 with run.span("embedding"):
                     texts = [node.text for node in part]
-                    vectors = self.embed_model.embed(
-                        texts,
-                        run,
-                        lambda done, start=start: tell("embedding", start + done, len(nodes)),  # type: ignore[misc]
-                    )
+                    vectors = self.embed_model.embed(texts, run, tell.embedded)
                     terms = [passage_terms(text) for text in texts]
-                with run.span("storing"):
+                if stored:
                     stored.result()
                 stored = storing.submit(writer.add, part, vectors, terms)
             with run.span("storing"):
                 tell("storing", writer.written, len(nodes))
-                stored.result()
+                if stored:
+                    stored.result()
                 run.check()
                 tell("storing", writer.written, len(nodes))
 
 
 class _Teller:
-    """Reports the progress of one source."""
+    """Reports the progress of one source. `before`: passages embedded before this slice."""
 
     def __init__(self, report: OnProgress, source: Source) -> None:
         self._report, self._source = report, source
+        self.before = 0
 
     def __call__(self, stage: Stage, done: int, total: int) -> None:
         source = self._source
         self._report(IngestProgress(source.source_id, source.file_name, stage, done, total))
+
+    def embedded(self, done: int) -> None:
+        self("embedding", self.before + done, self._source.passages)
+
+
+def _by_source(documents: Iterable[Document]) -> list[list[Document]]:
+    groups: dict[str, list[Document]] = {}
+    for document in documents:
+        groups.setdefault(document.source_id, []).append(document)
+    return list(groups.values())
 
 
 def _slices(nodes: list[Node]) -> Iterator[tuple[int, list[Node]]]:
