@@ -2,9 +2,9 @@
 # What follows ## is what `make help` says.
 
 # The first Python on the PATH that First Token runs on; `make run PYTHON=...` names another.
+FITS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
-	2>/dev/null && echo $$python && break; done)
+	$$python $(FITS) && echo $$python && break; done)
 BIN := .venv/bin
 
 .PHONY: help run test check soak setup setup-dev need-python weights rebuild lock clean
@@ -34,9 +34,9 @@ setup-dev: need-python
 	@$(PYTHON) -m scripts.setup --dev
 
 need-python:
-	@test -n "$(PYTHON)" || { echo "First Token needs Python 3.11, 3.12, 3.13 or 3.14, and none" \
-	"is on the PATH: install one (Debian, Ubuntu: sudo apt install python3 python3-venv; macOS:" \
-	"brew install python), or name it with PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) $(FITS) || { echo "First Token needs Python 3.11, 3.12, 3.13 or 3.14, and found" \
+	"none: install one (Debian, Ubuntu: sudo apt install python3 python3-venv; macOS: brew" \
+	"install python), or name it: make run PYTHON=python3.12" >&2; exit 1; }
 
 weights:
 	@$(BIN)/python -m scripts.weights

@@ -22,21 +22,21 @@ _REASONS = [
         "with CMAKE_BUILD_PARALLEL_LEVEL=1, and try again.",
     ),
     (
-        "Max retries exceeded|Could not fetch URL|ConnectTimeout|ReadTimeout|Connection aborted",
+        r"Retry\(total=0|Max retries exceeded|Could not fetch URL|ConnectTimeout|ReadTimeout",
         "The packages could not be downloaded: check the connection to the internet, and pip's "
         "proxy and index settings (pip config list), and try again.",
     ),
     (
-        r"No matching distribution found for llama|CMAKE_C(XX)?_COMPILER (not|could)",
+        r"(Cannot install|No matching distribution found for) llama|CMAKE_CXX_COMPILER not set",
         "llama.cpp could not be compiled for want of a C++ compiler: install one (Debian, Ubuntu: "
         "sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; macOS: "
         "xcode-select --install), and try again.",
     ),
     (
-        "No matching distribution found",
+        "ResolutionImpossible|No matching distribution found",
         "A package was not found for this Python and system: First Token runs on Linux (x86-64, "
-        "ARM64) and on macOS (Apple silicon). If yours is one of them, check pip's index settings "
-        "(pip config list), and try again.",
+        "ARM64) and on macOS (Apple silicon). If yours is one of them, check the connection to the "
+        "internet and pip's index settings (pip config list), and try again.",
     ),
     ("Permission denied", "A file could not be written: mend the folder's permissions."),
 ]
@@ -95,7 +95,10 @@ class Installation:
         if text.startswith("Collecting "):
             self._step, self._detail = "Fetching packages", text.split()[1]
         elif text.startswith("  Downloading "):
-            self._detail = text.split(maxsplit=1)[1].split("/")[-1].strip()
+            file, size = text.split(maxsplit=2)[1:]
+            self._detail = "-".join(Path(file).name.split("-")[:2]) + " " + size.strip()
+        elif text.startswith("WARNING: Retrying"):
+            self._detail = "no answer yet, asking again"
         elif text.startswith("  Building wheel for llama-cpp-python"):
             self._step, self._detail = "Compiling llama.cpp for this processor (about 5 min)", ""
         elif text.startswith("Installing collected packages"):
@@ -107,6 +110,6 @@ class Installation:
     def _why(self) -> str:
         said = self.log.read_text(errors="replace")
         lines = [line for line in said.splitlines() if line.strip()]
-        print("\nThe last of what pip said:", *lines[-12:], sep="\n    ", flush=True)
+        print("\nThe last of what pip said:", *[line[:200] for line in lines[-8:]], sep="\n    ")
         reasons = [do for pattern, do in _REASONS if re.search(pattern, said)]
         return (reasons or ["pip failed."])[0] + f" Everything pip said is in {self.log}."

@@ -153,7 +153,11 @@ def _install(dev: bool, lock: int) -> None:
     names = [pin.partition("==")[0] for pin in pins if "==" in pin]
     compiled = [name for name in names if name.replace("_", "-") != LLAMA]
     if _has_compiler():
-        print("Packages are fetched, and llama.cpp is compiled unless pip has done so before.")
+        print(
+            "Packages are fetched. Then llama.cpp is compiled for this processor, which takes "
+            "about 5 minutes, unless pip has done so before.",
+            flush=True,
+        )
     else:
         compiled.append(LLAMA)
     arguments = ["--only-binary", ",".join(compiled), "-c", str(ROOT / "constraints.txt")]

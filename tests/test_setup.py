@@ -1,0 +1,243 @@
+"""The set-up in a folder of its own: real venv, real pip, and small packages in place of ours.
+
+`llama-cpp-python` is played by a package of a few lines, with a source distribution whose
+"compiling" takes no time and a wheel that dies as one compiled for another processor does.
+"""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GOOD = "def llama_backend_init(): pass\n"
+DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
+# A build backend that needs no other package, and takes as long as the test says.
+BACKEND = """
+import pathlib, time, zipfile
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    print("[1/2] Building", flush=True)
+    time.sleep(SECONDS)
+    name = "llama_cpp_python-0.3.36-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
+        for member, text in MEMBERS.items():
+            wheel.writestr(member, text)
+    return name
+"""
+
+
+def members(name: str, version: str, code: str) -> dict[str, str]:
+    info = f"{name}-{version}.dist-info"
+    module = "llama_cpp" if name.startswith("llama") else name
+    return {
+        f"{module}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+
+
+class Project:
+    """A First Token whose requirements are one small package and a small llama.cpp."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.index = folder / "project", folder / "index"
+        self.index.mkdir(parents=True)
+        shutil.copytree(ROOT / "scripts", self.folder / "scripts")
+        shutil.copy(ROOT / "Makefile", self.folder)
+        self.require("small==1.0", "llama-cpp-python==0.3.36  # compiled")
+        self.add_wheel("small", "1.0", "")
+
+    def require(self, *lines: str) -> None:
+        text = "".join(f"{line}\n" for line in lines)
+        (self.folder / "requirements.txt").write_text(text)
+        pins = "".join(f"{line.split()[0]}\n" for line in lines).replace("-", "_")
+        (self.folder / "constraints.txt").write_text(pins)
+
+    def add_wheel(self, name: str, version: str, code: str) -> None:
+        with zipfile.ZipFile(self.index / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            for member, text in members(name, version, code).items():
+                wheel.writestr(member, text)
+
+    def add_source(self, code: str = GOOD, seconds: float = 0) -> None:
+        """What has to be compiled."""
+        contents = members("llama_cpp_python", "0.3.36", code)
+        files = {
+            "pyproject.toml": (
+                '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n'
+            ),
+            "build.py": f"SECONDS, MEMBERS = {seconds}, {contents!r}\n{BACKEND}",
+            "PKG-INFO": contents["llama_cpp_python-0.3.36.dist-info/METADATA"],
+        }
+        with tarfile.open(self.index / "llama_cpp_python-0.3.36.tar.gz", "w:gz") as archive:
+            for name, text in files.items():
+                entry = tarfile.TarInfo(f"llama_cpp_python-0.3.36/{name}")
+                entry.size = len(text)
+                archive.addfile(entry, io.BytesIO(text.encode()))
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        own = {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.index),
+            "PIP_CACHE_DIR": str(self.index.parent / "cache"),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "scripts.setup", *arguments],
+            cwd=self.folder,
+            env=os.environ | own | environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def set_up(self, *arguments: str, **environ: str) -> tuple[int, str]:
+        process = self.start(*arguments, **environ)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def installed(self) -> str:
+        found = subprocess.run(
+            [self.folder / ".venv/bin/python", "-m", "pip", "freeze"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return found.stdout
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Project:
+    """Without a .venv: the first set-up."""
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Making one takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("environment") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def project(new_project: Project, environment: Path) -> Project:
+    """With a .venv in which nothing is installed yet."""
+    shutil.copytree(environment, new_project.folder / ".venv", symlinks=True)
+    return new_project
+
+
+def wait_for_log(project: Project, text: str) -> None:
+    log, end = project.folder / ".venv/setup.log", time.monotonic() + 120
+    while not (log.exists() and text in log.read_text()):
+        assert time.monotonic() < end, f"waited in vain for {text!r}"
+        time.sleep(0.05)
+
+
+def test_the_second_time_nothing_runs_until_a_requirement_changes(
+    new_project: Project,
+) -> None:
+    project = new_project
+    project.add_source()
+    status, said = project.set_up()
+    assert (status, said.splitlines()[-1]) == (0, "Environment: ready.")
+    assert "about 5 minutes" in said
+    assert project.installed() == "llama_cpp_python==0.3.36\nsmall==1.0\n"
+
+    (project.folder / ".venv/setup.log").unlink()
+    assert project.set_up() == (0, "Environment: ready.\n")
+    assert not (project.folder / ".venv/setup.log").exists()  # pip was not even started
+
+    project.add_wheel("small", "2.0", "")
+    project.require("small==2.0", "llama-cpp-python==0.3.36")
+    assert project.set_up()[0] == 0
+    assert "small==2.0" in project.installed()
+
+
+def test_a_llama_cpp_compiled_for_another_processor_is_compiled_again(project: Project) -> None:
+    project.add_wheel("llama_cpp_python", "0.3.36", DIES)
+    project.add_source()
+    status, said = project.set_up()
+    assert status == 0, said
+    assert f"dies of signal {signal.SIGILL.value} here" in said
+    assert (project.folder / ".venv/ready-to-run").exists()
+
+    project.add_source(code=DIES)
+    status, said = project.set_up("--rebuild")
+    assert status == 1
+    assert "has been compiled and still does not run on this processor" in said
+
+
+def test_without_a_compiler_the_sentence_names_one_to_install(
+    project: Project, tmp_path: Path
+) -> None:
+    project.add_source()
+    (tmp_path / "bin").mkdir()
+    status, said = project.set_up(PATH=str(tmp_path / "bin"), CXX="")
+    assert status == 1
+    assert "sudo apt install build-essential" in said.splitlines()[-1]
+    # ... and a wheel, where there is one, needs none.
+    project.add_wheel("llama_cpp_python", "0.3.36", GOOD)
+    assert project.set_up(PATH=str(tmp_path / "bin"), CXX="")[0] == 0
+
+
+def test_without_a_network_the_sentence_says_what_to_check(project: Project) -> None:
+    status, said = project.set_up(
+        PIP_NO_INDEX="",
+        PIP_FIND_LINKS="",
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        PIP_RETRIES="1",
+    )
+    assert status == 1
+    assert "check the connection to the internet" in said.splitlines()[-1]
+    assert not (project.folder / ".venv/ready-to-run").exists()
+
+
+def test_two_at_once_wait_for_each_other(project: Project) -> None:
+    project.add_source(seconds=2)
+    first = project.start()
+    wait_for_log(project, "[1/2] Building")
+    status, said = project.set_up()
+    assert (status, first.wait(60)) == (0, 0)
+    assert said.splitlines() == [
+        "Another set-up works in this folder: waiting for it to finish.",
+        "Environment: ready.",
+    ]
+    assert first.communicate()[0].count("Environment: ready.") == 1
+
+
+def test_a_killed_set_up_starts_afresh(project: Project) -> None:
+    project.add_source(seconds=60)
+    killed = project.start()
+    wait_for_log(project, "[1/2] Building")
+    stray = project.folder / ".venv/half-installed"
+    stray.touch()
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    project.add_source()
+    status, said = project.set_up()
+    assert status == 0, said
+    assert "interrupted" in said.splitlines()[0]
+    assert not stray.exists()
+    assert "llama_cpp_python==0.3.36" in project.installed()
+
+
+def test_an_old_python_is_refused(project: Project, tmp_path: Path) -> None:
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    for python in (str(old), ""):
+        made = subprocess.run(
+            ["make", "run", f"PYTHON={python}"], cwd=project.folder, capture_output=True, text=True
+        )
+        assert made.returncode != 0
+        assert made.stderr.startswith("First Token needs Python 3.11, 3.12, 3.13 or 3.14")
