@@ -5,10 +5,11 @@ from typing import Any
 
 from pypdf import PdfReader
 
+from engine import SimpleDirectoryReader
 from tests.browser import ROOT
 
 SAMPLES = ROOT / "samples"
-LISTED: dict[str, Any] = json.loads((SAMPLES / "questions.json").read_text(encoding="utf-8"))
+LISTED: dict[str, Any] = json.loads((SAMPLES / ".questions.json").read_text(encoding="utf-8"))
 
 
 def pages_of(name: str) -> list[str]:
@@ -35,3 +36,10 @@ def test_one_suggested_question_is_answered_by_no_sample() -> None:
 def test_every_sample_is_used_by_a_question() -> None:
     asked = {each["file"] for each in LISTED["questions"]} - {None}
     assert {each["file"] for each in LISTED["documents"]} == asked
+
+
+def test_the_folder_read_as_a_whole_is_the_samples_and_nothing_else() -> None:
+    """`python -m engine ask "..." samples`: the questions themselves must not be found."""
+    read = SimpleDirectoryReader(SAMPLES).load_data()
+    names = {document.metadata["file_name"] for document in read}
+    assert names == {each["file"] for each in LISTED["documents"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.workspace import Workspace
 
 FOLDER = Path(__file__).parents[2] / "samples"
-_LISTED = json.loads((FOLDER / "questions.json").read_text(encoding="utf-8"))
+_LISTED = json.loads((FOLDER / ".questions.json").read_text(encoding="utf-8"))
 SAMPLES: list[str] = [document["file"] for document in _LISTED["documents"]]
 SHOWN = 5  # questions offered at once: what fits two lines of the page
 
