@@ -1,7 +1,7 @@
 """Config: what .env and the environment say, checked once, with defaults for everything.
 
-The process environment wins over the file `.env` in the working directory. An empty value counts
-as none. `.env.example` lists every variable.
+The process environment wins over the file `.env` in the working directory. An empty value means
+the default. `.env.example` lists every variable.
 """
 
 import difflib
@@ -67,8 +67,8 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
     file = _read(env_file)
     _refuse_misspelt(file)
     environ = os.environ if environ is None else environ
-    texts = {name: (environ.get(name) or file.get(name) or "").strip() for name in _VARIABLES}
-    known = {name.lower(): text for name, text in texts.items() if text}
+    texts = {name: environ.get(name, file.get(name)) for name in _VARIABLES}
+    known = {name.lower(): text.strip() for name, text in texts.items() if text and text.strip()}
     default = Config()
     return Config(
         data_dir=_folder(known, "data_dir", default.data_dir),

@@ -53,10 +53,10 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
     assert not any(value == getattr(Config(), name) for name, value in values.items())
 
 
-def test_the_environment_wins_over_the_file_unless_it_is_empty(env_file: Path) -> None:
-    env_file.write_text("CORES=1\nSTATE_CACHE_MB=7\n")
+def test_the_environment_wins_over_the_file_and_empty_means_the_default(env_file: Path) -> None:
+    env_file.write_text("CORES=1\nSTATE_CACHE_MB=7\nGPU_LAYERS=3\n")
     config = load_config(env_file, {"CORES": "2", "STATE_CACHE_MB": ""})
-    assert (config.cores, config.state_cache_mb) == (2, 7)
+    assert (config.cores, config.state_cache_mb, config.gpu_layers) == (2, 1024, 3)
 
 
 @pytest.mark.parametrize(
