@@ -6,12 +6,11 @@ read it, sync or async, live or afterwards. It does not know how the text is mad
 
 import asyncio
 import sys
-import threading
-import time
 from collections.abc import AsyncIterator, Generator
 from typing import Any, Self
 
 from engine.errors import Cancelled
+from engine.lease import Lease
 from engine.run import Phase, Progress, Run
 from engine.schema import NodeWithScore
 from engine.stream import Stream
@@ -25,11 +24,10 @@ class Answer:
         self.question = question
         self.streaming = streaming
         self.run = Run()
-        self.chunks: Stream[str] = Stream(on_abandoned=self._abandoned)
+        self.chunks: Stream[str] = Stream(on_abandoned=lambda: self.lease.abandoned())
+        self.lease = Lease(self.run.cancel, lambda: self.chunks.has_readers)
         self.sources: list[NodeWithScore] | None = None
         self.last_call_began = False
-        self._held_until = 0.0
-        self._watch: threading.Timer | None = None
 
     def found(self, sources: list[NodeWithScore]) -> None:
         self.sources = sources
@@ -49,39 +47,13 @@ class Answer:
         stopped = isinstance(error, Cancelled)
         phase = Phase.STOPPED if stopped else Phase.FAILED if error else Phase.DONE
         self.run.report(phase)
-        if self._watch is not None:
-            self._watch.cancel()
+        self.lease.end()
         self.chunks.end(None if stopped else error)
 
     @property
     def ready(self) -> bool:
         """Whether `query()` may return: the last LLM call has begun, or, not streaming, ended."""
         return self.chunks.ended or (self.streaming and self.last_call_began)
-
-    def hold(self, seconds: float) -> None:
-        self._held_until = time.monotonic() + seconds
-        if self._watch is None:
-            self._watch_lease(seconds)
-
-    def _watch_lease(self, seconds: float) -> None:
-        self._watch = threading.Timer(seconds, self._lease_ran_out)
-        self._watch.daemon = True
-        self._watch.start()
-
-    def _lease_ran_out(self) -> None:
-        left = self._held_until - time.monotonic()
-        if self.chunks.ended:
-            return
-        if left > 0:
-            self._watch_lease(left)
-        else:
-            self._watch = None
-            if not self.chunks.has_readers:
-                self.run.cancel()
-
-    def _abandoned(self) -> None:
-        if time.monotonic() >= self._held_until:
-            self.run.cancel()
 
 
 class Response:
@@ -227,4 +199,4 @@ class StreamingResponse(Response):
 
         When the time runs out and nobody reads, the answer is stopped.
         """
-        self._answer.hold(seconds)
+        self._answer.lease.hold(seconds)

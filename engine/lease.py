@@ -1,0 +1,57 @@
+"""A lease: work goes on while somebody reads it or holds it, and is stopped when nobody does.
+
+In go a stop and a way to ask whether somebody reads; `hold` keeps the work going for some
+seconds, whoever leaves. It does not know what the work is.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Lease:
+    """Belongs to one piece of work. Safe to use from any thread."""
+
+    def __init__(self, stop: Callable[[], None], has_readers: Callable[[], bool]) -> None:
+        self._stop = stop
+        self._has_readers = has_readers
+        self._held_until = 0.0
+        self._ended = False
+        self._watch: threading.Timer | None = None
+        self._lock = threading.Lock()
+
+    def hold(self, seconds: float) -> None:
+        """Keep the work going for so long, from now. Then, with nobody reading, it is stopped."""
+        with self._lock:
+            self._held_until = time.monotonic() + seconds
+            if self._watch is None and not self._ended:
+                self._start_watch(seconds)
+
+    def abandoned(self) -> None:
+        """The last reader has left."""
+        if time.monotonic() >= self._held_until:
+            self._stop()
+
+    def end(self) -> None:
+        """The work has ended: nothing is left to stop."""
+        with self._lock:
+            self._ended = True
+            if self._watch is not None:
+                self._watch.cancel()
+
+    def _start_watch(self, seconds: float) -> None:
+        self._watch = threading.Timer(seconds, self._ran_out)
+        self._watch.daemon = True
+        self._watch.start()
+
+    def _ran_out(self) -> None:
+        with self._lock:
+            left = self._held_until - time.monotonic()
+            if self._ended:
+                return
+            if left > 0:
+                self._start_watch(left)
+                return
+            self._watch = None
+        if not self._has_readers():
+            self._stop()
