@@ -1,4 +1,4 @@
-"""llama.cpp, typed and guarded: the only module that imports llama_cpp.
+"""llama.cpp, typed and guarded. No module outside of this package imports llama_cpp.
 
 A Model holds weights and vocabulary and may be shared by threads. A Context holds the
 key-value cache of several sequences and belongs to one thread. llama.cpp ends the process on
@@ -8,11 +8,18 @@ computes next.
 """
 
 import ctypes
-import threading
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+# llama.cpp's threads meet some 400 times a token, and by default spin until all are there. Where
+# another program has one of the cores, each meeting then lasts a turn of the scheduler: with two
+# threads under load, prefill fell from 300 tokens/s to 10. Let them sleep instead. GNU OpenMP
+# reads this once, when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import llama_cpp
 import numpy as np
@@ -74,7 +81,6 @@ class Model:
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.adds_bos: bool = llama_cpp.llama_vocab_get_add_bos(self._vocab)
         self._pieces: dict[int, bytes] = {}
-        self._buffer = threading.local()
 
     @property
     def name(self) -> str:
@@ -140,6 +146,11 @@ class Model:
     def is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
 
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """Every token that ends an answer."""
+        return np.flatnonzero([self.is_end(token) for token in range(self.vocabulary_size)])
+
     def is_control(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_control(self._vocab, token))
 
@@ -168,9 +179,9 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ContextSize:
-    """tokens: cells shared by all sequences. batch: tokens computed at once, at most."""
+    """window: tokens of one sequence. batch: tokens computed at once, at most."""
 
-    tokens: int
+    window: int
     batch: int
     sequences: int
 
@@ -187,18 +198,21 @@ class Context:
     ) -> None:
         self.model, self.size = model, size
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = size.tokens
+        params.n_ctx = size.window * size.sequences
         params.n_batch = params.n_ubatch = size.batch
         params.n_seq_max = size.sequences
         params.n_threads = params.n_threads_batch = 1
         params.flash_attn_type = _FLASH_ON if flash_attention else _FLASH_OFF
         params.type_k = params.type_v = CACHE_TYPES[cache_type]
-        params.kv_unified = True
+        # Each sequence has cells of its own. In cells that sequences share, sums are formed in
+        # another order when others are there, and the same question gets other words.
+        params.kv_unified = False
+        params.swa_full = True  # keep what a sliding window has passed: beginnings can be reused
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(model._model, params)
         if not self._context:
             raise LLMError(
-                f"There is not enough memory for a context of {size.tokens} tokens. Set a "
+                f"There is not enough memory for a context of {size.window} tokens. Set a "
                 f"smaller CONTEXT_WINDOW in .env. ({last_log()})"
             )
         self.capacity: int = llama_cpp.llama_n_ctx_seq(self._context)
@@ -230,16 +244,12 @@ class Context:
             raise GenerationError("The model gave no output for a step.")
         return np.ctypeslib.as_array(pointer, shape=(self.model.vocabulary_size,))
 
-    def copy(self, source: int, target: int, start: int, end: int) -> None:
-        """Let `target` share the source's tokens of positions start to end - 1."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
-
     def trim(self, sequence: int, length: int) -> None:
         """Forget a sequence's tokens from position `length` on."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def read_state(self, sequence: int) -> NDArray[np.uint8]:
-        """The sequence's cells, to be kept outside of the context."""
+        """The sequence's cells, to be kept outside of the context, which may be another's."""
         size = llama_cpp.llama_state_seq_get_size(self._context, sequence)
         state = np.empty(size, np.uint8)
         count = llama_cpp.llama_state_seq_get_data(
@@ -248,7 +258,7 @@ class Context:
         return state[:count]
 
     def write_state(self, sequence: int, state: NDArray[np.uint8]) -> bool:
-        """Put kept cells in place of the sequence's own; False where there is no room."""
+        """Put kept cells in place of the sequence's own; False where they do not fit."""
         count = llama_cpp.llama_state_seq_set_data(
             self._context, state.ctypes.data_as(_BYTES), state.size, sequence
         )

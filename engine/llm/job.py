@@ -14,12 +14,17 @@ from engine.run import Phase, Run
 from engine.stream import Stream
 from engine.timing import CallRecord, FinishReason
 
+# A token read alone is computed in another way than in a slice: with rounding that differs, and
+# now and then another word. Two or more always give the same, so no slice is shorter.
+MIN_SLICE = 2
+
 
 class Job:
     """A prompt to read and, unless it only prepares, an answer to write.
 
     `tokens` are the prompt's and then the answer's; the first `position` of them are in the
-    context, as `sequence`. `limit` is how many may be written.
+    context, as `sequence`. `common` is how many begin other prompts too (the system message):
+    their state is kept apart. `limit` is how many may be written.
     """
 
     def __init__(
@@ -28,18 +33,21 @@ class Job:
         options: GenerationOptions,
         run: Run,
         record: CallRecord,
+        common: int = 0,
         limit: int = 0,
         sampler: Sampler | None = None,
         assembler: TextAssembler | None = None,
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
-        self.options, self.run, self.record, self.limit = options, run, record, limit
+        self.options, self.run, self.record = options, run, record
+        self.common, self.limit = common, limit
         self.pieces: Stream[str] = Stream()
         self.sampler = sampler
         self.sequence = -1
         self.position = 0
         self.reused = 0
+        self.begun = False
         self._assembler = assembler or TextAssembler()
         self._abandoned = False
         self._stage = ExitStack()
@@ -67,16 +75,25 @@ class Job:
 
     def enter(self, stage: str) -> None:
         """The trace's current span ends, and the next begins."""
+        self.begun = stage != "queue"
         self._stage.close()
         self._stage.enter_context(self.run.span(stage))
 
-    @property
-    def cells(self) -> int:
-        """The most it can take of a context: the last token written is not read again."""
-        return self.prompt_length + max(0, self.limit - 1)
+    def go_back(self) -> None:
+        """It gave way, and waits again. What it read is among the kept states."""
+        self.position = 0
+        self.enter("queue")
 
     def wait_behind(self, ahead: int) -> None:
         self.run.report(Phase.QUEUED, ahead)
+
+    def slice_end(self, size: int) -> int:
+        """Where the next slice of the prompt ends: at `common`, and leaving no single token."""
+        stop = self.prompt_length
+        if self.position + MIN_SLICE <= self.common <= stop - MIN_SLICE:
+            stop = self.common
+        end = min(self.position + size, stop)
+        return end - 1 if 0 < stop - end < MIN_SLICE else end
 
     def reuse(self, count: int) -> None:
         """The first `count` tokens are in the context: their state was kept."""

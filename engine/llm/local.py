@@ -48,13 +48,18 @@ class LlamaCpp(LLM):
         self._template = PromptTemplate(model)
         self._tuning = tuning or Tuning()
         self._model = model
-        states = StateStore(config.state_cache_mb * 2**20)
+        states = StateStore(config.state_cache_mb * 2**20, model.keeps_every_token)
         self._runtime = Runtime(model, self._tuning, states, cores())
         atexit.register(_close, weakref.ref(self))
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata(self._model.name, self._tuning.window, packing=Packing.SENTENCES)
+        return LLMMetadata(
+            self._model.name,
+            self._tuning.window,
+            packing=Packing.SENTENCES,
+            model_file=self._model.path,
+        )
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return len(self._template.tokens(messages))
@@ -65,9 +70,38 @@ class LlamaCpp(LLM):
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
     ) -> Iterator[str]:
+        yield from self._pieces(self._job(messages, options, run or Run()))
+
+    def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
+        """Read the beginning of prompts to come, while nobody asks, and keep its state.
+
+        The last message's text may go on in those prompts. Waits until it is done; a question
+        interrupts it, and it goes on from there afterwards.
+
+        Raises:
+            Cancelled: `run` was cancelled, or the model closed.
+        """
         run = run or Run()
-        job = self._job(messages, options, run)
-        forget = run.on_cancel(lambda: self._runtime.stop(job))
+        tokens = self._template.beginning(messages)[: self._tuning.window]
+        job = Job(tokens, GenerationOptions(), run, _record(run), self._common(messages))
+        for _ in self._pieces(job):
+            pass
+
+    def prepared(self, messages: Sequence[ChatMessage]) -> float:
+        """The share of such a beginning whose state is kept, 0 to 1."""
+        tokens = self._template.beginning(messages)
+        return self._runtime.states.kept(tokens) / len(tokens)
+
+    def forget(self) -> None:
+        """Drop all kept states, and the texts with them."""
+        self._runtime.states.clear()
+
+    def close(self) -> None:
+        """Stop every answer, end the threads, free the memory."""
+        self._runtime.close()
+
+    def _pieces(self, job: Job) -> Iterator[str]:
+        forget = job.run.on_cancel(lambda: self._runtime.stop(job))
         try:
             self._runtime.submit(job)
             yield from job.pieces.read()
@@ -75,17 +109,11 @@ class LlamaCpp(LLM):
             self._runtime.stop(job)  # nothing where it has ended
             forget()
 
-    def forget(self) -> None:
-        self._runtime.states.clear()
-
-    def close(self) -> None:
-        """Stop every answer, end the threads, free the memory."""
-        self._runtime.close()
-
     def _job(self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run) -> Job:
         record = _record(run)
         with run.span("tokenise"):
             prompt = self._template.tokens(messages)
+            common = self._common(messages)
         record.prompt_tokens = len(prompt)
         if len(prompt) > self._tuning.window:
             raise PromptTooLongError(len(prompt), self._tuning.window)
@@ -96,10 +124,17 @@ class LlamaCpp(LLM):
             options,
             run,
             record,
+            common,
             min(options.max_tokens, room),
             Sampler(self._model, options),
             TextAssembler(options.stop, combining),
         )
+
+    def _common(self, messages: Sequence[ChatMessage]) -> int:
+        """The length of the system message's part, which most prompts share."""
+        if not messages or messages[0].role != "system":
+            return 0
+        return len(self._template.beginning(messages[:1]))
 
 
 def _record(run: Run) -> CallRecord:

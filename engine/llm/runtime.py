@@ -13,7 +13,7 @@ from engine.errors import LLMError
 from engine.llm.binding import Model
 from engine.llm.job import Job
 from engine.llm.states import StateStore
-from engine.llm.tuning import Tuning
+from engine.llm.tuning import ThreadChoice, Tuning
 from engine.llm.worker import Worker
 
 
@@ -26,6 +26,7 @@ class Runtime:
 
     def __init__(self, model: Model, tuning: Tuning, states: StateStore, cores: Cores) -> None:
         self.model, self.tuning, self.states, self.cores = model, tuning, states, cores
+        self.threads = ThreadChoice()
         self._queue: deque[Job] = deque()
         self._background: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -100,21 +101,19 @@ class Runtime:
 
     def put_off(self, job: Job) -> None:
         with self._changed:
+            job.go_back()
             self._background.appendleft(job)
 
     def _hand_over(self, worker: Worker) -> None:
-        while self._queue and self._is_next(worker) and worker.fits(self._queue[0]):
+        while self._queue and worker.has_room and self._is_next(worker):
             worker.accept(self._queue.popleft())
             self._tell_the_queue()
         if self._background and not self.people and not worker.jobs:
             worker.accept(self._background.popleft())
 
     def _is_next(self, worker: Worker) -> bool:
-        """No other worker that has room has less to do."""
-        job = self._queue[0]
-        return all(
-            len(worker.jobs) <= len(other.jobs) for other in self._workers if other.fits(job)
-        )
+        """No other worker has less to do."""
+        return all(len(worker.jobs) <= len(other.jobs) for other in self._workers)
 
     def _tell_the_queue(self) -> None:
         running = self.people - len(self._queue)

@@ -69,6 +69,7 @@ class Sampler:
         self._grammar = _grammar_sampler(model, options)
         self._chain = _chain(model, options)
         self._candidates = _Candidates(model.vocabulary_size)
+        self._forbidden = model.ends if options.ignore_eos else None
 
     def next(self, logits: NDArray[np.float32]) -> int:
         """The next token.
@@ -76,6 +77,9 @@ class Sampler:
         Raises:
             GenerationError: the grammar allows no token of this model.
         """
+        if self._forbidden is not None:
+            logits = logits.copy()
+            logits[self._forbidden] = -math.inf
         token = self._choose(logits)
         if self._grammar and not self._allows(token):
             token = self._choose_allowed(logits)

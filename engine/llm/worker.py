@@ -6,15 +6,17 @@ the runtime hands it jobs and says how many threads are its share.
 """
 
 import threading
+import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from engine.cores import Cores, Priority
 from engine.errors import Cancelled, FirstTokenError, GenerationError
 from engine.llm.binding import Context, ContextSize, Entry, Model
-from engine.llm.job import Job
+from engine.llm.job import MIN_SLICE, Job
 from engine.llm.states import StateStore
-from engine.llm.tuning import Tuning
+from engine.llm.tuning import ThreadChoice, Tuning
 from engine.timing import FinishReason
 
 
@@ -25,6 +27,7 @@ class Office(Protocol):
     tuning: Tuning
     states: StateStore
     cores: Cores
+    threads: ThreadChoice
 
     def next_jobs(self, worker: "Worker") -> bool:
         """Hand over jobs by `accept`; wait while there are none. False: close."""
@@ -51,14 +54,12 @@ class Worker:
         self.ready = threading.Event()
         self._office = office
         self._free = list(range(office.tuning.sequences))
-        self._scratch = office.tuning.sequences  # a sequence of no job, for moving states
         self.thread = threading.Thread(target=self._work, name=f"llm-{number}", daemon=True)
         self.thread.start()
 
-    def fits(self, job: Job) -> bool:
-        """There is a sequence for it, and cells for all it may read and write."""
-        taken = sum(each.cells for each in self.jobs)
-        return bool(self._free) and taken + job.cells <= self._office.tuning.window
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
 
     def accept(self, job: Job) -> None:
         job.sequence = self._free.pop()
@@ -72,7 +73,7 @@ class Worker:
         office = self._office
         tuning = office.tuning
         largest = max(tuning.slice_alone, tuning.slice_shared, tuning.sequences)
-        size = ContextSize(tuning.window, largest, tuning.sequences + 1)
+        size = ContextSize(tuning.window, largest, tuning.sequences)
         try:
             self._context = Context(office.model, size, tuning.flash_attention, tuning.cache_type)
         except BaseException as error:
@@ -114,27 +115,30 @@ class Worker:
 
     def _write_batch(self, jobs: list[Job]) -> None:
         office = self._office
-        wanted = min(office.share, office.tuning.decode_threads)
+        entries = [Entry(job.tokens[-1], job.position, job.sequence, True) for job in jobs]
+        wanted = office.threads.choose(len(jobs), office.share)
         with office.cores.take(wanted, Priority.DECODE) as threads:
             self._context.use_threads(threads)
-            self._context.decode(
-                [Entry(job.tokens[-1], job.position, job.sequence, True) for job in jobs]
-            )
+            began = time.perf_counter()
+            self._context.decode(entries)
+            office.threads.record(len(jobs), threads, time.perf_counter() - began)
             for index, job in enumerate(jobs):
                 job.position += 1
                 self._sample(job, index)
 
     def _sample(self, job: Job, index: int) -> None:
         assert job.sampler
+        model = self._office.model
         try:
             token = job.sampler.next(self._context.logits(index))
+            finish = "stop" if model.is_end(token) else job.write(token, model.piece(token))
         except GenerationError as error:
             self._fail(job, error)
-            return
-        model = self._office.model
-        finish = "stop" if model.is_end(token) else job.write(token, model.piece(token))
-        if finish:
-            self._end(job, finish)
+        else:
+            if index < 0:  # the first token is out: now there is time to keep the prompt
+                self._keep(job)
+            if finish:
+                self._end(job, finish)
 
     # Reading: one slice of one job's prompt; the next turn is another job's.
 
@@ -144,9 +148,10 @@ class Worker:
         job = jobs[0]
         self.jobs.remove(job)
         self.jobs.append(job)
-        if job.position == 0:
+        if not job.begun:
             job.enter("reuse")
-            self._restore(job)
+            if job.options.reuse:
+                self._restore(job)
             job.enter("prefill")
         with suppress(Cancelled):  # the next turn drops it
             self._read_slice(job)
@@ -156,48 +161,46 @@ class Worker:
     def _read_slice(self, job: Job) -> None:
         office, tuning = self._office, self._office.tuning
         alone = office.people <= 1 and not job.only_prepares
-        first = job.position
-        end = min(first + (tuning.slice_alone if alone else tuning.slice_shared), job.prompt_length)
+        end = job.slice_end(tuning.slice_alone if alone else tuning.slice_shared)
+        last = job.prompt_length - 1
+        entries = [
+            Entry(job.tokens[at], at, job.sequence, at == last) for at in range(job.position, end)
+        ]
         priority = Priority.BACKGROUND if job.only_prepares else Priority.PREFILL
         with office.cores.take(office.share, priority, job.run) as threads:
             self._context.use_threads(threads)
-            self._context.decode(
-                [
-                    Entry(job.tokens[at], at, job.sequence, at + 1 == job.prompt_length)
-                    for at in range(first, end)
-                ]
-            )
-        job.read(end - first)
+            self._context.decode(entries)
+        job.read(len(entries))
+        if job.position == job.common:
+            self._keep(job, lasting=True)
 
     def _finish_reading(self, job: Job) -> None:
         if job.only_prepares:
+            self._keep(job, lasting=True)
             self._end(job, "stop")
         else:
             job.enter("decode")
             self._sample(job, -1)
 
-    # Kept states: the scratch sequence holds a part's cells alone, on its way in or out.
+    # Kept states
 
     def _restore(self, job: Job) -> None:
-        if not job.options.reuse:
-            return
-        reused = 0
-        for part in self._office.states.find(job.tokens[: job.prompt_length - 1]):
-            if part.start != reused or not self._context.write_state(self._scratch, part.cells):
-                break
-            self._context.copy(self._scratch, job.sequence, part.start, part.end)
-            self._context.trim(self._scratch, 0)
-            reused = part.end
-        job.reuse(reused)
+        """Begin where a kept state ends, with MIN_SLICE tokens at least left to read."""
+        office = self._office
+        state, length = office.states.find(job.tokens[: max(0, job.prompt_length - MIN_SLICE)])
+        if state and self._context.write_state(job.sequence, state.cells):
+            self._context.trim(job.sequence, length)
+            job.reuse(length)
+
+    def _keep(self, job: Job, lasting: bool = False) -> None:
+        states, done = self._office.states, job.tokens[: job.position]
+        if job.options.reuse and states.kept(done) < len(done):
+            states.add(done, self._context.read_state(job.sequence), lasting)
 
     def _release(self, job: Job) -> None:
-        """Keep what the job read and wrote, then make room for another."""
-        states, done = self._office.states, job.tokens[: job.position]
-        start = states.kept(done)
-        if job.options.reuse and start < len(done):
-            self._context.copy(job.sequence, self._scratch, start, len(done))
-            states.add(done, start, self._context.read_state(self._scratch))
-            self._context.trim(self._scratch, 0)
+        """Make room for another. What was read of a prompt is kept, to go on from there."""
+        if job.reading and job.position > job.reused:
+            self._keep(job)
         self._context.trim(job.sequence, 0)
         self.jobs.remove(job)
         self._free.append(job.sequence)
@@ -210,6 +213,5 @@ class Worker:
     def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, FirstTokenError):
             error = GenerationError(f"The model failed: {error!r}.")
-        self._context.trim(job.sequence, 0)  # what it holds cannot be relied on
-        job.position = 0
+        job.options = replace(job.options, reuse=False)  # what it holds cannot be relied on
         self._end(job, "error", error)
