@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -53,6 +54,7 @@ class Installation:
         self.log = log
         self.began_installing = False
         self._step, self._detail = "Looking at what is needed", ""
+        self._said: list[str] = []
 
     def run(self, command: Sequence[str], keep_open: int) -> None:
         """Run pip to its end. The file descriptor `keep_open` lives as long as pip does.
@@ -87,9 +89,11 @@ class Installation:
 
     def _read(self, output: IO[str], log: IO[str]) -> None:
         for text in output:
-            log.write(text)
-            log.flush()
+            self._said.append(text.rstrip())
             self._understand(text)
+            with suppress(OSError):  # on a full disk, what pip says of it matters more
+                log.write(text)
+                log.flush()
 
     def _understand(self, text: str) -> None:
         if text.startswith("Collecting "):
@@ -108,8 +112,8 @@ class Installation:
             self._detail = found[1]
 
     def _why(self) -> str:
-        said = self.log.read_text(errors="replace")
-        lines = [line for line in said.splitlines() if line.strip()]
-        print("\nThe last of what pip said:", *[line[:200] for line in lines[-8:]], sep="\n    ")
+        last = [line[:200] for line in self._said if line][-8:]
+        print("\nThe last of what pip said:", *last, sep="\n    ")
+        said = "\n".join(self._said)
         reasons = [do for pattern, do in _REASONS if re.search(pattern, said)]
         return (reasons or ["pip failed."])[0] + f" Everything pip said is in {self.log}."

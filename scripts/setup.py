@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
     except InstallError as error:
         sys.exit(f"\n{error}")
     except OSError as error:
-        sys.exit(f"\nThe set-up could not write in {VENV}: {error}. Mend that, and try again.")
+        sys.exit(f"\nThe set-up could not write in {VENV}: {error}. Make room or mend its permissions, and try again.")
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command goes on from here.")
 
