@@ -15,6 +15,7 @@ FirstTokenError
 │   ├── PromptTooLongError      the prompt does not fit the context window
 │   ├── GenerationError         it failed in mid-stream; what came before is kept
 │   └── ServerError             a model server refused, hung up, or could not be reached
+├── MeasuringError          measurements could not be read or kept
 └── ToolError               an agent's tool failed, hung, or was given wrong arguments
 
 `Cancelled` is no error: it ends work that somebody stopped, and no page shows it.
@@ -86,6 +87,10 @@ class GenerationError(LLMError):
 
 
 class ServerError(LLMError):
+    pass
+
+
+class MeasuringError(FirstTokenError):
     pass
 
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Self
 
-from engine.llm.base import LLM, GenerationOptions
+from engine.llm.base import LLM, GenerationOptions, Packing
 from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, refine_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, NodeWithScore
@@ -130,7 +130,10 @@ PLANS: dict[ResponseMode, Callable[[Task], Plan]] = {
 
 
 class ResponseSynthesizer:
-    """Turns passages into an answer, with one model and one response mode."""
+    """Turns passages into an answer, with one model and one response mode.
+
+    `packing` says what of the passages goes into the prompt; None: what the model does best with.
+    """
 
     def __init__(
         self,
@@ -139,11 +142,13 @@ class ResponseSynthesizer:
         streaming: bool = False,
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
+        packing: Packing | None = None,
     ) -> None:
         self.llm = llm
         self.streaming = streaming
         self.response_mode = _mode(response_mode)
         self.options = options
+        self.packing = packing or llm.metadata.packing
 
     @classmethod
     def from_args(
@@ -191,7 +196,7 @@ class ResponseSynthesizer:
     def _task(
         self, question: str, nodes: Sequence[NodeWithScore], history: Sequence[ChatMessage]
     ) -> Task:
-        return Task(question, excerpts(nodes, self.llm.metadata.packing), history, self._fits)
+        return Task(question, excerpts(nodes, self.packing), history, self._fits)
 
     def _call(self, step: Step, run: Run, options: GenerationOptions) -> Iterator[str]:
         run.check()

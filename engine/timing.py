@@ -4,24 +4,19 @@ One clock, `time.perf_counter`, in seconds; zero is the moment the question was 
 Every figure any page or benchmark shows of an answer is computed here, from a Trace. It does
 not know what the stages do.
 
-Definitions, with their sources:
-    TTFT   time to first token: submit to the first non-empty text, queueing, retrieval and
-           prefill included (NVIDIA NIM, AIPerf)
-    E2EL   end-to-end latency: submit to the last token (vLLM)
-    TPOT   time per output token: (E2EL - TTFT) / (N - 1), for N output tokens (vLLM)
-    ITL    inter-token latency: here the gaps between consecutive tokens, pooled as vLLM does
-    prefill rate  prompt tokens evaluated / prefill time, reused tokens apart (llama-server)
-    decode rate   output tokens after the first / time between first and last (llama-server)
+What each metric means, and who defined it so, is said in definitions.py.
 """
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+UNACCOUNTED = "unaccounted"  # the stage of a waterfall where no other stage was
 
 
 @dataclass(slots=True)
@@ -36,6 +31,20 @@ class Span:
     @property
     def duration(self) -> float:
         return 0.0 if self.end is None else self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A piece of a waterfall, in seconds since submit; `call` is its LLM call, from 0."""
+
+    name: str
+    start: float
+    end: float
+    call: int | None = None
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
 
 
 @dataclass(slots=True)
@@ -160,3 +169,69 @@ def compute_metrics(trace: Trace) -> Metrics:
         reused_tokens=call.reused_tokens,
         output_tokens=call.output_tokens,
     )
+
+
+def waterfall(trace: Trace, received: float | None = None) -> list[Stage]:
+    """Every second from submit to the last text, in order: the stages, and what lies between.
+
+    Of each call, "first token" is from the end of its prefill until the first token is computed,
+    "decode" from there until the last one is, and "hand-over" after the last call until the
+    reader has the last text: at `received`, in seconds since submit, where that was measured.
+    """
+    end = received or trace.metrics.e2el or 0.0
+    named = [
+        Stage(span.name, span.start, end if span.end is None else span.end, span.call)
+        for span in trace.spans
+        if span.name != "decode"
+    ]
+    for number, call in enumerate(trace.calls):
+        named += _writing(trace, number, call)
+    if trace.calls and (times := trace.calls[-1].token_times):
+        named.append(Stage("hand-over", times[-1], end, len(trace.calls) - 1))
+    within = [Stage(s.name, s.start, min(s.end, end), s.call) for s in named if s.start < end]
+    return sorted([*within, *_gaps(within, end)], key=lambda stage: (stage.start, stage.end))
+
+
+def unaccounted(stages: Iterable[Stage]) -> float:
+    """Seconds of a waterfall in which no named stage was."""
+    return sum(stage.duration for stage in stages if stage.name == UNACCOUNTED)
+
+
+def streaming_tax(streaming: float, blocking: float) -> float:
+    """The share by which the whole answer takes longer streamed: 0.01 for 1 %, below 0 shorter."""
+    return streaming / blocking - 1
+
+
+def time_waiting(arrivals: Iterable[float], seconds_each: float) -> float:
+    """Seconds in which a reader waits for text, who needs `seconds_each` for every token.
+
+    `arrivals` are seconds since submit. The reader begins with the first token, and waits again
+    wherever the next one is not there yet.
+    """
+    now = waiting = 0.0
+    for arrival in arrivals:
+        waiting += max(0.0, arrival - now)
+        now = max(now, arrival) + seconds_each
+    return waiting
+
+
+def _writing(trace: Trace, number: int, call: CallRecord) -> list[Stage]:
+    if not call.token_times:
+        return []
+    first, last = call.token_times[0], call.token_times[-1]
+    begun = (s.start for s in trace.spans if s.name == "decode" and s.call == number)
+    return [
+        Stage("first token", min(next(begun, first), first), first, number),
+        Stage("decode", first, last, number),
+    ]
+
+
+def _gaps(stages: Iterable[Stage], end: float) -> list[Stage]:
+    gaps, covered = [], 0.0
+    for stage in sorted(stages, key=lambda stage: stage.start):
+        if stage.start > covered:
+            gaps.append(Stage(UNACCOUNTED, covered, stage.start))
+        covered = max(covered, stage.end)
+    if covered < end:
+        gaps.append(Stage(UNACCOUNTED, covered, end))
+    return gaps

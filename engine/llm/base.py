@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from engine.run import Run
@@ -23,13 +24,15 @@ class Packing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LLMMetadata:
-    """What the layers above may rely on. `context_window`: tokens, prompt and answer together."""
+    """What the layers above may rely on. `context_window`: tokens, prompt and answer together.
+    `model_file`: the GGUF, where it runs on this machine."""
 
     model_name: str
     context_window: int
     can_stream: bool = True
     native_tools: bool = False
     packing: Packing = Packing.PASSAGES
+    model_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class GenerationOptions:
     """How to write. `temperature` 0 is greedy.
 
     max_tokens: of the answer. stop: texts that end it, not part of it. json_schema: the answer
-    must be JSON that fits it. grammar: the answer must fit this GBNF. reuse: False forbids
-    reading a kept prompt state, for measuring.
+    must be JSON that fits it. grammar: the answer must fit this GBNF. For measuring: reuse False
+    forbids reading a kept prompt state, and ignore_eos writes max_tokens tokens, no fewer.
     """
 
     max_tokens: int = 256
@@ -51,6 +54,7 @@ class GenerationOptions:
     json_schema: dict[str, Any] | None = None
     grammar: str | None = None
     reuse: bool = True
+    ignore_eos: bool = False
 
 
 class LLM(ABC):

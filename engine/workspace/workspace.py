@@ -8,10 +8,14 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.config import Config
 from engine.llm.base import LLM, GenerationOptions
+from engine.measuring import Measurements
+from engine.measuring.fingerprint import fingerprint
+from engine.measuring.runner import measured_engine
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.schema import new_id
@@ -37,7 +41,7 @@ class AskSettings:
 
 
 class Workspace:
-    """Everything in `folder`: the library, the uploads, the conversations, the settings."""
+    """Everything in `folder`: library, uploads, conversations, measurements, settings."""
 
     def __init__(self, folder: Path, config: Config, llm: LLM) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +49,11 @@ class Workspace:
         self.library = Library(folder, config)
         self.ingestor = Ingestor(folder / "incoming", self.library.take)
         self.conversations = ConversationStore(folder / "conversations.sqlite3")
+        self.measurements = Measurements(
+            folder / "measurements",
+            partial(measured_engine, self.library.index, llm),
+            partial(fingerprint, llm),
+        )
         self._settings_file = folder / "settings.json"
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._lock = threading.Lock()
@@ -122,6 +131,7 @@ class Workspace:
     def close(self) -> None:
         for _, response in list(self._running.values()):
             response.cancel()
+        self.measurements.close()
         self.ingestor.close()
         self.conversations.close()
         self.library.close()

@@ -1,0 +1,137 @@
+"""Measurements: the sessions kept in a folder, and the one being measured now.
+
+A session is measured in the background: pages come, look, and go. One at a time, since two
+would disturb each other. It does not know what pages show.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from engine.errors import MeasuringError
+from engine.measuring.job import Describe, Job
+from engine.measuring.jsonl import DAMAGE, from_jsonl, header, is_session_id, to_jsonl
+from engine.measuring.record import Session
+from engine.measuring.runner import EngineFor, Runner
+from engine.measuring.schedule import Kind, Setup, Step
+from engine.measuring.table import from_csv, to_csv
+from engine.schema import new_id
+
+MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs with 256 tokens has 2 MB
+
+
+class Measurements:
+    """Everything measured, in `folder`. Safe to use from any thread."""
+
+    def __init__(self, folder: Path, engine_for: EngineFor, describe: Describe) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._engine_for, self._describe = folder, engine_for, describe
+        self._job: Job | None = None
+        self._thread: threading.Thread | None = None
+        self._read: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def start(self, kind: Kind, setup: Setup, steps: Sequence[Step]) -> Job:
+        """Measure these steps, in the background.
+
+        Raises:
+            MeasuringError: the question is empty, or something is being measured.
+        """
+        setup = replace(setup, question=setup.question.strip())
+        if not setup.question:
+            raise MeasuringError("The question is empty. Write one.")
+        with self._lock:
+            if self._job and self._job.running:
+                raise MeasuringError("Something is being measured already. Stop it, or wait.")
+            session = Session(new_id(), kind, time.time(), setup, {}, len(steps))
+            runner = Runner(self._engine_for, setup)
+            self._job = Job(session, steps, runner, self._folder / f"{session.id}.jsonl")
+            self._read[session.id] = session
+            self._thread = threading.Thread(
+                target=self._job.work, args=(self._describe,), name="measuring", daemon=True
+            )
+            self._thread.start()
+            return self._job
+
+    @property
+    def job(self) -> Job | None:
+        """What is being measured, or was last, since First Token was started."""
+        return self._job
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None and self._job.running
+
+    def sessions(self, kind: Kind | None = None) -> list[Session]:
+        """Every kept session, the latest first, without its runs: see `session`."""
+        there = [self._header(file) for file in self._folder.iterdir()]
+        found = [each for each in there if each and (kind is None or each.kind is kind)]
+        return sorted(found, key=lambda each: -each.started)
+
+    def session(self, session_id: str) -> Session | None:
+        """One session, whole; None where it is not there or cannot be read."""
+        if session_id not in self._read:
+            for file in self._files(session_id):
+                with suppress(OSError, UnicodeDecodeError, MeasuringError):
+                    self._read[session_id] = _read(file)
+        return self._read.get(session_id)
+
+    def delete(self, session_id: str) -> None:
+        if not (self.busy and self._job and self._job.session.id == session_id):
+            self._read.pop(session_id, None)
+            for file in self._files(session_id):
+                file.unlink(missing_ok=True)
+
+    def import_file(self, name: str, data: bytes) -> Session:
+        """Take in a session that was exported, here or elsewhere.
+
+        Raises:
+            MeasuringError: it is none, is too large, or is here already.
+        """
+        if len(data) > MOST_BYTES:
+            raise MeasuringError(f"{name} is larger than {MOST_BYTES // 1_000_000} MB.")
+        kind = ".csv" if name.lower().endswith(".csv") else ".jsonl"
+        session = _parsed(data, kind)
+        if self._files(session.id):
+            raise MeasuringError(f"{name} is here already: choose it in the list.")
+        session.imported = True
+        text = to_csv(session) if kind == ".csv" else to_jsonl(session)
+        try:
+            (self._folder / f"{session.id}{kind}").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise MeasuringError(
+                f"{name} could not be kept ({error.strerror}). Make room, and try again."
+            ) from error
+        return session
+
+    def close(self) -> None:
+        if self._job and self._thread:
+            self._job.stop()
+            self._thread.join(10)
+
+    def _files(self, session_id: str) -> list[Path]:
+        kinds = (self._folder / f"{session_id}{kind}" for kind in (".jsonl", ".csv"))
+        return [file for file in kinds if is_session_id(session_id) and file.is_file()]
+
+    def _header(self, file: Path) -> Session | None:
+        with suppress(OSError, UnicodeDecodeError, MeasuringError, *DAMAGE):
+            if file.suffix == ".csv":
+                return _read(file)
+            with file.open(encoding="utf-8") as lines:
+                return header(lines.readline())
+        return None
+
+
+def _read(file: Path) -> Session:
+    return _parsed(file.read_bytes(), file.suffix)
+
+
+def _parsed(data: bytes, kind: str) -> Session:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MeasuringError("This file is no text. Choose one that was exported here.") from error
+    return from_csv(text) if kind == ".csv" else from_jsonl(text)
