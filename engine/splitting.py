@@ -25,6 +25,12 @@ Span = tuple[int, int]
 _LINE_END = re.compile(r"\n|(?<=[。！？｡])(?![。！？｡])[」』”’）)\]]*")
 # Text wrapped by hand has lines of 60 to 100 characters; a list's items have mostly fewer.
 _WRAPPED_WIDTH = 50
+_ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)]\s*")
+_BEFORE_A_NUMBER = re.compile(
+    r"\b(?:abs|approx|art|ch|chap|col|eqs?|est|figs?|max|min|nos?|par|pts?|refs?|sec|tabs?|temp|"
+    r"vols?)\.\s*$",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"\S+")
 # A passage has at most so many characters a token. English has 5 (SQuAD, bge's tokenizer), and
 # no prose comes near 16; but that tokenizer takes any word of over 100 letters for one token.
@@ -196,13 +202,27 @@ def _wrapped(text: str, newline: int) -> bool:
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[Span]:
-    line = text[start:end]
+    line = text[start:end].encode("utf-8", "replace").decode()  # it takes no lone surrogates
     if not line.strip():
         return
     parts = segment("en", line)
     if "".join(parts) != line:  # the library promises nothing; positions must hold
         parts = [line]
-    for part in parts:
+    for part in _mended(parts):
         if part.strip():
             yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
         start += len(part)
+
+
+def _mended(parts: Sequence[str]) -> list[str]:
+    """Together what the library parts: "2." and its item, "Vol." and its number."""
+    mended: list[str] = []
+    for part in parts:
+        before = mended[-1] if mended else ""
+        if _ITEM_NUMBER.fullmatch(before) or (
+            part[:1].isdigit() and _BEFORE_A_NUMBER.search(before)
+        ):
+            mended[-1] += part
+        else:
+            mended.append(part)
+    return mended
