@@ -19,7 +19,7 @@ from engine.errors import (
     UnsupportedFormatError,
 )
 from engine.reading.cleaning import clean
-from engine.reading.kinds import kind_of
+from engine.reading.kinds import TEXT_KINDS, kind_of
 from engine.reading.limits import MEGABYTE, Limits
 from engine.reading.pdf_pages import OnProgress, PdfReading, dead
 from engine.reading.process import ProcessDied, ReadingProcess
@@ -85,15 +85,17 @@ def read_file(
 def _read(
     file: Path, name: str, password: str | None, tell: OnProgress, process: ReadingProcess
 ) -> FileText:
-    _check_size(file, process.limits)
+    size = _size(file, process.limits.file_bytes)
     kind = kind_of(file)
-    if kind.name == "zip":
+    if kind.name in TEXT_KINDS:
+        _size(file, process.limits.text_bytes)
+    elif kind.name == "zip":
         raise UnsupportedFormatError("is a ZIP file. Unpack it, and add what is in it.")
     facts = {
         "file_name": name,
         "file_path": str(file),
         "file_type": kind.name,
-        "file_size": file.stat().st_size,
+        "file_size": size,
         "content_hash": _sha256(file),
     }
     notices = [kind.notice] if kind.notice else []
@@ -109,17 +111,19 @@ def _read(
     return FileText(tuple(_documents(sections, facts)), tuple(notices))
 
 
-def _check_size(file: Path, limits: Limits) -> None:
+def _size(file: Path, most: int) -> int:
+    """In bytes, more than 0 and at most `most`."""
     if not file.is_file():
         raise DocumentError("is a folder." if file.is_dir() else f"is not there: {file}.")
     size = file.stat().st_size
     if not size:
         raise EmptyDocumentError("is empty.")
-    if size > limits.file_bytes:
+    if size > most:
         raise LimitExceededError(
-            f"has {size / MEGABYTE:,.0f} MB; at most {limits.file_bytes / MEGABYTE:,.0f} MB are "
-            "read of one file. Split it."
+            f"has {size / MEGABYTE:,.0f} MB; at most {most / MEGABYTE:,.0f} MB are read of a file "
+            "of this kind. Split it."
         )
+    return size
 
 
 def _sections(

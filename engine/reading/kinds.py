@@ -30,6 +30,9 @@ _KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suf
 SUPPORTED_TYPES = tuple(_KINDS)
 """The endings of file names, without the dot, that a page may offer to upload."""
 
+TEXT_KINDS = frozenset({"text", "code", "markdown", "csv", "json", "jsonl"})
+"""Those that are text all through, without pictures in it."""
+
 SUPPORTED = (
     "First Token reads PDF, DOCX, PPTX, EPUB, HTML, Markdown, text, CSV, JSON, notebooks, source "
     "code, and ZIP files of these."

@@ -104,7 +104,7 @@ _PRINT_AGAIN = "Open the file in a viewer, and print it to a new PDF."
 
 def too_much(reason: Reason, limits: Limits) -> str:
     return {
-        "time": f"took longer than {limits.seconds_per_step:g} seconds",
+        "time": f"took more than {limits.seconds_per_step:g} s",
         "memory": f"took more than {limits.memory / MEGABYTE:g} MB of memory",
         "crash": "crashed the program that reads",
     }[reason]

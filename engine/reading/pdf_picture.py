@@ -4,7 +4,7 @@ process. What is not found on the page is not marked.
 
 import ctypes
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -71,14 +71,32 @@ def _boxes(
 
 def _on_picture(
     page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, size: tuple[int, int], place: Range
-) -> Iterator[Box]:
-    """A box for each line, or each part of one."""
+) -> list[Box]:
+    """A box for each line of what stands there."""
     start, end = place
+    boxes: list[Box] = []
     for number in range(textpage.count_rects(start, end - start)):
         left, bottom, right, top = textpage.get_rect(number)
         corners = [_pixel(page, size, x, y) for x, y in ((left, bottom), (right, top))]
         (x1, x2), (y1, y2) = (sorted(each) for each in zip(*corners, strict=True))
-        yield x1 - 1, y1 - 1, x2 + 1, y2 + 1
+        box = (x1 - 1, y1 - 1, x2 + 1, y2 + 1)
+        if boxes and _in_one_line(boxes[-1], box):
+            box = _around(boxes.pop(), box)
+        boxes.append(box)
+    return boxes
+
+
+def _in_one_line(one: Box, other: Box) -> bool:
+    """Whether they overlap by half their height, with no more than a space between them."""
+    height = min(one[3] - one[1], other[3] - other[1])
+    overlap = min(one[3], other[3]) - max(one[1], other[1])
+    gap = max(one[0], other[0]) - min(one[2], other[2])
+    return overlap > height / 2 and gap < height
+
+
+def _around(one: Box, other: Box) -> Box:
+    lows, highs = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
+    return (*lows, *highs)  # type: ignore[return-value]
 
 
 def _pixel(page: pdfium.PdfPage, size: tuple[int, int], x: float, y: float) -> tuple[int, int]:

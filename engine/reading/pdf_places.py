@@ -16,6 +16,7 @@ Range = tuple[int, int]
 # The share of a passage's words that must be on the page, in order, for its place to be found.
 _ENOUGH = 0.6
 _WORD = re.compile(r"\w+")
+_SIGNS = re.compile(r"[^\w\s\x02]+")  # what ends a sentence goes with it
 
 
 def find_passage(page: str, passage: str, within: Range | None = None) -> list[Range]:
@@ -27,8 +28,9 @@ def find_passage(page: str, passage: str, within: Range | None = None) -> list[R
     place = there.text.find(wanted.text)
     if place < 0:
         return [(start + a, start + b) for a, b in _by_words(page[start:end], passage)]
-    last = there.places[place + len(wanted.text) - 1]
-    return [(start + there.places[place], start + last + 1)]
+    last = start + there.places[place + len(wanted.text) - 1] + 1
+    full_stop = _SIGNS.match(page, last)
+    return [(start + there.places[place], full_stop.end() if full_stop else last)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ def render_page(
         Cancelled: `run` was cancelled.
     """
     file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise DocumentError(f"{file.name} is not there any more.")
     request = {
         "task": "picture",
         "path": str(file),
