@@ -153,7 +153,7 @@ def _load_embedder(name: str, dimension: int, folder: Path) -> TextEmbedding:
                 local_name, PoolingType.CLS, True, source, dimension, model_file="model.onnx"
             )
     try:
-        return TextEmbedding(local_name, specific_model_path=str(folder), threads=1)
+        return TextEmbedding(local_name, str(folder), threads=1, specific_model_path=str(folder))
     except Exception as fault:
         raise _unusable(folder) from fault
 
@@ -165,7 +165,7 @@ def _load_cross_encoder(name: str, folder: Path) -> TextCrossEncoder:
         if all(model["model"] != local_name for model in TextCrossEncoder.list_supported_models()):
             TextCrossEncoder.add_custom_model(local_name, source, model_file="model.onnx")
     try:
-        return TextCrossEncoder(local_name, specific_model_path=str(folder), threads=1)
+        return TextCrossEncoder(local_name, str(folder), threads=1, specific_model_path=str(folder))
     except Exception as fault:
         raise _unusable(folder) from fault
 

@@ -30,12 +30,14 @@ _STOP_WORDS = """
     their then there these they this to was what when where which who whom whose why will with
 """
 
-# The model's folder holds lists of stop words, which are given here: any folder will do.
+# fastembed reads lists of stop words from this folder, were they not given here: any will do.
+_FOLDER = str(Path(__file__).parent)
 _bm25 = Bm25(
     "Qdrant/bm25",
+    _FOLDER,
     stopwords=set(_STOP_WORDS.split()),
     avg_len=AVERAGE_WORDS,
-    specific_model_path=str(Path(__file__).parent),
+    specific_model_path=_FOLDER,
 )
 
 
