@@ -5,7 +5,7 @@ from typing import Any
 
 from pypdf import PdfReader
 
-from engine import SimpleDirectoryReader
+from engine import SimpleDirectoryReader, VectorStoreIndex
 from tests.browser import ROOT
 
 SAMPLES = ROOT / "samples"
@@ -43,3 +43,12 @@ def test_the_folder_read_as_a_whole_is_the_samples_and_nothing_else() -> None:
     read = SimpleDirectoryReader(SAMPLES).load_data()
     names = {document.metadata["file_name"] for document in read}
     assert names == {each["file"] for each in LISTED["documents"]}
+
+
+def test_retrieval_finds_the_answer_to_each_suggested_question_first() -> None:
+    index = VectorStoreIndex.from_documents(SimpleDirectoryReader(SAMPLES).load_data())
+    retriever = index.as_retriever(similarity_top_k=1)
+    for question in (each for each in LISTED["questions"] if each["file"]):
+        (found,) = retriever.retrieve(question["question"])
+        assert found.node.file_name == question["file"], question["question"]
+        assert question["answer"] in " ".join(found.text.split()), question["question"]
