@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> None:
     except InstallError as error:
         sys.exit(f"\n{error}")
     except OSError as error:
-        sys.exit(f"\nThe set-up could not write in {VENV}: {error}. Make room or mend its permissions, and try again.")
+        what = f"The set-up could not write in {VENV}: {error}."
+        sys.exit(f"\n{what} Make room or mend its permissions, and try again.")
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command goes on from here.")
 
