@@ -28,7 +28,7 @@ class ScriptedRetriever:
         self.seconds = seconds
         self.fault = fault
 
-    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:  # noqa: ARG002
+    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
         run = run or Run()
         with run.span("search"):
             time.sleep(self.seconds)
