@@ -1,4 +1,4 @@
-"""Fixtures for tests that drive the real app in a real Chromium, and what they show on failure."""
+"""Fixtures: the real model, the real app in a real Chromium, and what it shows on failure."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -7,9 +7,25 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from engine.config import load_config
+from engine.llm import LlamaCpp
+from engine.weights import ensure_weights
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
 
 RESULTS = Path("test-results")
+
+
+@pytest.fixture(scope="session")
+def chat_model_path() -> Path:
+    return ensure_weights(load_config().weights_dir).chat_model
+
+
+@pytest.fixture(scope="session")
+def llm(chat_model_path: Path) -> Iterator[LlamaCpp]:
+    """The real model as shipped. Tests share it, and its kept states."""
+    model = LlamaCpp(chat_model_path)
+    yield model
+    model.close()
 
 
 # Module-wide, not session-wide: while Playwright's synchronous driver runs, its thread has a

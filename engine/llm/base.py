@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 
 
 class Packing(StrEnum):
@@ -57,6 +58,12 @@ class GenerationOptions:
     ignore_eos: bool = False
 
 
+def current_call(run: Run) -> CallRecord:
+    """The record that an LLM fills: the last one, begun by the layer above, or a new one."""
+    calls = run.trace.calls
+    return calls[-1] if calls and not calls[-1].finish_reason else run.trace.begin_call("chat")
+
+
 class LLM(ABC):
     """A language model. Safe to use from many threads at once."""
 
@@ -85,6 +92,20 @@ class LLM(ABC):
             PromptTooLongError: before anything is computed.
             GenerationError, ServerError: after every piece that came before.
         """
+
+    def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:  # noqa: B027
+        """Read the beginning of prompts to come, while nobody asks, and keep its state.
+
+        The last message's text may go on in those prompts. Waits until it is done; questions
+        interrupt it, and it goes on afterwards. Does nothing where the model keeps no states.
+
+        Raises:
+            Cancelled: `run` was cancelled, or the model closed.
+        """
+
+    def prepared(self, messages: Sequence[ChatMessage]) -> float:  # noqa: ARG002
+        """The share of such a beginning whose state is kept, 0 to 1."""
+        return 0.0
 
     def forget(self) -> None:  # noqa: B027 - most models keep nothing
         """Drop whatever is kept of earlier prompts: a deleted document leaves no trace here."""

@@ -9,17 +9,21 @@ computes next.
 
 import ctypes
 import os
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-# llama.cpp's threads meet some 400 times a token, and by default spin until all are there. Where
-# another program has one of the cores, each meeting then lasts a turn of the scheduler: with two
-# threads under load, prefill fell from 300 tokens/s to 10. Let them sleep instead. GNU OpenMP
-# reads this once, when it is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# llama.cpp's threads meet some 400 times a token, and by default spin for milliseconds until all
+# are there: where another program has one of the cores, each meeting lasts a turn of the
+# scheduler. Two threads read a prompt at 29 tokens/s on two busy cores by default, at 102 with
+# 1,000 spins, at 140 with none; on idle cores they wrote 128 tokens/s by default and with 1,000
+# spins, and 59 with none. GNU OpenMP reads this once, when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp
 import numpy as np
@@ -80,7 +84,9 @@ class Model:
         self.bytes: int = llama_cpp.llama_model_size(self._model)
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.adds_bos: bool = llama_cpp.llama_vocab_get_add_bos(self._vocab)
+        self.parameters: int = llama_cpp.llama_model_n_params(self._model)
         self._pieces: dict[int, bytes] = {}
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -125,12 +131,25 @@ class Model:
         encoded = text.encode("utf-8", "replace")
         room = len(encoded) + 8
         tokens = (ctypes.c_int32 * room)()
-        count = llama_cpp.llama_tokenize(
-            self._vocab, encoded, len(encoded), tokens, room, False, special
-        )
+        with self.in_use():
+            count = llama_cpp.llama_tokenize(
+                self._vocab, encoded, len(encoded), tokens, room, False, special
+            )
         if count < 0:
             raise LLMError(f"The model's tokeniser failed on a text of {len(text)} characters.")
         return list(tokens[:count])
+
+    @contextmanager
+    def in_use(self) -> Iterator[Any]:
+        """The vocabulary, which is not freed inside the block.
+
+        Raises:
+            LLMError: it has been freed.
+        """
+        with self._lock:
+            if not self._vocab:
+                raise LLMError("This model has been closed.")
+            yield self._vocab
 
     def piece(self, token: int) -> bytes:
         """The token's bytes, which may be a part of a character; empty for control tokens."""
@@ -156,9 +175,10 @@ class Model:
 
     def close(self) -> None:
         """Free the weights. Every context must have been closed before."""
-        if self._model:
-            llama_cpp.llama_model_free(self._model)
-            self._model = self._vocab = None
+        with self._lock:
+            if self._model:
+                llama_cpp.llama_model_free(self._model)
+                self._model = self._vocab = None
 
     def _render(self, token: int, special: bool) -> bytes:
         if not 0 <= token < self.vocabulary_size:

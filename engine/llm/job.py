@@ -100,6 +100,12 @@ class Job:
         self.position = self.reused = self.record.reused_tokens = count
         self.read(0)
 
+    def note(self, setting: str, value: int) -> None:
+        """For the trace: each value that a setting had."""
+        values = self.record.settings.setdefault(setting, [])
+        if value not in values:
+            values.append(value)
+
     def read(self, count: int) -> None:
         """The next `count` tokens of the prompt are in the context."""
         self.position += count

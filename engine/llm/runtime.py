@@ -12,9 +12,12 @@ from engine.cores import Cores
 from engine.errors import LLMError
 from engine.llm.binding import Model
 from engine.llm.job import Job
+from engine.llm.pace import SliceChoice, ThreadChoice
 from engine.llm.states import StateStore
-from engine.llm.tuning import ThreadChoice, Tuning
+from engine.llm.tuning import Tuning
 from engine.llm.worker import Worker
+
+CLOSED = "This model has been closed. Ask again: another one is being loaded."
 
 
 class Runtime:
@@ -26,7 +29,7 @@ class Runtime:
 
     def __init__(self, model: Model, tuning: Tuning, states: StateStore, cores: Cores) -> None:
         self.model, self.tuning, self.states, self.cores = model, tuning, states, cores
-        self.threads = ThreadChoice()
+        self.threads, self.slices = ThreadChoice(), SliceChoice(tuning.largest_slice)
         self._queue: deque[Job] = deque()
         self._background: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -43,7 +46,8 @@ class Runtime:
         """Queue a job. Its pieces, progress and end come through the job itself."""
         with self._changed:
             if self._closing:
-                raise LLMError("This model has been closed. Make a new one.")
+                job.end("error", LLMError(CLOSED))
+                return
             (self._background if job.only_prepares else self._queue).append(job)
             self._tell_the_queue()
             self._changed.notify_all()

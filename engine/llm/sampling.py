@@ -6,6 +6,7 @@ a token is told only after the grammar itself allowed it. It does not know the t
 """
 
 import ctypes
+import functools
 import json
 import math
 from typing import Any
@@ -65,11 +66,14 @@ class Sampler:
     def __init__(self, model: Model, options: GenerationOptions) -> None:
         check_options(options)
         self._model = model
-        self._greedy = options.temperature == 0 and options.repeat_penalty == 1
-        self._grammar = _grammar_sampler(model, options)
-        self._chain = _chain(model, options)
-        self._candidates = _Candidates(model.vocabulary_size)
         self._forbidden = model.ends if options.ignore_eos else None
+        self._grammar = _grammar_sampler(model, options)
+        self._greedy = options.temperature == 0 and options.repeat_penalty == 1
+        self._chain = None if self._greedy and not self._grammar else _chain(model, options)
+
+    @functools.cached_property
+    def _candidates(self) -> _Candidates:
+        return _Candidates(self._model.vocabulary_size)
 
     def next(self, logits: NDArray[np.float32]) -> int:
         """The next token.
@@ -85,7 +89,8 @@ class Sampler:
             token = self._choose_allowed(logits)
         if self._grammar and not self._model.is_end(token):
             llama_cpp.llama_sampler_accept(self._grammar, token)
-        llama_cpp.llama_sampler_accept(self._chain, token)
+        if self._chain:
+            llama_cpp.llama_sampler_accept(self._chain, token)
         return token
 
     def close(self) -> None:
@@ -163,7 +168,8 @@ def _grammar_sampler(model: Model, options: GenerationOptions) -> _Handle | None
         grammar = schema_grammar(options.json_schema)
     if grammar is None:
         return None
-    sampler = llama_cpp.llama_sampler_init_grammar(model._vocab, grammar.encode(), b"root")
+    with model.in_use() as vocabulary:
+        sampler = llama_cpp.llama_sampler_init_grammar(vocabulary, grammar.encode(), b"root")
     if not sampler:
         raise LLMError(f"The grammar cannot be used: {last_log() or 'it has no root rule'}")
     return sampler

@@ -15,8 +15,9 @@ from engine.cores import Cores, Priority
 from engine.errors import Cancelled, FirstTokenError, GenerationError
 from engine.llm.binding import Context, ContextSize, Entry, Model
 from engine.llm.job import MIN_SLICE, Job
+from engine.llm.pace import SliceChoice, ThreadChoice
 from engine.llm.states import StateStore
-from engine.llm.tuning import ThreadChoice, Tuning
+from engine.llm.tuning import Tuning
 from engine.timing import FinishReason
 
 
@@ -28,6 +29,7 @@ class Office(Protocol):
     states: StateStore
     cores: Cores
     threads: ThreadChoice
+    slices: SliceChoice
 
     def next_jobs(self, worker: "Worker") -> bool:
         """Hand over jobs by `accept`; wait while there are none. False: close."""
@@ -72,10 +74,11 @@ class Worker:
     def _work(self) -> None:
         office = self._office
         tuning = office.tuning
-        largest = max(tuning.slice_alone, tuning.slice_shared, tuning.sequences)
-        size = ContextSize(tuning.window, largest, tuning.sequences)
+        batch = max(tuning.largest_slice, tuning.decode_batch)
+        size = ContextSize(tuning.window, batch, tuning.sequences)
         try:
             self._context = Context(office.model, size, tuning.flash_attention, tuning.cache_type)
+            self._warm_up()
         except BaseException as error:
             self.error = error
             return
@@ -88,6 +91,12 @@ class Worker:
             for job in list(self.jobs):
                 self._end(job, "cancelled")
             self._context.close()
+
+    def _warm_up(self) -> None:
+        """Touch weights and buffers, so that the first question does not wait for the disk."""
+        with self._office.cores.take(1, Priority.BACKGROUND):
+            self._context.decode([Entry(0, at, 0, True) for at in range(MIN_SLICE)])
+        self._context.trim(0, 0)
 
     def _turn(self) -> None:
         try:
@@ -123,6 +132,7 @@ class Worker:
             self._context.decode(entries)
             office.threads.record(len(jobs), threads, time.perf_counter() - began)
             for index, job in enumerate(jobs):
+                job.note("decode_threads", threads)
                 job.position += 1
                 self._sample(job, index)
 
@@ -159,20 +169,26 @@ class Worker:
             self._finish_reading(job)
 
     def _read_slice(self, job: Job) -> None:
-        office, tuning = self._office, self._office.tuning
-        alone = office.people <= 1 and not job.only_prepares
-        end = job.slice_end(tuning.slice_alone if alone else tuning.slice_shared)
-        last = job.prompt_length - 1
-        entries = [
-            Entry(job.tokens[at], at, job.sequence, at == last) for at in range(job.position, end)
-        ]
+        office = self._office
         priority = Priority.BACKGROUND if job.only_prepares else Priority.PREFILL
         with office.cores.take(office.share, priority, job.run) as threads:
             self._context.use_threads(threads)
+            entries = self._next_slice(job, office.slices.choose(threads, len(self.jobs) > 1))
+            began = time.perf_counter()
             self._context.decode(entries)
+            office.slices.record(threads, len(entries), time.perf_counter() - began)
+        job.note("prefill_threads", threads)
+        job.note("slices", len(entries))
         job.read(len(entries))
         if job.position == job.common:
             self._keep(job, lasting=True)
+
+    def _next_slice(self, job: Job, size: int) -> list[Entry]:
+        last = job.prompt_length - 1
+        return [
+            Entry(job.tokens[at], at, job.sequence, at == last)
+            for at in range(job.position, job.slice_end(size))
+        ]
 
     def _finish_reading(self, job: Job) -> None:
         if job.only_prepares:
