@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.config import Config
 from engine.errors import DuplicateDocumentError
 from engine.index import IngestProgress, VectorStoreIndex
-from engine.reading import SUPPORTED_TYPES, is_archive, read_file, unpack_archive
+from engine.reading import is_archive, read_file, unpack_archive
 from engine.schema import Document
 from engine.settings import Settings
 from engine.store import Source, open_store
@@ -22,8 +22,6 @@ DEFAULT_COLLECTION = "default"
 
 class Library:
     """All collections of one folder. Safe to use from any thread."""
-
-    file_types = SUPPORTED_TYPES
 
     def __init__(self, folder: Path, config: Config) -> None:
         self._files = folder / "files"

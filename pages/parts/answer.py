@@ -80,7 +80,9 @@ def _cell(turn: Turn, stop: Callable[[], None] | None = None) -> _Slots:
             state = st.container().empty()
             if stop:
                 st.button("Stop", icon=":material/stop:", on_click=stop, key=f"stop-{turn.id}")
-        return _Slots(state, st.container(), st.container().empty(), st.container())
+        evidence = st.container()
+        text = st.container(key=f"text-{turn.id}").empty()
+        return _Slots(state, evidence, text, figures=st.container())
 
 
 class _Watch:

@@ -22,10 +22,10 @@ def add_documents(workspace: Workspace, collection: str) -> None:
     turn = st.session_state.setdefault("uploads_taken", 0)
     files = st.file_uploader(
         "Add documents",
-        type=workspace.library.file_types,
         accept_multiple_files=True,
         key=f"uploader-{turn}",
-        help="They stay on this computer.",
+        help="PDF, Word, PowerPoint, EPUB, HTML, Markdown, text, CSV, JSON, notebooks, source "
+        "code, and ZIP files of them. They stay on this computer.",
     )
     if files:
         st.session_state.uploads_taken = turn + 1

@@ -1,0 +1,97 @@
+"""The Ask page as a person uses it: a real Chromium, the real app, model and collection."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import ROOT, RunningApp, open_page, running_app, wait_until_idle
+
+pytestmark = pytest.mark.browser
+SECONDS = 60_000.0  # milliseconds; a loaded machine, and a page that hangs for ever still fails
+HANDBOOK = ROOT / "samples" / "keepers-handbook.pdf"
+LONG = "Write a poem of twelve lines about the light."  # the model goes on to the limit
+LENGTH = 512  # tokens: about four seconds of writing
+
+# Records how long the answer's text is at each change that the browser sees.
+WATCH = """() => {
+  window.lengths = [];
+  new MutationObserver(() => {
+    const cells = document.querySelectorAll('[class*="st-key-text-"]');
+    const length = cells.length ? cells[cells.length - 1].innerText.length : 0;
+    if (length && length !== window.lengths.at(-1)) window.lengths.push(length);
+  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app whose answers may be long enough to be interrupted."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "app").mkdir()
+    (data / "app" / "settings.json").write_text(json.dumps({"length": LENGTH}))
+    with running_app(data) as started:
+        yield started
+
+
+@pytest.fixture
+def asked(page: Page, app: RunningApp) -> Page:
+    """The Ask page with the handbook in its collection."""
+    page.set_default_timeout(SECONDS)
+    open_page(page, app.url)
+    if page.get_by_test_id("stFileUploaderDropzone").is_visible():
+        page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(HANDBOOK)
+    expect(page.get_by_text("1 document", exact=False).first).to_be_visible(timeout=SECONDS)
+    wait_until_idle(page)
+    return page
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_test_id("stChatInputTextArea").fill(question)
+    page.keyboard.press("Enter")
+
+
+def test_an_uploaded_pdf_is_asked_and_the_answer_grows_while_it_is_written(asked: Page) -> None:
+    asked.evaluate(WATCH)
+    ask(asked, LONG)
+    expect(asked.get_by_text("keepers-handbook.pdf, page").first).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+    lengths = asked.evaluate("window.lengths")
+    grown = [b for a, b in pairwise(lengths) if b > a]
+    assert len(grown) >= 3, lengths
+
+
+def test_stop_stops_and_keeps_what_was_written(asked: Page) -> None:
+    ask(asked, LONG)
+    asked.get_by_role("button", name="Stop").last.click()
+    expect(asked.get_by_text("stopped after")).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_test_id("stChatInputTextArea")).to_be_enabled(timeout=SECONDS)
+
+
+def test_two_tabs_both_get_their_answers(asked: Page, app: RunningApp) -> None:
+    other = asked.context.new_page()
+    open_page(other, app.url)
+    ask(asked, "When does the supply boat come?")
+    ask(other, "How often does the lamp flash?")
+    for tab in (asked, other):
+        expect(tab.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+
+
+def test_a_reload_finds_the_answer_again(asked: Page) -> None:
+    ask(asked, "How often does the lamp flash?")
+    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+    asked.reload()
+    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_text("How often does the lamp flash?").first).to_be_visible()
+
+
+def test_changing_page_in_mid_answer_loses_nothing(asked: Page) -> None:
+    ask(asked, LONG)
+    expect(asked.get_by_role("button", name="Stop").last).to_be_visible(timeout=SECONDS)
+    asked.get_by_role("link", name="Library").click()
+    expect(asked.get_by_text("An answer is being written.")).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_text("Your answer is ready.")).to_be_visible(timeout=SECONDS)
+    asked.get_by_role("link", name="Go to it").click()
+    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
