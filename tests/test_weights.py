@@ -282,7 +282,13 @@ def test_where_llama_cpp_fails_the_sentence_says_so(tmp_path: Path) -> None:
         weights._quantize(tmp_path / "broken.gguf", tmp_path / "out.gguf")
 
 
-def test_fastembed_loads_both_folders_without_a_network(real: weights.Weights) -> None:
+def test_fastembed_loads_both_folders_without_a_network(
+    real: weights.Weights, tmp_path: Path
+) -> None:
+    for bundle in (weights.EMBEDDER, weights.RERANKER):  # these files, and no other
+        (tmp_path / bundle.name).mkdir()
+        for file in bundle.contents(real.embedder.parent):
+            shutil.copy(file, tmp_path / bundle.name)
     program = f"""
 import socket
 def refuse(*_): raise AssertionError("the network was used")
@@ -294,10 +300,11 @@ source = ModelSource(url="file:///none")
 TextEmbedding.add_custom_model("e", pooling=PoolingType.CLS, normalization=True, sources=source,
     dim=384, model_file="model.onnx")
 TextCrossEncoder.add_custom_model("r", sources=source, model_file="model.onnx")
-one, two = TextEmbedding("e", specific_model_path={str(real.embedder)!r}).embed(["cat", "kitten"])
+embedder = TextEmbedding("e", specific_model_path="{weights.EMBEDDER.name}")
+one, two = embedder.embed(["cat", "kitten"])
 assert one.shape == (384,) and abs(one @ one - 1) < 1e-5 and 0.5 < one @ two < 0.99, one @ two
-ranker = TextCrossEncoder("r", specific_model_path={str(real.reranker)!r})
+ranker = TextCrossEncoder("r", specific_model_path="{weights.RERANKER.name}")
 paris, cats = ranker.rerank("Where is the tower?", ["The tower is in Paris.", "Cats eat mice."])
 assert paris > 0 > cats, (paris, cats)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
