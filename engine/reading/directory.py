@@ -60,7 +60,7 @@ class SimpleDirectoryReader:
             for number, file in enumerate(self._files):
                 for path, name in self._unpacked(file, Path(folder, str(number))):
                     if read := self._read(path, name, process, known):
-                        self.notices += read.notices
+                        self.notices += [f"{name}: {notice}" for notice in read.notices]
                         yield list(read.documents)
         self._tell(bool(known))
 
@@ -74,7 +74,7 @@ class SimpleDirectoryReader:
         except DocumentError as error:
             self.problems.append(error)
             return
-        self.notices += unpacked.notices
+        self.notices += [f"{file.name}: {notice}" for notice in unpacked.notices]
         for each in unpacked.files:
             yield each.path, f"{file.name}/{each.name}"
 

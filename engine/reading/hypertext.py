@@ -19,7 +19,7 @@ from engine.reading.section import Section, heading_path
 from engine.reading.tables import table_lines
 
 _UNSEEN = re.compile(
-    "audio|button|canvas|datalist|head|iframe|math|noscript|object|script|select|style|svg|"
+    "audio|button|canvas|datalist|iframe|math|noscript|object|script|select|style|svg|"
     "template|title|video"
 )
 _INLINE = re.compile(

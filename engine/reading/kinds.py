@@ -99,7 +99,8 @@ def kind_of(path: Path) -> Kind:
         head = file.read(4096)
     by_content = "pdf" if b"%PDF-" in head[:1024] else _zipped(path) if head[:2] == b"PK" else None
     if by_content:
-        return Kind(by_content, _disagreement(path, by_name, by_content))
+        lie = f"By its content it is {_NAMES[by_content]}, and was read as one."
+        return Kind(by_content, "" if by_name == by_content else lie)
     for beginning, (what, advice) in _OTHERS.items():
         if head.startswith(beginning):
             raise UnsupportedFormatError(f"is {what}. {_ADVICE[advice]}")
@@ -119,12 +120,6 @@ def _suffix(path: Path) -> str:
     return (path.suffix.removeprefix(".") or path.name).lower()
 
 
-def _disagreement(path: Path, by_name: str | None, by_content: str) -> str:
-    if by_name == by_content:
-        return ""
-    return f"{path.name} is {_NAMES[by_content]} by its content, and was read as one."
-
-
 def _zipped(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -138,11 +133,12 @@ def _zipped(path: Path) -> str:
 
 
 def _is_binary(head: bytes) -> bool:
-    """Whether these bytes are no text in any encoding, UTF-16 included."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or not head:
+    """Whether these bytes are no text in any encoding. A stray zero does not make a file binary;
+    of packed data, every tenth byte is a control character."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
-    nul_share = max(head[::2].count(0), head[1::2].count(0)) / len(head)
-    if nul_share > 0.15 and min(head[::2].count(0), head[1::2].count(0)) < 0.02 * len(head):
+    zeros = head[::2].count(0), head[1::2].count(0)
+    if max(zeros) > 0.15 * len(head) and min(zeros) < 0.02 * len(head):
         return False  # UTF-16 without its mark
-    odd = sum(head.count(code) for code in range(32) if code not in b"\t\n\r\f\b\x1b")
-    return b"\0" in head or odd > 0.05 * len(head)
+    controls = sum(head.count(code) for code in range(32) if code not in b"\t\n\r\f\b\x1b")
+    return controls > 0.05 * len(head)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # A page of which more of the letters than this have no name is noise.
 _UNREADABLE = 0.5
-# A page's number is among so many paragraphs from either end: running heads may be outside it.
+# A page's number is among so many lines from either end: running heads may be outside it.
 _EDGE = 3
 # What pypdf gives for letters whose names are "/g18" and the like.
 _GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]*\d+){4}")
@@ -178,11 +178,10 @@ _WRONG_PASSWORD = "does not open with that password. Enter another."
 
 def _without_number(text: str, numbers: set[str]) -> str:
     """A page's text without the number at its top or bottom."""
-    paragraphs = text.split("\n\n")
-    edges = {*range(_EDGE), *range(len(paragraphs) - _EDGE, len(paragraphs))}
+    lines = text.split("\n")
+    filled = [place for place, line in enumerate(lines) if line.strip()]
+    edges = {*filled[:_EDGE], *filled[-_EDGE:]}
     kept = [
-        paragraph
-        for place, paragraph in enumerate(paragraphs)
-        if not (place in edges and paragraph.strip() in numbers)
+        line for place, line in enumerate(lines) if not (place in edges and line.strip() in numbers)
     ]
-    return "\n\n".join(kept) or text
+    return "\n".join(kept).strip() or text

@@ -32,7 +32,9 @@ _SHORT = 8  # a line of up to four words or so; if the next begins with a capita
 _CELL_GAP = 1.5  # between the cells of a row; justified text stretches its spaces to 1 or so
 _CELL_SIGN = " | "
 
-_ITEM = re.compile(r"[•◦▪‣·●○■–—*-]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|\[\d+\]\s")
+_ITEM = re.compile(
+    r"[•◦▪‣·●○■–—*-]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|\d+(?:\.\d+)+\s|\[\d+\]\s"
+)
 _ENDED = re.compile(r"[.!?:;。！？؟][)\]\"'”’»]*$")
 _HYPHEN = "\x02"  # what PDFium makes of a hyphen that breaks a word
 _NAMELESS = {*map(chr, range(32)), "\x7f", "\ufffd"} - set("\t\r\n")

@@ -92,7 +92,8 @@ def _guess(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
     telling = b"\n".join(line for line in data.splitlines() if not line.isascii())
-    matches = from_bytes(telling[:_SAMPLE], cp_isolation=_ENCODINGS.split())
+    # a threshold of 0.2, the usual one, leaves short texts without any guess
+    matches = from_bytes(telling[:_SAMPLE], threshold=0.4, cp_isolation=_ENCODINGS.split())
     best = matches.best()
     if best is None:
         return _COMMONEST

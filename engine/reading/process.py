@@ -74,6 +74,11 @@ class ReadingProcess:
             if not answered:
                 self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """None where it is not running."""
+        return self._child.pid if self._child else None
+
     def close(self) -> None:
         if self._child and self._pipe:
             self._child.kill()
