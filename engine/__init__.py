@@ -11,6 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.agent import (
+        AgentInput,
+        AgentOutput,
+        AgentStream,
+        AgentWorkflow,
+        ApprovalRequested,
+        Event,
+        FunctionTool,
+        TavilyToolSpec,
+        ToolCall,
+        ToolCallResult,
+    )
     from engine.index import VectorStoreIndex
     from engine.llm import LlamaCpp, OpenAICompatible
     from engine.query_engine import RetrieverQueryEngine
@@ -22,8 +34,15 @@ if TYPE_CHECKING:
     from engine.synthesis import ResponseSynthesizer
 
 _HOMES = {
+    "AgentInput": "agent",
+    "AgentOutput": "agent",
+    "AgentStream": "agent",
+    "AgentWorkflow": "agent",
+    "ApprovalRequested": "agent",
     "ChatMessage": "schema",
     "Document": "schema",
+    "Event": "agent",
+    "FunctionTool": "agent",
     "LlamaCpp": "llm",
     "Node": "schema",
     "NodeWithScore": "schema",
@@ -35,12 +54,22 @@ _HOMES = {
     "Settings": "settings",
     "SimpleDirectoryReader": "reading",
     "StreamingResponse": "response",
+    "TavilyToolSpec": "agent",
+    "ToolCall": "agent",
+    "ToolCallResult": "agent",
     "VectorStoreIndex": "index",
 }
 
 __all__ = [
+    "AgentInput",
+    "AgentOutput",
+    "AgentStream",
+    "AgentWorkflow",
+    "ApprovalRequested",
     "ChatMessage",
     "Document",
+    "Event",
+    "FunctionTool",
     "LlamaCpp",
     "Node",
     "NodeWithScore",
@@ -52,6 +81,9 @@ __all__ = [
     "Settings",
     "SimpleDirectoryReader",
     "StreamingResponse",
+    "TavilyToolSpec",
+    "ToolCall",
+    "ToolCallResult",
     "VectorStoreIndex",
 ]
 
