@@ -21,8 +21,8 @@ from engine.errors import (
 from engine.reading.cleaning import clean
 from engine.reading.kinds import TEXT_KINDS, kind_of
 from engine.reading.limits import MEGABYTE, Limits
-from engine.reading.pdf_pages import OnProgress, PdfReading, dead
-from engine.reading.process import ProcessDied, ReadingProcess
+from engine.reading.pdf_pages import OnProgress, PdfReading
+from engine.reading.process import ReadingProcess, told_of
 from engine.reading.section import Section
 from engine.run import Run
 from engine.schema import Document
@@ -63,23 +63,18 @@ def read_file(
         Cancelled: `run` was cancelled.
     """
     file = Path(path).expanduser().resolve()
-    name = file_name or file.name
+    name = clean(file_name or file.name)
     run = run or Run()
 
     def tell(done: int, total: int) -> None:
         run.check()
         on_progress(done, total)
 
-    with nullcontext(process) if process else ReadingProcess() as reading_process:
-        try:
-            return _read(file, name, password, tell, reading_process)
-        except ProcessDied as death:
-            error = dead(death, reading_process.limits)
-            raise type(error)(f"{name} {error}") from death
-        except DocumentError as error:
-            raise type(error)(f"{name} {error}") from error
-        except OSError as fault:
-            raise DocumentError(f"{name} cannot be opened: {fault.strerror}.") from fault
+    with (
+        nullcontext(process) if process else ReadingProcess() as reading_process,
+        told_of(name, reading_process.limits),
+    ):
+        return _read(file, name, password, tell, reading_process)
 
 
 def _read(
@@ -93,7 +88,7 @@ def _read(
         raise UnsupportedFormatError("is a ZIP file. Unpack it, and add what is in it.")
     facts = {
         "file_name": name,
-        "file_path": str(file),
+        "file_path": clean(str(file)),
         "file_type": kind.name,
         "file_size": size,
         "content_hash": _sha256(file),

@@ -1,8 +1,10 @@
 """PDF → pages of sections. Runs in the reading process, never in the app's.
 
-PDFium reads: against pypdf it is ten times as fast, tells words and broken words apart more
-often, and its places are those of the page's picture. pypdf gives a second opinion where
-PDFium cannot open a file, finds no text on a page, or finds letters it cannot name.
+PDFium reads: on 1,600 pages of test files it parted words, lines and broken words rightly more
+often than pypdf did, opened more of the files, and gave Chinese, Japanese and Korean letters
+that pypdf took for others; it says where each letter stands; and 100 dense pages take 0.9 s
+with all that is done here, against 1.7 s for pypdf's plain text. pypdf gives a second opinion
+where PDFium cannot open a file, finds no text on a page, or finds letters it cannot name.
 """
 
 import logging
@@ -117,8 +119,11 @@ class Pdf:
         return "\n\n".join(part for part in (text, typed) if part)
 
     def _label(self, number: int) -> str:
-        label = self._document.get_page_label(number - 1) if self._document else ""
-        return str(label) or str(number)
+        try:
+            label = self._document.get_page_label(number - 1) if self._document else ""
+        except UnicodeDecodeError:
+            label = ""
+        return label.strip() or str(number)
 
 
 class _SecondOpinion:

@@ -143,11 +143,11 @@ def _cells(
 def _between(above: Line, below: Line, margin: float, step: float) -> str:
     drop = above.bottom - below.bottom
     if _in_one_row(above, below):
-        gap = (below.left - above.right) / above.height
-        return "" if gap < _GLUED else " " if gap < _CELL_GAP else _CELL_SIGN
+        space = (below.left - above.right) / above.height
+        return "" if space < _GLUED else " " if space < _CELL_GAP else _CELL_SIGN
     ended = bool(_ENDED.search(above.text))
-    gap = drop > _NEW_PARAGRAPH * max(step, above.height)
-    if drop <= 0 or gap or _differ(above.height, below.height):
+    apart = drop <= 0 or drop > _NEW_PARAGRAPH * max(step, above.height)
+    if apart or _differ(above.height, below.height):
         # a sentence goes on over a gap, an odd letter, or in the next column
         return " " if not ended and below.text[:1].islower() else "\n\n"
     if above.cells > 1 or below.cells > 1 or _ITEM.match(below.text.translate(_BULLETS)):

@@ -10,9 +10,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from engine.errors import DocumentError, EmptyDocumentError, LimitExceededError
-from engine.reading.limits import MEGABYTE, Limits
-from engine.reading.process import ProcessDied, ReadingProcess, Reason
+from engine.errors import DocumentError, EmptyDocumentError
+from engine.reading.process import ProcessDied, ReadingProcess, Reason, told, what_it_took
 from engine.reading.section import Section
 
 OnProgress = Callable[[int, int], None]
@@ -81,7 +80,7 @@ class PdfReading:
             yield f"{_pages(unreadable)} letters that their font does not name. {_USE_OCR}"
         for reason in ("time", "memory", "crash"):
             if numbers := [n for n, why in self._lost.items() if why == reason]:
-                limit = too_much(reason, self._process.limits)
+                limit = what_it_took(reason, self._process.limits)
                 yield f"{_pages(numbers)} been left out: reading {limit}."
         if self._next <= self.page_count:
             rest = _pages(range(self._next, self.page_count + 1))
@@ -89,7 +88,7 @@ class PdfReading:
 
     def _nothing(self) -> DocumentError:
         if self._lost:
-            return dead(ProcessDied(next(iter(self._lost.values()))), self._process.limits)
+            return told(ProcessDied(next(iter(self._lost.values()))), self._process.limits)
         if self._without_text["unreadable"]:
             return EmptyDocumentError(f"has only letters that their font does not name. {_USE_OCR}")
         pages = "page is" if self.page_count == 1 else "pages are"
@@ -100,21 +99,6 @@ class PdfReading:
 
 _USE_OCR = "A copy with recognised text (OCR) can be read."
 _PRINT_AGAIN = "Open the file in a viewer, and print it to a new PDF."
-
-
-def too_much(reason: Reason, limits: Limits) -> str:
-    return {
-        "time": f"took more than {limits.seconds_per_step:g} s",
-        "memory": f"took more than {limits.memory / MEGABYTE:g} MB of memory",
-        "crash": "crashed the program that reads",
-    }[reason]
-
-
-def dead(death: ProcessDied, limits: Limits) -> DocumentError:
-    """What to tell where nothing could be read. The text goes on after the file's name."""
-    advice = "Split it, or save it again, from the program it came from or in another format."
-    kind = DocumentError if death.reason == "crash" else LimitExceededError
-    return kind(f"cannot be read: that {too_much(death.reason, limits)}. {advice}")
 
 
 def _pages(numbers: Iterable[int]) -> str:

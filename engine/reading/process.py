@@ -9,14 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from engine import errors
-from engine.reading.limits import LIMITS, OUT_OF_MEMORY, PATIENCE, Limits
+from engine.errors import DocumentError, LimitExceededError
+from engine.reading.limits import LIMITS, MEGABYTE, OUT_OF_MEMORY, PATIENCE, Limits
 
 _ROOT = Path(__file__).parents[2]
 _TICK = 0.2  # seconds between two looks at whether somebody has stopped the work
@@ -26,6 +27,7 @@ Reason = Literal["time", "memory", "crash"]
 Reply = dict[str, Any]
 
 _CAUSES: dict[int, Reason] = {OUT_OF_MEMORY: "memory", -signal.SIGXCPU: "time"}
+_ADVICE = "Split it, or save it again, from the program it came from or in another format."
 
 
 class ProcessDied(Exception):  # noqa: N818 - what happened, told as an error further up
@@ -34,6 +36,34 @@ class ProcessDied(Exception):  # noqa: N818 - what happened, told as an error fu
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+
+
+@contextmanager
+def told_of(file_name: str, limits: Limits) -> Iterator[None]:
+    """Turn what went wrong with a file into sentences that begin with its name."""
+    try:
+        yield
+    except ProcessDied as death:
+        error = told(death, limits)
+        raise type(error)(f"{file_name} {error}") from death
+    except DocumentError as error:
+        raise type(error)(f"{file_name} {error}") from error
+    except OSError as fault:
+        raise DocumentError(f"{file_name} cannot be opened: {fault.strerror}.") from fault
+
+
+def told(death: ProcessDied, limits: Limits) -> DocumentError:
+    """The text goes on after the file's name."""
+    kind = DocumentError if death.reason == "crash" else LimitExceededError
+    return kind(f"cannot be read: that {what_it_took(death.reason, limits)}. {_ADVICE}")
+
+
+def what_it_took(reason: Reason, limits: Limits) -> str:
+    return {
+        "time": f"took more than {limits.seconds_per_step:g} s",
+        "memory": f"took more than {limits.memory / MEGABYTE:g} MB of memory",
+        "crash": "crashed the program that reads",
+    }[reason]
 
 
 class ReadingProcess:
@@ -129,5 +159,4 @@ class ReadingProcess:
 
     def _cause_of_death(self) -> Reason:
         assert self._child
-        code = self._child.wait()
-        return _CAUSES.get(code, "crash")
+        return _CAUSES.get(self._child.wait(), "crash")
