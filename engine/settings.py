@@ -31,7 +31,7 @@ class _Settings:
 
     @cached_property
     def weights(self) -> Weights:
-        return ensure_weights(self.config.weights_dir)
+        return ensure_weights(self.config.weights_dir, chat_model=self.config.chat_model)
 
     @property
     def llm(self) -> LLM:
