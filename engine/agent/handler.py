@@ -38,14 +38,15 @@ class Decision:
 class AgentHandler:
     """A run of an agent. Read its events, await it, approve its calls, cancel it.
 
-    When its last reader leaves early, and nobody awaits or holds it, the run stops.
+    When its last reader leaves early, the run stops, unless somebody holds it, or it waits for
+    approval: who leaves then may have gone to ask.
     """
 
     def __init__(self, user_msg: str) -> None:
         self.id = new_id()
         self.user_msg = user_msg
         self.run = Run()
-        self._events: Stream[Event] = Stream(on_abandoned=lambda: self._lease.abandoned())
+        self._events: Stream[Event] = Stream(on_abandoned=self._abandoned)
         self._lease = Lease(self.run.cancel, lambda: self._events.has_readers)
         self._waiting: tuple[ApprovalRequested, FunctionTool] | None = None
         self._decision: Decision | None = None
@@ -181,6 +182,10 @@ class AgentHandler:
     def _decide(self, decision: Decision) -> None:
         self._decision = decision
         self._events.notify()
+
+    def _abandoned(self) -> None:
+        if self.pending is None:
+            self._lease.abandoned()
 
     # The writer: the run's thread
 
