@@ -89,12 +89,8 @@ class TermIndex:
     def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
         """The best passages' numbers and scores, best first; only those that share a term."""
         scores = self._scores(terms)
-        count = min(limit, int(np.count_nonzero(scores)))
-        if count == 0:
-            return []
-        best = np.argpartition(scores, -count)[-count:]
-        ordered = best[np.argsort(-scores[best], kind="stable")]
-        return [(int(number), float(scores[number])) for number in ordered]
+        order = np.argsort(-scores, kind="stable")[:limit]
+        return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
 
     def _scores(self, terms: Terms) -> NDArray[np.float32]:
         alive = np.frombuffer(bytes(self._alive), np.uint8)

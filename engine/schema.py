@@ -65,7 +65,8 @@ class Node:
 class Evidence:
     """A sentence of a passage that bears on the question: `node.text[start:end]`.
 
-    `score` is the cross-encoder's logit: above 0 it more likely answers than not.
+    `score` ranks it among the sentences of all passages found together: the cross-encoder's
+    logit, plus what a neighbour or its passage adds or takes.
     """
 
     start: int
@@ -77,8 +78,8 @@ class Evidence:
 class Scores:
     """What each stage of retrieval said of a passage; None where that stage did not see it.
 
-    dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: reciprocal rank fusion.
-    rerank: the best sentence's cross-encoder logit.
+    dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: the cosine plus a share of
+    the BM25. rerank: the cross-encoder's logit for the best sentence.
     """
 
     dense: float | None = None

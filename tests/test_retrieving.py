@@ -78,8 +78,8 @@ def test_a_passage_too_far_behind_is_not_scored_and_stays_behind() -> None:
 def test_no_more_sentences_are_scored_than_the_budget_and_no_passage_goes_without() -> None:
     reranker = Scripted()
     texts = [
-        " ".join(f"Sentence {number} of {place} is 1." for number in range(9))
-        for place in "abcdefgh"
+        " ".join(f"Sentence {number} of {place} is {rank}0." for number in range(9))
+        for rank, place in enumerate("abcdefgh")
     ]
     found = [passage(text, 0.7) for text in texts]
     assert len(found) == CONTENDERS
@@ -87,6 +87,38 @@ def test_no_more_sentences_are_scored_than_the_budget_and_no_passage_goes_withou
     assert len(reranker.seen) == BUDGET
     assert all(each.scores.rerank is not None for each in ranked)
     assert sum("Sentence 5" in sentence for sentence in reranker.seen) == len(found)
+
+
+def test_close_passages_get_a_second_look_at_the_best_sentence_among_its_neighbours() -> None:
+    reranker = Scripted()
+    found = [passage("Alone 4. Then -6.", 0.7), passage("Before 0. Best 3. After 2.5.", 0.7)]
+    ranked = rerank("?", found, reranker)
+    assert reranker.seen[-2:] == ["Alone 4. Then -6.", "Before 0. Best 3. After 2.5."]
+    assert [each.scores.rerank for each in ranked] == [(3 + 2.5) / 2, (4 - 6) / 2]
+
+
+def test_the_sentence_after_the_best_one_counts_for_more() -> None:
+    (ranked,) = rerank("?", [passage("Second 2. Third 1. Best 5. Next 1.", 0.7)], Scripted())
+    assert [ranked.sentence(each) for each in ranked.evidence] == [
+        "Best 5.",
+        "Next 1.",
+        "Second 2.",
+    ]
+
+
+def test_evidence_of_several_passages_can_be_ranked_together() -> None:
+    found = [passage("Best 5. Weak -8.", 0.7), passage("Good 3. Fair 1.", 0.6)]
+    ranked = rerank("?", found, Scripted())
+    together = sorted(
+        (
+            (evidence.score, each.sentence(evidence))
+            for each in ranked
+            for evidence in each.evidence
+        ),
+        reverse=True,
+    )
+    assert [text for _, text in together] == ["Best 5.", "Good 3.", "Fair 1.", "Weak -8."]
+    assert together[0][0] == 5
 
 
 def test_evidence_is_whole_sentences_best_first() -> None:
