@@ -20,6 +20,7 @@ from engine.retrieving import HybridRetriever
 from engine.run import Run
 from engine.schema import Document, Node
 from engine.settings import Settings
+from engine.splitting import SentenceSplitter
 from engine.store import Collection, Source, Writer, open_store
 from engine.synthesis import ResponseMode
 
@@ -58,7 +59,7 @@ class VectorStoreIndex:
     ) -> None:
         self.collection = collection
         self.embed_model = embed_model or Settings.embed_model
-        self.node_parser = node_parser or Settings.node_parser
+        self.node_parser = _counting(node_parser or Settings.node_parser, self.embed_model)
 
     @classmethod
     def from_documents(
@@ -214,6 +215,13 @@ def _slices(nodes: list[Node]) -> Iterator[tuple[int, list[Node]]]:
         yield start, nodes[start : start + EMBEDDED_AT_ONCE]
 
 
+def _counting(node_parser: NodeParser, embedding: Embedding) -> NodeParser:
+    """A splitter that has not been told how to count tokens counts those of the embedding."""
+    if isinstance(node_parser, SentenceSplitter) and node_parser.count_tokens is None:
+        return replace(node_parser, count_tokens=embedding.count_tokens)
+    return node_parser
+
+
 def _describe(documents: Sequence[Document]) -> Source:
     """The source's record, from its documents and what their reader wrote into the metadata."""
     first = documents[0]
@@ -221,7 +229,7 @@ def _describe(documents: Sequence[Document]) -> Source:
     return Source(
         source_id=first.source_id,
         file_name=str(first.metadata.get("file_name", "text")),
-        pages=len(documents),
+        pages=int(first.metadata.get("page_count", len(documents))),
         size=int(first.metadata.get("file_size", len(text))),
         content_hash=str(first.metadata.get("content_hash", hashlib.sha256(text).hexdigest())),
     )

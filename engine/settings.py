@@ -21,6 +21,8 @@ Part = TypeVar("Part")
 
 
 class _Settings:
+    """The defaults: `Settings.llm`, `.embed_model`, `.reranker`, `.node_parser`."""
+
     def __init__(self) -> None:
         self._parts: dict[str, Any] = {}
         self._lock = threading.RLock()
