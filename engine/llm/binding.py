@@ -46,6 +46,10 @@ llama_cpp.llama_backend_init()
 VERSION: str = llama_cpp.__version__
 
 
+def clear_log() -> None:
+    _LOG_LINES.clear()
+
+
 def last_log() -> str:
     """What llama.cpp said last, for an error message."""
     return " ".join("".join(_LOG_LINES).split()[-40:])
@@ -72,6 +76,7 @@ class Model:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         self.path = path
+        clear_log()
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise LLMError(

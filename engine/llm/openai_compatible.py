@@ -62,6 +62,7 @@ class OpenAICompatible(LLM):
             config.openai_model,
             config.openai_api_key,
             context_window=config.context_window,
+            native_tools=True,  # where the server has none, it says so, and agents do without
         )
 
     @property
@@ -95,9 +96,9 @@ class OpenAICompatible(LLM):
         run = run or Run()
         body = self._body(messages, options) | _tool_fields(tools)
         request = ServerRequest(self._endpoint, body, run)
+        request.start()
         forget = run.on_cancel(request.stop)
         try:
-            request.start()
             yield from request.pieces.read()
         finally:
             request.stop()  # nothing where it has ended

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import json
 import math
+import re
 from typing import Any
 
 import llama_cpp
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.errors import GenerationError, LLMError
 from engine.llm.base import GenerationOptions
-from engine.llm.binding import Model, last_log
+from engine.llm.binding import Model, clear_log, last_log
 
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _PENALTY_WINDOW = 64  # tokens of the answer that a repeat penalty looks back on: llama.cpp's own
@@ -168,15 +169,32 @@ def _grammar_sampler(model: Model, options: GenerationOptions) -> _Handle | None
         grammar = schema_grammar(options.json_schema)
     if grammar is None:
         return None
+    _check_grammar(grammar)
+    clear_log()
     with model.in_use() as vocabulary:
         sampler = llama_cpp.llama_sampler_init_grammar(vocabulary, grammar.encode(), b"root")
     if not sampler:
-        raise LLMError(f"The grammar cannot be used: {last_log() or 'it has no root rule'}")
+        raise LLMError(f"The grammar cannot be used: {last_log()}.")
     return sampler
 
 
+# A repetition, or what may look like one and is none: a literal, a character class, a comment.
+_REPETITION = re.compile(
+    r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|\{\s*(\d+)\s*,\s*(\d+)\s*\}'
+)
+
+
+def _check_grammar(grammar: str) -> None:
+    """Refuse what llama.cpp takes without a word: nothing, half of it, or memory without end."""
+    if not grammar.strip() or "\0" in grammar:
+        raise LLMError("The grammar cannot be used: it is empty, or holds a NUL character.")
+    for found in _REPETITION.finditer(grammar):
+        if found[1] and int(found[2]) < int(found[1]):
+            raise LLMError(f"The grammar cannot be used: {found[0]} ends before it begins.")
+
+
 def schema_grammar(schema: dict[str, object]) -> str:
-    """GBNF for JSON that fits the schema.
+    """GBNF for JSON that fits the schema, but for the bounds of numbers: check those after.
 
     Raises:
         LLMError: the schema asks for something that llama.cpp's converter does not know.

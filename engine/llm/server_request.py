@@ -79,6 +79,7 @@ class ServerRequest:
         else:
             self._end(self._finish or "stop", None)
         finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
     def _end(self, reason: FinishReason, error: BaseException | None) -> None:

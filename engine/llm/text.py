@@ -29,6 +29,8 @@ class TextAssembler:
         self.ended = False
 
     def feed(self, data: bytes) -> str:
+        if self.ended:
+            return ""
         self._held += self._decoder.decode(data)
         self._cut_at_stop()
         if self.ended:

@@ -1,0 +1,326 @@
+"""OpenAICompatible against a loopback server: streaming, every fault, Stop at every stage."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from engine.config import Config
+from engine.errors import Cancelled, ConfigError, ServerError
+from engine.llm import GenerationOptions, OpenAICompatible
+from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
+from engine.run import Phase, Run
+from engine.schema import ChatMessage
+
+MESSAGES = [ChatMessage("system", "Be brief."), ChatMessage("user", "Hello?")]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each request by what the test has set as `play`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.play: Callable[[Handler], None] = lambda handler: handler.stream("Hi", " there")
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.hung_up = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, *_: Any) -> None:
+        self.hung_up.set()  # the client has closed the connection
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.bodies.append(json.loads(self.rfile.read(length)))
+        self.server.keys.append(self.headers["Authorization"])
+        self.server.play(self)
+
+    def start(self, status: int = 200, kind: str = "text/event-stream") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+
+    def event(self, data: object) -> None:
+        text = data if isinstance(data, str) else json.dumps(data)
+        self.wfile.write(f"data: {text}\n\n".encode())
+        self.wfile.flush()
+
+    def delta(self, text: str, finish: str | None = None) -> None:
+        self.event({"choices": [{"delta": {"content": text}, "finish_reason": finish}]})
+
+    def stream(self, *texts: str) -> None:
+        self.start()
+        for text in texts:
+            self.delta(text)
+        self.delta("", "stop")
+        usage = {"prompt_tokens": 11, "completion_tokens": 7}
+        self.event(
+            {"choices": [], "usage": usage | {"prompt_tokens_details": {"cached_tokens": 4}}}
+        )
+        self.event("[DONE]")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as started:
+        thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield started
+        started.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def llm(server: Server) -> OpenAICompatible:
+    return OpenAICompatible(server.url, "some-model", "secret", stall_seconds=5)
+
+
+def read(llm: OpenAICompatible, run: Run | None = None) -> tuple[list[str], BaseException | None]:
+    """The pieces that came, and the error after them."""
+    pieces: list[str] = []
+    try:
+        pieces.extend(llm.stream_chat(MESSAGES, run=run))
+    except (ServerError, Cancelled) as error:
+        return pieces, error
+    return pieces, None
+
+
+def test_pieces_come_and_the_trace_is_filled(llm: OpenAICompatible, server: Server) -> None:
+    run = Run()
+    assert read(llm, run) == (["Hi", " there"], None)
+    (call,) = run.trace.calls
+    assert (call.prompt_tokens, call.reused_tokens, call.output_tokens) == (11, 4, 7)
+    assert (call.finish_reason, len(call.token_times)) == ("stop", 2)
+    assert [span.name for span in run.trace.spans] == ["server", "decode"]
+    assert server.keys == ["Bearer secret"]
+    assert server.bodies[0]["model"] == "some-model"
+    assert server.bodies[0]["messages"][1] == {"role": "user", "content": "Hello?"}
+
+
+def test_options_are_passed_on_and_unused_extras_are_not(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    schema = {"type": "object"}
+    options = GenerationOptions(max_tokens=9, temperature=0.5, stop=("x",), json_schema=schema)
+    llm.chat(MESSAGES, options)
+    body = server.bodies[0]
+    assert (body["max_tokens"], body["temperature"], body["stop"]) == (9, 0.5, ["x"])
+    assert body["response_format"]["json_schema"]["schema"] == schema
+    assert not {"min_p", "grammar", "repeat_penalty", "ignore_eos", "tools"} & set(body)
+
+
+def test_a_piece_arrives_while_the_server_still_writes(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    go_on = threading.Event()
+
+    def play(handler: Handler) -> None:
+        handler.start()
+        handler.delta("first")
+        go_on.wait(5)
+        handler.delta(" second", "length")
+
+    server.play = play
+    run = Run()
+    pieces = llm.stream_chat(MESSAGES, run=run)
+    assert next(pieces) == "first"
+    assert run.progress.phase is Phase.WRITING
+    go_on.set()
+    assert list(pieces) == [" second"]
+    assert run.trace.calls[0].finish_reason == "length"
+
+
+def test_a_server_that_cannot_stream_answers_at_once(llm: OpenAICompatible, server: Server) -> None:
+    def play(handler: Handler) -> None:
+        handler.start(kind="application/json")
+        choice = {"message": {"content": "Whole."}, "finish_reason": "stop"}
+        handler.wfile.write(json.dumps({"choices": [choice]}).encode())
+
+    server.play = play
+    assert read(llm) == (["Whole."], None)
+
+
+# Faults: what came stays, then one sentence
+
+
+def refuse(status: int, body: str) -> Callable[[Handler], None]:
+    def play(handler: Handler) -> None:
+        handler.start(status, "application/json")
+        handler.wfile.write(body.encode())
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (401, '{"error": {"message": "bad key"}}', r"refused \(401\): bad key.*OPENAI_API_KEY"),
+        (404, '{"error": "no such model"}', r"no such model.*OPENAI_MODEL"),
+        (429, "{}", "try again later"),
+        (500, "<html>oops</html>", "oops"),
+        (503, "", "it gave no reason"),
+    ],
+)
+def test_a_refusal_is_told_with_the_servers_reason(
+    llm: OpenAICompatible, server: Server, status: int, body: str, sentence: str
+) -> None:
+    server.play = refuse(status, body)
+    run = Run()
+    with pytest.raises(ServerError, match=sentence):
+        list(llm.stream_chat(MESSAGES, run=run))
+    assert run.trace.calls[0].finish_reason == "error"
+
+
+def after_a_piece(fault: Callable[[Handler], None]) -> Callable[[Handler], None]:
+    def play(handler: Handler) -> None:
+        handler.start()
+        handler.delta("some")
+        fault(handler)
+
+    return play
+
+
+def hang(handler: Handler) -> None:
+    handler.server.hung_up.wait(5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (lambda handler: None, "hung up before"),
+        (lambda handler: handler.event("[DONE]"), "hung up before"),
+        (lambda handler: handler.event({"error": {"message": "out of memory"}}), "out of memory"),
+        (lambda handler: handler.event("{half"), "no answer"),
+        (lambda handler: handler.event("[1]"), "no answer"),
+        (hang, "sent nothing for 0.3 s"),
+    ],
+    ids=["hang-up", "no finish", "error event", "broken JSON", "odd JSON", "stall"],
+)
+def test_a_fault_in_mid_stream_comes_after_the_text(
+    server: Server, fault: Callable[[Handler], None], sentence: str
+) -> None:
+    server.play = after_a_piece(fault)
+    pieces, error = read(OpenAICompatible(server.url, "m", stall_seconds=0.3))
+    assert pieces == ["some"]
+    assert isinstance(error, ServerError)
+    assert sentence in str(error)
+    server.hung_up.set()
+
+
+def test_nobody_listening_is_told_with_the_address() -> None:
+    with pytest.raises(ServerError, match=r"127\.0\.0\.1:9.*cannot be reached.*OPENAI_BASE_URL"):
+        list(OpenAICompatible("http://127.0.0.1:9/v1", "m").stream_chat(MESSAGES))
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ConfigError, match="http"):
+        OpenAICompatible("localhost:8080", "m")
+    with pytest.raises(ConfigError, match="OPENAI_MODEL"):
+        OpenAICompatible.from_config(Config(openai_base_url="http://localhost"))
+
+
+# Stop
+
+
+def pad_until_closed(handler: Handler) -> None:
+    """Write until the client's end of the connection is closed."""
+    while True:
+        handler.wfile.write(b": waiting\n\n")
+        handler.wfile.flush()
+        time.sleep(0.01)
+
+
+def silent_then_padding(handler: Handler) -> None:
+    time.sleep(0.2)
+    handler.start()
+    pad_until_closed(handler)
+
+
+@pytest.mark.parametrize(
+    ("play", "pieces"),
+    [(silent_then_padding, []), (after_a_piece(pad_until_closed), ["some"])],
+    ids=["before the first word", "while it writes"],
+)
+def test_stop_closes_the_connection(
+    llm: OpenAICompatible, server: Server, play: Callable[[Handler], None], pieces: list[str]
+) -> None:
+    server.play = play
+    run = Run()
+    threading.Timer(0.1, run.cancel).start()
+    came, error = read(llm, run)
+    assert isinstance(error, Cancelled)
+    assert came == pieces
+    assert run.trace.calls[0].finish_reason == "cancelled"
+    assert server.hung_up.wait(5)
+
+
+def test_a_reader_who_leaves_closes_the_connection(llm: OpenAICompatible, server: Server) -> None:
+    server.play = after_a_piece(pad_until_closed)
+    for _ in llm.stream_chat(MESSAGES):
+        break
+    assert server.hung_up.wait(5)
+
+
+def test_a_run_that_was_stopped_before_asks_nothing_more(llm: OpenAICompatible) -> None:
+    run = Run()
+    run.cancel()
+    assert isinstance(read(llm, run)[1], Cancelled)
+
+
+# Tools
+
+WEATHER = ToolSpec("weather", "The weather in a city.", {"type": "object"})
+
+
+def test_tool_requests_come_once_whole(server: Server) -> None:
+    def play(handler: Handler) -> None:
+        handler.start()
+        handler.delta("Let me see.")
+        for call in (
+            {"index": 0, "id": "a1", "function": {"name": "weather", "arguments": ""}},
+            {"index": 0, "function": {"arguments": '{"city": '}},
+            {"index": 0, "function": {"arguments": '"Oslo"}'}},
+            {"index": 1, "id": "a2", "function": {"name": "weather", "arguments": "{}"}},
+        ):
+            handler.event({"choices": [{"delta": {"tool_calls": [call]}}]})
+        handler.event({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
+        handler.event("[DONE]")
+
+    server.play = play
+    llm = OpenAICompatible(server.url, "m", native_tools=True)
+    assert llm.metadata.native_tools
+    assert list(llm.stream_chat_with_tools(MESSAGES, [WEATHER])) == [
+        "Let me see.",
+        ToolRequest("a1", "weather", '{"city": "Oslo"}'),
+        ToolRequest("a2", "weather", "{}"),
+    ]
+    assert server.bodies[0]["tools"][0]["function"]["name"] == "weather"
+
+
+def test_tool_turns_are_sent_in_the_servers_form_or_as_text(server: Server) -> None:
+    turns = [
+        *MESSAGES,
+        ToolRequestMessage("assistant", "", (ToolRequest("a1", "weather", "{}"),)),
+        ToolResultMessage("tool", "Rain.", "a1"),
+    ]
+    OpenAICompatible(server.url, "m", native_tools=True).chat(turns)
+    OpenAICompatible(server.url, "m").chat(turns)
+    native, plain = (body["messages"] for body in server.bodies)
+    assert native[2]["tool_calls"][0]["id"] == native[3]["tool_call_id"] == "a1"
+    assert plain[3] == {"role": "user", "content": "Rain."}
