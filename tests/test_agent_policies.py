@@ -17,6 +17,7 @@ from engine.agent.shipped import calculator_tool, clock_tool, search_tool
 from engine.agent.task import Request, Task, Thought
 from engine.agent.thoughts import split_thoughts
 from engine.agent.web import TavilyToolSpec
+from engine.errors import ServerError
 from engine.llm import LLM, GenerationOptions, LlamaCpp
 from engine.llm.base import LLMMetadata, Packing
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
@@ -42,8 +43,10 @@ def tools() -> list[FunctionTool]:
 class Calling(ScriptedLLM):
     """A model with native tool calls, whose replies the test writes down."""
 
-    def __init__(self, *steps: Sequence[str | ToolRequest]) -> None:
-        super().__init__()
+    def __init__(
+        self, *steps: Sequence[str | ToolRequest | Exception], replies: Sequence[list[str]] = ()
+    ) -> None:
+        super().__init__(*replies)
         self.steps = list(steps)
         self.asked: list[tuple[list[ChatMessage], list[ToolSpec]]] = []
 
@@ -59,7 +62,10 @@ class Calling(ScriptedLLM):
         run: Run | None = None,
     ) -> Iterator[str | ToolRequest]:
         self.asked.append((list(messages), list(tools)))
-        yield from self.steps[len(self.asked) - 1]
+        for piece in self.steps[len(self.asked) - 1]:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
 
 
 class Small(ScriptedLLM):
@@ -226,6 +232,23 @@ def test_broken_native_arguments_come_back_to_the_model_as_an_error() -> None:
     handler = AgentWorkflow.from_tools([get_weather], llm).run("Weather?")
     assert str(handler.result()) == "Sorry."
     assert "city: field required" in llm.asked[1][0][-1].content
+
+
+def test_a_server_without_tool_calls_is_asked_for_decisions_in_json() -> None:
+    refusal = ServerError("The server refused (400): gemma does not support tools")
+    llm = Calling([refusal], replies=[decision("get_weather", city="Oslo"), ANSWER, ["Foggy."]])
+    agent = AgentWorkflow.from_tools([get_weather], llm)
+    handler = agent.run("Weather in Oslo?")
+    assert str(handler.result()) == "Foggy."
+    assert {message.role for message in llm.prompts[-1]} == {"system", "user", "assistant"}
+    agent.run("And now?").result()
+    assert len(llm.asked) == 1
+
+
+def test_a_server_that_fails_otherwise_is_an_error() -> None:
+    llm = Calling([ServerError("The server refused (401): no key")])
+    with pytest.raises(ServerError, match="401"):
+        AgentWorkflow.from_tools([get_weather], llm).run("Weather?").result()
 
 
 def test_a_model_that_only_claims_native_calls_is_refused() -> None:

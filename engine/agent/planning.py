@@ -17,7 +17,7 @@ from engine.agent.thoughts import split_thoughts
 from engine.agent.tools import FunctionTool
 from engine.llm.base import LLM, GenerationOptions
 from engine.run import Run
-from engine.schema import ChatMessage
+from engine.schema import ChatMessage, Role
 
 ANSWER = "answer"  # the "tool" that ends the search
 THOUGHT = 400  # characters
@@ -33,10 +33,15 @@ _NOW = "Now write your answer to me, in plain words."
 
 
 class PlanningPolicy:
-    """Decides and answers with `llm`."""
+    """Decides and answers with `llm`. `tool_role`: whose turn a tool's result is."""
 
-    def __init__(self, llm: LLM, options: GenerationOptions = GenerationOptions()) -> None:
-        self._llm, self._options = llm, options
+    def __init__(
+        self,
+        llm: LLM,
+        options: GenerationOptions = GenerationOptions(),
+        tool_role: Role = "tool",
+    ) -> None:
+        self._llm, self._options, self._tool_role = llm, options, tool_role
 
     def step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[Piece]:
         system = ChatMessage("system", _SYSTEM.format(tools=_described(tools)))
@@ -69,7 +74,12 @@ class PlanningPolicy:
     def _call(
         self, purpose: str, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run
     ) -> Iterator[str]:
-        prompt = fitted(messages, self._llm, options.max_tokens, run)
+        prompt = [
+            ChatMessage(
+                self._tool_role if message.role == "tool" else message.role, message.content
+            )
+            for message in fitted(messages, self._llm, options.max_tokens, run)
+        ]
         run.trace.begin_call(purpose)
         return self._llm.stream_chat(prompt, options, run)
 
