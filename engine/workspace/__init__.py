@@ -2,6 +2,7 @@
 
 library.py        collections, their documents and original files
 ingestion.py      uploads on their way in
+agent_runs.py     agents at work, and the last that ended
 conversations.py  questions and answers, in SQLite
 workspace.py      Workspace: all of it in one folder, and the answers being written
 """

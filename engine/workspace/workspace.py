@@ -20,6 +20,7 @@ from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.schema import new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
+from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import TITLE_LENGTH, Conversation, ConversationStore, Turn
 from engine.workspace.ingestion import Ingestor
 from engine.workspace.library import Library
@@ -54,6 +55,7 @@ class Workspace:
             partial(measured_engine, self.library.index, llm),
             partial(fingerprint, llm),
         )
+        self.agents = AgentRuns(self.library.index, llm)
         self._settings_file = folder / "settings.json"
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._lock = threading.Lock()
@@ -131,6 +133,7 @@ class Workspace:
     def close(self) -> None:
         for _, response in list(self._running.values()):
             response.cancel()
+        self.agents.close()
         self.measurements.close()
         self.ingestor.close()
         self.conversations.close()

@@ -1,0 +1,76 @@
+"""Agent runs: those at work and the last that ended, for pages that come and go.
+
+A run lives here and not in a page, so that a rerun, another page or a reload finds it where it
+is. Runs are kept in memory: they end with the program. It knows nothing of how they are shown.
+"""
+
+import threading
+from collections.abc import Callable
+
+from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
+from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+from engine.index import VectorStoreIndex
+from engine.llm.base import LLM
+
+KEPT = 20  # runs; a run's events take about 100 KB
+PASSAGES = 3  # that a search gives
+# Nobody may be looking for a while: on another page, at another tab. A run that works is
+# bounded by its steps and their time limits anyway; one that waits for a person takes nothing.
+WORKING, WAITING = 600.0, 24 * 3600.0  # seconds
+
+
+class AgentRuns:
+    """Safe to use from any thread.
+
+    asks_first: the tools whose every call a person must approve. At first those that send
+    something off this machine.
+    """
+
+    def __init__(self, index: Callable[[str], VectorStoreIndex], llm: LLM) -> None:
+        self._index, self._llm = index, llm
+        self._runs: dict[str, AgentHandler] = {}
+        self._lock = threading.Lock()
+        self.asks_first = {"web_search"}
+
+    def tools(self, collection: str) -> list[FunctionTool]:
+        """The tools for tasks on that collection."""
+        search = search_tool(self._index(collection).as_retriever(PASSAGES))
+        tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
+        for tool in tools:
+            # Nothing can be approved that cannot run: it says so at once.
+            tool.requires_approval = tool.name in self.asks_first and not tool.unavailable
+        return tools
+
+    def start(self, collection: str, task: str) -> AgentHandler:
+        """Begin a run.
+
+        Raises:
+            ValueError: the task is empty.
+        """
+        handler = AgentWorkflow.from_tools(self.tools(collection), self._llm).run(task)
+        self.hold(handler)
+        with self._lock:
+            self._runs[handler.id] = handler
+            ended = [run.id for run in self._runs.values() if run.phase.ended]
+            for run_id in ended[: max(0, len(self._runs) - KEPT)]:
+                del self._runs[run_id]
+        return handler
+
+    def find(self, run_id: str) -> AgentHandler | None:
+        return self._runs.get(run_id)
+
+    def latest(self) -> list[AgentHandler]:
+        """The latest first."""
+        return list(reversed(list(self._runs.values())))
+
+    def hold(self, handler: AgentHandler) -> None:
+        """Keep a run going while somebody looks at it, and for a while after."""
+        handler.hold(WAITING if handler.pending else WORKING)
+
+    def ask_first(self, tool_name: str, wanted: bool) -> None:
+        """From the next run on, ask before each call of this tool, or do not."""
+        (self.asks_first.add if wanted else self.asks_first.discard)(tool_name)
+
+    def close(self) -> None:
+        for handler in self.latest():
+            handler.cancel()
