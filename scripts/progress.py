@@ -44,8 +44,8 @@ def bar(done: int, total: int) -> str:
     """Bytes of bytes, as a bar with megabytes; nothing where the total is not known."""
     if not total:
         return ""
-    full = 24 * done // total
-    return f"[{'#' * full}{'.' * (24 - full)}] {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    full = 12 * done // total
+    return f"[{'#' * full}{'.' * (12 - full)}] {done / 1e6:.0f} of {total / 1e6:.0f} MB"
 
 
 def _clock(seconds: float) -> str:

