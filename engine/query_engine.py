@@ -12,21 +12,34 @@ from engine.errors import Cancelled, FirstTokenError, GenerationError
 from engine.llm.base import LLM, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
 from engine.run import Phase
-from engine.schema import ChatMessage
+from engine.schema import ChatMessage, NodeWithScore
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 
 if TYPE_CHECKING:
     from engine.retrieving import Retriever
 
 
+Judge = Callable[[Sequence[NodeWithScore]], bool]
+
+NOT_FOUND = "This is not in your documents. The passages that come nearest are shown."
+
+
 class RetrieverQueryEngine:
-    """Answers questions from what a retriever finds. Safe to use from many threads at once."""
+    """Answers questions from what a retriever finds. Safe to use from many threads at once.
+
+    With `is_relevant`, what is found is judged first: where it does not bear on the question,
+    the model is not asked to invent, the answer is empty, and a note says so.
+    """
 
     def __init__(
-        self, retriever: "Retriever", response_synthesizer: ResponseSynthesizer | None = None
+        self,
+        retriever: "Retriever",
+        response_synthesizer: ResponseSynthesizer | None = None,
+        is_relevant: Judge = lambda _: True,
     ) -> None:
         self.retriever = retriever
         self.synthesizer = response_synthesizer or ResponseSynthesizer.from_args()
+        self._is_relevant = is_relevant
 
     @classmethod
     def from_args(
@@ -121,8 +134,12 @@ class RetrieverQueryEngine:
         answer.found(self.retriever.retrieve(answer.question, answer.run))
 
     def _write(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
+        sources = answer.sources or []
+        if not self._is_relevant(sources):
+            answer.run.note(NOT_FOUND)
+            return
         pieces = self.synthesizer.write(
-            answer.question, answer.sources or [], answer.run, history, answer.begin_last_call
+            answer.question, sources, answer.run, history, answer.begin_last_call
         )
         for piece in pieces if answer.streaming else _joined(pieces):
             answer.write(piece)

@@ -17,6 +17,7 @@ from pages.parts.conversations import (
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import current_collection
+from pages.parts.sources import show_evidence
 from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
 
 
@@ -85,11 +86,16 @@ def show_documents(workspace: Workspace, collection: str) -> None:
 
 
 def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
+    live = workspace.running(conversation.id)
+    collection = conversation.collection
+    show_sources = partial(show_evidence, partial(workspace.library.original, collection))
     for turn in workspace.turns(conversation.id):
-        show_turn(turn, ask=partial(ask, workspace, conversation.collection))
-    st.session_state.following = conversation.id
-    if live := workspace.running(conversation.id):
-        follow_turn(*live)
+        if live and turn.id == live[0].id:
+            continue  # it has ended since: followed below, to its end
+        show_turn(turn, show_sources, partial(ask, workspace, collection), busy=live is not None)
+    if live:
+        st.session_state.following = conversation.id
+        follow_turn(*live, show_sources)
         st.rerun()
 
 

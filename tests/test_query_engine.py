@@ -157,6 +157,16 @@ def test_nothing_found_is_an_empty_answer_without_a_call() -> None:
     assert (str(response), response.source_nodes, llm.prompts) == ("", [], [])
 
 
+def test_what_does_not_bear_on_the_question_is_shown_and_the_model_is_not_asked() -> None:
+    llm = ScriptedLLM()
+    synthesizer = ResponseSynthesizer.from_args(llm=llm, streaming=True)
+    engine = RetrieverQueryEngine(ScriptedRetriever("Far away."), synthesizer, lambda _: False)
+    response = engine.query("When?")
+    assert (str(response), llm.prompts) == ("", [])
+    assert [source.text for source in response.source_nodes] == ["Far away."]
+    assert "not in your documents" in response.notes[0]
+
+
 FAULTS = [
     GenerationError("llama_decode failed with code -1."),
     ServerError("The server hung up."),

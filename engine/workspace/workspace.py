@@ -18,6 +18,7 @@ from engine.measuring.fingerprint import fingerprint
 from engine.measuring.runner import measured_engine
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
+from engine.retrieving import is_relevant
 from engine.schema import new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
@@ -148,7 +149,7 @@ class Workspace:
             response_mode=settings.response_mode,
             options=options,
         )
-        return RetrieverQueryEngine(retriever, synthesizer)
+        return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
     def _save_asked(self, conversation: Conversation, turn: Turn) -> None:
         if not self.conversations.turns(conversation.id):

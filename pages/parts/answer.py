@@ -5,7 +5,7 @@ answer ends or the page runs again.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,11 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.response import StreamingResponse
 from engine.run import Phase, Progress
+from engine.schema import NodeWithScore
 from engine.timing import Metrics, Trace
 from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
 from pages.parts.markdown import answer_markdown, plain_markdown
-from pages.parts.sources import show_evidence
 
 # The browser is sent the whole text at each chunk, and the eye does not tell 16 a second from
 # more: measured by Streamlit's users and in this project's facts at 50 to 80 ms.
@@ -35,6 +35,7 @@ ICONS = {
 
 
 Ask = Callable[[str], None]
+ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +46,23 @@ class _Slots:
     figures: DeltaGenerator
 
 
-def show_turn(turn: Turn, ask: Ask) -> None:
-    """A turn that has ended. `ask` puts a question to the same conversation."""
+def show_turn(turn: Turn, show_sources: ShowSources, ask: Ask, busy: bool) -> None:
+    """A turn that has ended. `ask` puts a question to the same conversation, unless it is busy."""
     slots = _cell(turn)
     slots.state.caption(_ended_line(turn))
     with slots.evidence:
-        show_evidence(turn.sources, key=turn.id)
+        show_sources(turn.sources, turn.id)
     if turn.text:
         slots.text.markdown(answer_markdown(turn.text))
     _show_outcome(slots, turn)
     with slots.figures:
-        _show_actions(turn, ask)
+        _show_actions(turn, ask, busy)
 
 
-def follow_turn(turn: Turn, response: StreamingResponse) -> None:
+def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
     """A turn whose answer is being written: stay with it to its end."""
     slots = _cell(turn, stop=response.cancel)
-    watch = _Watch(slots, turn, response)
+    watch = _Watch(slots, turn, response, show_sources)
     while not response.text and not response.phase.ended:
         watch.tick()
         response.wait_for(INTERVAL)
@@ -88,8 +89,11 @@ def _cell(turn: Turn, stop: Callable[[], None] | None = None) -> _Slots:
 class _Watch:
     """Keeps what surrounds the text up to date while the text grows, and the answer alive."""
 
-    def __init__(self, slots: _Slots, turn: Turn, response: StreamingResponse) -> None:
+    def __init__(
+        self, slots: _Slots, turn: Turn, response: StreamingResponse, show_sources: ShowSources
+    ) -> None:
         self._slots, self._turn, self._response = slots, turn, response
+        self._show_sources = show_sources
         self._evidence_shown = False
 
     def tick(self) -> None:
@@ -98,7 +102,7 @@ class _Watch:
         if not self._evidence_shown and response.found is not None:
             self._evidence_shown = True
             with self._slots.evidence:
-                show_evidence(response.found, key=self._turn.id)
+                self._show_sources(response.found, self._turn.id)
         _show_progress(self._slots.state, response.progress, response.trace)
 
 
@@ -135,10 +139,10 @@ def _show_outcome(slots: _Slots, turn: Turn) -> None:
     with slots.figures:
         if turn.phase is Phase.FAILED:
             st.error(turn.error, icon=":material/error:")
-        elif not turn.text and turn.phase is Phase.DONE:
+        elif not turn.sources and turn.phase is Phase.DONE:
             st.info("No passage was found. Add documents, or ask in other words.")
         for note in turn.notes:
-            st.caption(f":material/info: {note}")
+            st.info(note, icon=":material/info:")
         if turn.trace and turn.text:
             _show_figures(turn.trace.metrics, streamed=bool(turn.settings.get("streaming", True)))
 
@@ -161,7 +165,7 @@ def _show_figures(metrics: Metrics, streamed: bool) -> None:
     st.caption(" · ".join(parts), help=FIGURES_HELP)
 
 
-def _show_actions(turn: Turn, ask: Ask) -> None:
+def _show_actions(turn: Turn, ask: Ask, busy: bool) -> None:
     with st.container(horizontal=True, gap="xsmall", key=f"actions-{turn.id}"):
         if turn.text:
             with st.popover("Copy", icon=":material/content_copy:", type="tertiary"):
@@ -173,12 +177,13 @@ def _show_actions(turn: Turn, ask: Ask) -> None:
             key=f"again-{turn.id}",
             on_click=ask,
             args=(turn.question,),
+            disabled=busy,
         )
         with (
             st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}"),
             st.form(f"edit-form-{turn.id}", border=False),
         ):
             edited = st.text_area("Question", turn.question)
-            if st.form_submit_button("Ask"):
+            if st.form_submit_button("Ask", disabled=busy):
                 ask(edited)
                 st.rerun()

@@ -1,15 +1,20 @@
 """Evidence and sources: what was found for a question, where it stands, and why."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import streamlit as st
 
+from engine.errors import DocumentError
+from engine.reading import render_page
 from engine.schema import NodeWithScore
 from pages.parts.markdown import plain_markdown
 
+FindOriginal = Callable[[str], Path | None]
 
-def show_evidence(sources: Sequence[NodeWithScore], key: str) -> None:
+
+def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore], key: str) -> None:
     """The best sentence, quoted, and every source, folded."""
     if not sources:
         return
@@ -23,6 +28,8 @@ def show_evidence(sources: Sequence[NodeWithScore], key: str) -> None:
             with st.expander(label, type="compact", key=f"source-{key}-{number}"):
                 st.markdown(highlighted(source))
                 _show_scores(source)
+                if source.metadata.get("file_type") == "pdf":
+                    _offer_page(find_original, source, f"{key}-{number}")
 
 
 def _rank(source: NodeWithScore) -> str:
@@ -51,3 +58,32 @@ def _show_scores(source: NodeWithScore) -> None:
         st.caption(
             " · ".join(shown), help="Cosine similarity, BM25, and the cross-encoder's logit."
         )
+
+
+def _offer_page(find_original: FindOriginal, source: NodeWithScore, key: str) -> None:
+    """The picture of the page, with the passage marked on it, when it is asked for."""
+    if not st.toggle("Show the page", key=f"page-{key}"):
+        return
+    original = find_original(source.node.source_id)
+    if original is None:
+        st.caption("The file is not here any more.")
+        return
+    sentences = tuple(source.sentence(evidence) for evidence in source.evidence)
+    try:
+        png, marked = _page_picture(
+            str(original), int(source.metadata["page_number"]), source.text, sentences
+        )
+    except DocumentError as error:
+        st.caption(plain_markdown(str(error)))
+        return
+    st.image(png, alt=f"Page {source.metadata['page_label']} of {source.node.file_name}")
+    if not marked:
+        st.caption("The passage could not be located on this picture.")
+
+
+@st.cache_data(max_entries=32, show_spinner="Drawing the page…")
+def _page_picture(
+    path: str, page_number: int, passage: str, sentences: tuple[str, ...]
+) -> tuple[bytes, bool]:
+    picture = render_page(path, page_number, passage=passage, sentences=sentences)
+    return picture.png, picture.marked
