@@ -8,9 +8,11 @@ import streamlit as st
 
 from engine.errors import DocumentError
 from engine.reading import render_page
-from engine.schema import NodeWithScore
+from engine.retrieving import RELEVANT, is_relevant
+from engine.schema import Evidence, NodeWithScore
 from pages.parts.markdown import plain_markdown
 
+MARKED = 2  # more than two marked sentences are a marked passage
 FindOriginal = Callable[[str], Path | None]
 
 
@@ -19,7 +21,7 @@ def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore],
     if not sources:
         return
     best = sources[0]
-    if best.evidence:
+    if best.evidence and is_relevant(sources):
         quote = plain_markdown(best.sentence(best.evidence[0]))
         st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
     with st.container(key=f"sources-{key}", gap=None):
@@ -39,10 +41,16 @@ def _rank(source: NodeWithScore) -> str:
     return f"relevance {1 / (1 + math.exp(-source.scores.rerank)):.0%}"
 
 
+def _marked(source: NodeWithScore) -> list[Evidence]:
+    """The sentences to highlight, in the order of the text: few, and none that is no evidence."""
+    supporting = [each for each in source.evidence if each.score >= RELEVANT]
+    return sorted(supporting[:MARKED], key=lambda each: each.start)
+
+
 def highlighted(source: NodeWithScore) -> str:
     """The passage as Markdown, its evidence marked."""
     parts, done = [], 0
-    for evidence in sorted(source.evidence, key=lambda each: each.start):
+    for evidence in _marked(source):
         parts.append(plain_markdown(source.text[done : evidence.start]))
         parts.append(f":blue-background[{plain_markdown(source.sentence(evidence))}]")
         done = evidence.end
@@ -68,7 +76,7 @@ def _offer_page(find_original: FindOriginal, source: NodeWithScore, key: str) ->
     if original is None:
         st.caption("The file is not here any more.")
         return
-    sentences = tuple(source.sentence(evidence) for evidence in source.evidence)
+    sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
     try:
         png, marked = _page_picture(
             str(original), int(source.metadata["page_number"]), source.text, sentences
