@@ -104,7 +104,7 @@ class Model:
         return text.decode("utf-8", "replace") if text else None
 
     @property
-    def can_decode(self) -> bool:
+    def can_write(self) -> bool:
         """It writes text: not an encoder of embeddings, not one that needs an encoder first."""
         return bool(
             llama_cpp.llama_model_has_decoder(self._model)

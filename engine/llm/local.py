@@ -18,12 +18,13 @@ from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
 from engine.llm.binding import VERSION, Model
 from engine.llm.job import Job
+from engine.llm.probe import physical_memory, probe
 from engine.llm.runtime import Runtime
 from engine.llm.sampling import Sampler
 from engine.llm.states import StateStore
 from engine.llm.template import PromptTemplate
 from engine.llm.text import COMBINING, TextAssembler
-from engine.llm.tuning import Tuning
+from engine.llm.tuning import Tuning, tuned
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.weights import ensure_weights
@@ -35,6 +36,9 @@ SMALL = 1_000_000_000
 
 class LlamaCpp(LLM):
     """A local model. Safe to use from many threads; `close` frees it.
+
+    `model_path` None means CHAT_MODEL of .env, else the default weights. `tuning` None means what
+    suits the machine and .env.
 
     Raises:
         LLMError: the file is no chat model that llama.cpp can run, or memory is short.
@@ -48,14 +52,18 @@ class LlamaCpp(LLM):
         config: Config | None = None,
     ) -> None:
         config = config or load_config()
-        path = Path(model_path or config.chat_model or _default_weights(config))
+        path = Path(
+            model_path or config.chat_model or ensure_weights(config.weights_dir).chat_model
+        )
+        found = probe(path, cores(), config.weights_dir / "probed.json")
+        self._tuning = tuning or tuned(
+            found, cores().total, physical_memory(), config.context_window
+        )
         self._gpu_layers = config.gpu_layers
-        model = Model(path, config.gpu_layers)
-        self._template = PromptTemplate(model)
-        self._tuning = tuning or Tuning()
-        self._model = model
-        states = StateStore(config.state_cache_mb * 2**20, model.keeps_every_token)
-        self._runtime = Runtime(model, self._tuning, states, cores())
+        self._model = Model(path, config.gpu_layers)
+        self._template = PromptTemplate(self._model)
+        states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
+        self._runtime = Runtime(self._model, self._tuning, states, cores())
         atexit.register(_close, weakref.ref(self))
 
     @property
@@ -154,10 +162,6 @@ class LlamaCpp(LLM):
         if not messages or messages[0].role != "system":
             return 0
         return len(self._template.beginning(messages[:1]))
-
-
-def _default_weights(config: Config) -> Path:
-    return ensure_weights(config.weights_dir).chat_model
 
 
 def _close(reference: "weakref.ref[LlamaCpp]") -> None:
