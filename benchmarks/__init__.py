@@ -1,0 +1,1 @@
+"""Side-by-side runs and measurements. Never part of `make test`."""
