@@ -1,6 +1,7 @@
 """What all pages and sessions share: the one workspace of this process."""
 
 import atexit
+import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -27,6 +28,7 @@ def open_workspace() -> Workspace:
             workspace = Workspace(config.data_dir / "app", config, Settings.llm)
             atexit.register(workspace.close)
             _opened.append(workspace)
+            gc.freeze()  # 200,000 objects that stay: a look at each holds all threads for 170 ms
         return _opened[0]
 
 
