@@ -4,13 +4,21 @@ Blue streams, orange answers all at once, in both themes. Text in a chart is nev
 colours: on one background or the other it would fall below 4.5.
 """
 
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import altair as alt
 import streamlit as st
 
 STREAMING = "#0072B2"
 BLOCKING = "#D55E00"
+HUES = {"streaming": STREAMING, "non-streaming": BLOCKING}
+Align = Literal["left", "right", "center"]
+
+# Pixels. A lane is a line of text, a bar, and air; Streamlit counts the axis as part of a chart.
+LANE = 54
+BAR = 20
+AXIS = 76
 
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.HConcatChart, alt.VConcatChart)
 
@@ -37,3 +45,42 @@ def legible(chart: Chart) -> Chart:
         .configure_header(labelColor=quiet, titleColor=quiet)
     )
     return readable
+
+
+def plot(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
+    """A chart of rows, without a detour through a data frame."""
+    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+
+
+def show(height: int, describes: str, *layers: alt.Chart) -> None:
+    """Layers on one another, as wide as the page; `describes` is for those who cannot see them."""
+    chart = alt.LayerChart(layer=list(layers), height=height)
+    st.altair_chart(legible(chart), alt=describes)
+
+
+def hue(field: str = "mode") -> alt.Color:
+    """The colour of a row's mode; no legend, since each lane says its mode."""
+    scale = alt.Scale(domain=list(HUES), range=list(HUES.values()))
+    return alt.Color(field, type="nominal", scale=scale, legend=None)
+
+
+def seconds(field: str, title: str, longest: float, room: float = 1.08) -> alt.X:
+    """A time axis from zero to `room` times the longest time."""
+    scale = alt.Scale(domain=[0, longest * room or 1.0], nice=False)
+    axis = alt.Axis(title=title, grid=False, tickCount=5, format="~f", domain=True)
+    return alt.X(field, type="quantitative", scale=scale, axis=axis)
+
+
+def lane(field: str, count: int) -> alt.Y:
+    """A vertical scale of lanes from the top: lane n covers n to n + 1."""
+    scale = alt.Scale(domain=[0, count], reverse=True, nice=False)
+    return alt.Y(field, type="quantitative", scale=scale, axis=None)
+
+
+def words(
+    rows: Sequence[Mapping[str, Any]], x: alt.X, y: alt.Y, align: Align = "left", dx: int = 0
+) -> alt.Chart:
+    """Text of each row's `text` at its `x` and `y`, in the colour of text."""
+    mark = plot(rows).mark_text(align=align, baseline="middle", fontSize=13, dx=dx, color=ink())
+    drawn: alt.Chart = mark.encode(x=x, y=y, text="text:N")
+    return drawn

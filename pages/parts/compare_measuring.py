@@ -1,0 +1,91 @@
+"""A measurement from a page: the button that begins it, how far it is, and which one is shown."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from engine.errors import MeasuringError
+from engine.measuring import Job, Kind, Measurements, Session, Setup, Step
+from engine.measuring.record import Outcome
+from engine.workspace import Workspace
+
+TICK = 1.0  # seconds between looks: each one costs the measured model a little
+
+
+def run_button(
+    workspace: Workspace,
+    label: str,
+    kind: Kind,
+    setup: Setup,
+    steps: Callable[[], Sequence[Step]],
+    primary: bool = False,
+) -> None:
+    """Begins a measurement; while one is running, none can be begun."""
+
+    def begin() -> None:
+        try:
+            workspace.measurements.start(kind, setup, steps())
+        except MeasuringError as error:
+            st.session_state.compare_problem = (kind, str(error))
+
+    st.button(
+        label,
+        icon=":material/play_arrow:",
+        type="primary" if primary else "secondary",
+        on_click=begin,
+        disabled=workspace.measurements.busy,
+        key=f"run-{kind}",
+    )
+
+
+def show_measuring(measurements: Measurements, kind: Kind) -> None:
+    """The measurement of this kind that is running, or why the last one ended early."""
+    refused = st.session_state.get("compare_problem")
+    if refused and refused[0] is kind:
+        st.warning(refused[1])
+        del st.session_state.compare_problem
+    job = measurements.job
+    with st.container(key=f"measuring-{kind}"):
+        if job is None or job.session.kind is not kind:
+            return
+        if job.running:
+            st.fragment(_follow, run_every=TICK)(job)
+        elif job.session.problem:
+            st.error(job.session.problem, icon=":material/error:")
+        elif job.session.outcome is Outcome.STOPPED:
+            st.info(f"Stopped. {_kept(job)}", icon=":material/stop_circle:")
+
+
+def _kept(job: Job) -> str:
+    runs = len(job.session.counted)
+    return f"What was measured before is kept: {runs} of {job.session.planned} runs."
+
+
+def _follow(job: Job) -> None:
+    """How far it is; at its end the page shows what came out, and this stops ticking."""
+    if not job.running:
+        st.session_state[shown_key(job.session.kind)] = job.session.id
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        left = job.seconds_left
+        time_left = "" if left is None else f" · about {max(1, left):.0f} s left"
+        st.progress(min(1.0, job.done), text=f":material/timer: {job.progress}{time_left}")
+        st.button("Stop", icon=":material/stop:", on_click=job.stop, key="stop-measuring")
+
+
+def shown_key(kind: Kind) -> str:
+    return f"compare_shown_{kind}"
+
+
+def shown_session(workspace: Workspace, kind: Kind, collection: str) -> Session | None:
+    """The session of this kind that was chosen, else the latest of this collection."""
+    measurements = workspace.measurements
+    chosen = measurements.session(st.session_state.get(shown_key(kind), ""))
+    if chosen is not None and chosen.outcome is not Outcome.RUNNING:
+        return chosen
+    for known in measurements.sessions(kind):
+        own = known.setup.collection == collection and not known.imported
+        whole = measurements.session(known.id) if own else None
+        if whole and whole.counted and whole.outcome is not Outcome.RUNNING:
+            return whole
+    return None
