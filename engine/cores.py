@@ -44,7 +44,7 @@ class _Waiter:
         self.for_person = priority is not Priority.BACKGROUND
         self.deadline = time.perf_counter() + priority.value
         self.granted = 0
-        self.woken = threading.Event()
+        self.woken: threading.Event | None = None  # made where it has to wait, which is rare
 
 
 class Cores:
@@ -72,8 +72,10 @@ class Cores:
         waiter = _Waiter(min(max(wanted, 1), self.total), priority)
         with self._lock:
             self._enqueue(waiter)
-        if not waiter.granted:
-            self._wait(waiter, run)
+            if not waiter.granted:
+                waiter.woken = threading.Event()
+        if waiter.woken:
+            self._wait(waiter, waiter.woken, run)
         try:
             yield waiter.granted
         finally:
@@ -86,16 +88,17 @@ class Cores:
 
     def _enqueue(self, waiter: _Waiter) -> None:
         self._waiters.append(waiter)
-        self._waiters.sort(key=lambda each: each.deadline)
+        if len(self._waiters) > 1:
+            self._waiters.sort(key=lambda each: each.deadline)
         self._dispatch()
 
-    def _wait(self, waiter: _Waiter, run: Run | None) -> None:
+    def _wait(self, waiter: _Waiter, woken: threading.Event, run: Run | None) -> None:
         # Nobody wakes background work when the cores people used have rested: it looks itself.
         interval = None if waiter.for_person else LINGER
-        forget = run.on_cancel(waiter.woken.set) if run else None
+        forget = run.on_cancel(woken.set) if run else None
         try:
             while not waiter.granted:
-                waiter.woken.wait(interval)
+                woken.wait(interval)
                 with self._lock:
                     self._dispatch()
                 if run and run.cancelled and not waiter.granted:
@@ -138,7 +141,8 @@ class Cores:
         self._free -= cores
         if waiter.for_person:
             self._people += cores
-        waiter.woken.set()
+        if waiter.woken:
+            waiter.woken.set()
 
     def _release(self, waiter: _Waiter) -> None:
         if waiter.for_person:

@@ -242,6 +242,7 @@ class Context:
             )
         self.capacity: int = llama_cpp.llama_n_ctx_seq(self._context)
         self._memory = llama_cpp.llama_get_memory(self._context)
+        self._outputs: dict[int, NDArray[np.float32]] = {}
         self._threads = 1
         self._batch = _Batch(size.batch)
 
@@ -267,7 +268,11 @@ class Context:
         pointer = llama_cpp.llama_get_logits_ith(self._context, index)
         if not pointer:
             raise GenerationError("The model gave no output for a step.")
-        return np.ctypeslib.as_array(pointer, shape=(self.model.vocabulary_size,))
+        address = ctypes.addressof(pointer.contents)
+        if address not in self._outputs:  # llama.cpp writes to the same place again and again
+            size = self.model.vocabulary_size
+            self._outputs[address] = np.ctypeslib.as_array(pointer, shape=(size,))
+        return self._outputs[address]
 
     def trim(self, sequence: int, length: int) -> None:
         """Forget a sequence's tokens from position `length` on."""
