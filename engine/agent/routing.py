@@ -114,25 +114,29 @@ class RoutingPolicy:
         return bool(made)
 
     def _answer(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[Piece]:
+        """One call's result after the other, each for its own part of the question."""
         exact = {tool.name for tool in tools if tool.return_direct}
-        quoted = [done for done in task.calls if _speaks_for_itself(done, exact)]
-        told = [done for done in task.calls if done not in quoted]
-        if quoted:
-            text = "\n\n".join(done.output.content for done in quoted)
-            yield text + "\n\n" if told else text
-        if told or not task.calls:
-            messages = self._prompt(task, told, run) if told else _small_talk(task)
-            run.trace.begin_call("answer")
-            yield from split_thoughts(self._llm.stream_chat(messages, self._options, run))
+        if not task.calls:
+            yield from self._write(_small_talk(task), run)
+        for number, done in enumerate(task.calls):
+            if number:
+                yield "\n\n"
+            if _speaks_for_itself(done, exact):
+                yield done.output.content
+            else:
+                yield from self._write(self._prompt(done.question or task.question, done, run), run)
 
-    def _prompt(self, task: Task, told: Sequence[Finished], run: Run) -> list[ChatMessage]:
+    def _write(self, messages: Sequence[ChatMessage], run: Run) -> Iterator[Piece]:
+        run.trace.begin_call("answer")
+        yield from split_thoughts(self._llm.stream_chat(messages, self._options, run))
+
+    def _prompt(self, question: str, done: Finished, run: Run) -> list[ChatMessage]:
         """The question and what was found for it, as much as fits."""
         with run.span("prompt"):
-            question = " ".join(done.question or task.question for done in told)
-            context = "\n\n".join(_bearing(done, question, run) for done in told)
+            context = _bearing(done, question, run)
             fitting = next(parts_that_fit(context, lambda text: self._fits(question, text)))
         if len(fitting) < len(context):
-            run.note("Only the beginning of what the tools gave fitted into the prompt.")
+            run.note(f"Only the beginning of what {done.call.tool_name} gave fitted the prompt.")
         return answer_prompt(question, fitting)
 
     def _fits(self, question: str, context: str) -> bool:

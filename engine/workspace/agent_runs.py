@@ -6,6 +6,7 @@ is. Runs are kept in memory: they end with the program. It knows nothing of how 
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
@@ -19,6 +20,14 @@ PASSAGES = 3  # that a search gives
 WORKING, WAITING = 600.0, 24 * 3600.0  # seconds
 
 
+@dataclass(frozen=True, slots=True)
+class AgentRun:
+    """A run, and the collection that its search tool searches."""
+
+    handler: AgentHandler
+    collection: str
+
+
 class AgentRuns:
     """Safe to use from any thread.
 
@@ -28,7 +37,7 @@ class AgentRuns:
 
     def __init__(self, index: Callable[[str], VectorStoreIndex], llm: LLM) -> None:
         self._index, self._llm = index, llm
-        self._runs: dict[str, AgentHandler] = {}
+        self._runs: dict[str, AgentRun] = {}
         self._lock = threading.Lock()
         self.asks_first = {"web_search"}
 
@@ -50,16 +59,16 @@ class AgentRuns:
         handler = AgentWorkflow.from_tools(self.tools(collection), self._llm).run(task)
         self.hold(handler)
         with self._lock:
-            self._runs[handler.id] = handler
-            ended = [run.id for run in self._runs.values() if run.phase.ended]
+            self._runs[handler.id] = AgentRun(handler, collection)
+            ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]
         return handler
 
-    def find(self, run_id: str) -> AgentHandler | None:
+    def find(self, run_id: str) -> AgentRun | None:
         return self._runs.get(run_id)
 
-    def latest(self) -> list[AgentHandler]:
+    def latest(self) -> list[AgentRun]:
         """The latest first."""
         return list(reversed(list(self._runs.values())))
 
@@ -72,5 +81,5 @@ class AgentRuns:
         (self.asks_first.add if wanted else self.asks_first.discard)(tool_name)
 
     def close(self) -> None:
-        for handler in self.latest():
-            handler.cancel()
+        for run in self.latest():
+            run.handler.cancel()
