@@ -90,6 +90,7 @@ def test_each_kind_of_model_gets_the_policy_that_suits_it() -> None:
         ("When does the supply boat come?", "search_documents"),
         ("What is 48 times 17?", "calculator"),
         ("What's the date?", "date_and_time"),
+        ("How many dogs did the party start with?", "search_documents"),
         ("Thank you very much!", None),
     ],
 )

@@ -129,6 +129,12 @@ _FILLERS = re.compile(
     r"does|you|get|if|the|result|equal|equals|can|could|when|i|we|a|s)\b|[?!=:']|\.(?!\d)"
 )
 
+_NUMBER = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|score|hundred|"
+    r"thousand|million|half|third|quarter|twice|double|triple|pi)\b",
+    re.I,
+)
+
 
 def _as_python(text: str) -> str:
     """Thousands without commas, where no function's arguments could be meant; signs and words."""
@@ -138,6 +144,11 @@ def _as_python(text: str) -> str:
     for pattern, python in _REWRITES:
         text = re.sub(pattern, python, text, flags=re.I)
     return text
+
+
+def names_a_number(text: str) -> bool:
+    """Whether there is anything to compute with: "How many dogs were there?" has nothing."""
+    return bool(_NUMBER.search(text))
 
 
 def plain_arithmetic(question: str) -> str | None:

@@ -89,7 +89,7 @@ class RoutingPolicy:
         embedding: Any = Settings.embed_model  # hashable, which its protocol need not say
         asked = embedding.embed_query(question)
         choices = [_likeness(None, SMALL_TALK, _embedded(embedding, SMALL_TALK) @ asked)]
-        for tool in tools:
+        for tool in (each for each in tools if each.suits(question)):
             texts = _examples(tool)
             choices.append(_likeness(tool, texts, _embedded(embedding, texts) @ asked))
         return max(choices, key=lambda choice: choice.likeness)

@@ -8,7 +8,7 @@ import re
 from datetime import datetime
 from zoneinfo import ZoneInfo, available_timezones
 
-from engine.agent.arithmetic import calculator, plain_arithmetic
+from engine.agent.arithmetic import calculator, names_a_number, plain_arithmetic
 from engine.agent.events import ToolOutput
 from engine.agent.tools import Example, FunctionTool
 from engine.errors import ToolError
@@ -43,6 +43,7 @@ def calculator_tool() -> FunctionTool:
 
     return FunctionTool(
         calculator,
+        suits=names_a_number,
         arguments_from=read,
         return_direct=True,
         examples=[

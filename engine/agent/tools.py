@@ -40,6 +40,7 @@ class FunctionTool:
     name, description: where not the function's own. requires_approval: a person must agree to
     each call. timeout: seconds. max_characters: of its text; the rest is cut off.
     examples: questions it is right for; small models choose tools by them.
+    suits: False where a question is certainly not for it, whatever it is like.
     arguments_from: reads the arguments off a question without a model, or gives None.
     return_direct: the result is exact and short: a small model quotes it and does not retell it.
     unavailable: why it cannot be used, and how to change that; empty: it can.
@@ -58,6 +59,7 @@ class FunctionTool:
         timeout: float = SECONDS,
         max_characters: int = CHARACTERS,
         examples: Sequence[Example] = (),
+        suits: Callable[[str], bool] = lambda _: True,
         arguments_from: Callable[[str], dict[str, Any] | None] = lambda _: None,
         return_direct: bool = False,
         unavailable: str = "",
@@ -69,6 +71,7 @@ class FunctionTool:
         self.timeout = timeout
         self.max_characters = max_characters
         self.examples = tuple(examples)
+        self.suits = suits
         self.arguments_from = arguments_from
         self.return_direct = return_direct
         self.unavailable = unavailable
