@@ -1,0 +1,275 @@
+"""The llama.cpp runtime, measured: decoding, many at once, pauses, Stop, reuse, memory.
+
+    python -m benchmarks.runtime [decode] [streams] [pauses] [stop] [reuse] [memory]
+
+Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. What
+they mean is said in benchmarks/README.md.
+"""
+
+import argparse
+import itertools
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.bare_loop import BareLoop
+from benchmarks.figures import Figures, keep
+from benchmarks.squad import load
+from engine.cores import cores
+from engine.errors import Cancelled
+from engine.llm import GenerationOptions, LlamaCpp
+from engine.run import Run
+from engine.schema import ChatMessage
+from engine.settings import Settings
+
+ROUNDS = 10
+SYSTEM = ChatMessage("system", "You answer questions from the given text.")
+STORY = [ChatMessage("user", "Write a long story about a lighthouse and the people in it.")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    options = parser.parse_args()
+    llm = LlamaCpp(Settings.weights.chat_model)
+    for part in options.parts or PARTS:
+        keep("runtime", part, PARTS[part](llm))
+    llm.close()
+
+
+def write(llm: LlamaCpp, tokens: int, messages: list[ChatMessage] = STORY) -> Run:
+    """Exactly so many tokens, nothing reused."""
+    run = Run()
+    options = GenerationOptions(max_tokens=tokens, ignore_eos=True, reuse=False)
+    for _ in llm.stream_chat(messages, options, run):
+        pass
+    return run
+
+
+def decode_rate(run: Run) -> float:
+    rate = run.trace.metrics.decode_rate
+    assert rate is not None
+    return rate
+
+
+def decode(llm: LlamaCpp) -> Figures:
+    """Tokens a second of one answer, against a bare llama_decode loop, in turns."""
+    prompt = llm._template.tokens(STORY)
+    loops = {threads: BareLoop(llm._model, threads) for threads in (1, cores().total)}
+    ours: list[float] = []
+    bare: dict[int, list[float]] = {threads: [] for threads in loops}
+    write(llm, 64)
+    for _ in range(ROUNDS):
+        ours.append(decode_rate(write(llm, 96)))
+        for threads, loop in loops.items():
+            bare[threads].append(loop.rate(prompt, 96))
+    best = max(bare, key=lambda threads: statistics.median(bare[threads]))
+    return {
+        "tokens/s, ours": statistics.median(ours),
+        **{f"tokens/s, bare loop, {n} threads": statistics.median(r) for n, r in bare.items()},
+        "ours / the quicker bare loop": statistics.median(
+            a / b for a, b in zip(ours, bare[best], strict=True)
+        ),
+    }
+
+
+def streams(llm: LlamaCpp) -> Figures:
+    """Tokens a second together: 1, 2, 4, 8 answers at once."""
+    figures: dict[str, float | int | str] = {}
+    rates: dict[int, list[float]] = {1: [], 2: [], 4: [], 8: []}
+    slowest_first: dict[int, list[float]] = {count: [] for count in rates}
+    for _, count in itertools.product(range(ROUNDS // 2), rates):
+        with ThreadPoolExecutor(count) as pool:
+            runs = list(pool.map(lambda _: write(llm, 64), range(count)))
+        starts = [run.trace.origin + run.trace.calls[0].token_times[0] for run in runs]
+        ends = [run.trace.origin + run.trace.calls[0].token_times[-1] for run in runs]
+        rates[count].append(count * 63 / (max(ends) - min(starts)))
+        slowest_first[count].append(max(starts) - min(run.trace.origin for run in runs))
+    for count, measured in rates.items():
+        figures[f"tokens/s together, {count} at once"] = statistics.median(measured)
+        figures[f"last first token, s, {count} at once"] = statistics.median(slowest_first[count])
+    for count in (2, 8):
+        figures[f"{count} at once / one"] = statistics.median(
+            a / b for a, b in zip(rates[count], rates[1], strict=True)
+        )
+    return figures
+
+
+def pauses(llm: LlamaCpp) -> Figures:
+    """A reader's gaps between tokens while another person's whole question is served."""
+    squad = load()
+    texts = [paragraph.text for paragraph in squad.paragraphs[:40]]
+    gaps: list[float] = []
+    calm: list[float] = []
+    for _ in range(ROUNDS // 2):
+        calm += write(llm, 64).trace.metrics.itl
+        run = Run()
+        reader = threading.Thread(target=read_along, args=(llm, run))
+        reader.start()
+        while not run.trace.calls or run.trace.calls[0].output_tokens < 5:
+            time.sleep(0.001)
+        began = run.trace.now()
+        whole_question(llm, texts)
+        ended = run.trace.now()
+        run.cancel()
+        reader.join()
+        times = [at for at in run.trace.calls[0].token_times if began <= at <= ended]
+        gaps += [b - a for a, b in itertools.pairwise(times)]
+    return {
+        "gaps measured": len(gaps),
+        "median gap alone, ms": 1000 * statistics.median(calm),
+        "median gap beside a question, ms": 1000 * statistics.median(gaps),
+        "99th percentile, ms": 1000 * float(np.percentile(gaps, 99)),
+        "longest, ms": 1000 * max(gaps),
+    }
+
+
+def read_along(llm: LlamaCpp, run: Run) -> None:
+    options = GenerationOptions(max_tokens=2000, ignore_eos=True, reuse=False)
+    with suppress(Cancelled):
+        for _ in llm.stream_chat(STORY, options, run):
+            pass
+
+
+def whole_question(llm: LlamaCpp, texts: list[str]) -> None:
+    """Embed, rerank 40 sentences, read a prompt of some 1,500 tokens."""
+    Settings.embed_model.embed_query("Who kept the lighthouse?")
+    Settings.reranker.score("Who kept the lighthouse?", [text[:150] for text in texts])
+    words: list[str] = []
+    for text in texts:
+        words.append(text)
+        if llm.count_tokens([ChatMessage("user", " ".join(words))]) > 1500:
+            break
+    write(llm, 8, [SYSTEM, ChatMessage("user", " ".join(words))])
+
+
+def stop(llm: LlamaCpp) -> Figures:
+    """From Stop to an idle processor: nothing computes any more."""
+    paragraph = load().paragraphs[0].text
+    long = [ChatMessage("user", paragraph * 8)]
+    reading = [stop_after(llm, long, lambda run: run.progress.reused + run.progress.done > 100)]
+    reading += [
+        stop_after(llm, long, lambda run, at=at: run.progress.done > at)  # type: ignore[misc]
+        for at in range(40, 40 + 30 * (2 * ROUNDS - 1), 30)
+    ]
+    writing = [
+        stop_after(
+            llm,
+            STORY,
+            lambda run, at=at: bool(run.trace.calls) and run.trace.calls[0].output_tokens > at,  # type: ignore[misc]
+        )
+        for at in range(2, 2 + 2 * ROUNDS)
+    ]
+    return {
+        "runs": len(reading) + len(writing),
+        "while reading, median, ms": 1000 * statistics.median(reading),
+        "while reading, longest, ms": 1000 * max(reading),
+        "while writing, median, ms": 1000 * statistics.median(writing),
+        "while writing, longest, ms": 1000 * max(writing),
+    }
+
+
+def stop_after(
+    llm: LlamaCpp, messages: list[ChatMessage], condition: Callable[[Run], bool]
+) -> float:
+    run = Run()
+
+    def ask() -> None:
+        options = GenerationOptions(max_tokens=200, ignore_eos=True, reuse=False)
+        with suppress(Cancelled):
+            for _ in llm.stream_chat(messages, options, run):
+                pass
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not condition(run):
+        time.sleep(0.0005)
+    began = time.perf_counter()
+    run.cancel()
+    while cores().in_use or llm._runtime.people:
+        time.sleep(0.0005)
+    seconds = time.perf_counter() - began
+    thread.join()
+    return seconds
+
+
+def reuse(llm: LlamaCpp) -> Figures:
+    """The model's part of the time to the first token: nothing kept, and the passage prepared."""
+    squad = load()
+    cold: list[float] = []
+    prepared: list[float] = []
+    restoring: list[float] = []
+    tokens: list[float] = []
+    for question in squad.answerable[:: len(squad.answerable) // ROUNDS][:ROUNDS]:
+        passage = question.paragraph.text
+        beginning = [SYSTEM, ChatMessage("user", passage)]
+        asked = [SYSTEM, ChatMessage("user", f"{passage}\n\nQuestion: {question.text}")]
+        llm.forget()
+        llm.prepare([SYSTEM])
+        cold.append(first_token(llm, asked)[0])
+        llm.forget()
+        llm.prepare(beginning)
+        seconds, run = first_token(llm, asked)
+        prepared.append(seconds)
+        restoring.append(run.trace.total("reuse"))
+        tokens.append(run.trace.calls[0].prompt_tokens)
+    return {
+        "prompt, tokens": statistics.median(tokens),
+        "first token, system prompt kept, ms": 1000 * statistics.median(cold),
+        "first token, passage prepared, ms": 1000 * statistics.median(prepared),
+        "restoring, ms": 1000 * statistics.median(restoring),
+        "prepared / not": statistics.median(a / b for a, b in zip(prepared, cold, strict=True)),
+    }
+
+
+def first_token(llm: LlamaCpp, messages: list[ChatMessage]) -> tuple[float, Run]:
+    run = Run()
+    for _ in llm.stream_chat(messages, GenerationOptions(max_tokens=1, ignore_eos=True), run):
+        pass
+    return run.trace.calls[0].token_times[0], run
+
+
+def memory(llm: LlamaCpp) -> Figures:
+    """Resident memory after 20 and after 200 questions on different passages."""
+    squad = load()
+    questions: Iterable[str] = (q.text for q in squad.answerable)
+    passages = itertools.cycle(p.text for p in squad.paragraphs)
+    llm.forget()
+    sizes: dict[int, tuple[float, float]] = {}
+    for number, question in enumerate(itertools.islice(questions, 200), start=1):
+        text = f"{next(passages)}\n\nQuestion: {question}"
+        options = GenerationOptions(max_tokens=8)
+        llm.chat([SYSTEM, ChatMessage("user", text)], options)
+        if number in (20, 200):
+            sizes[number] = (resident(), llm._runtime.states.size / 2**20)
+    grown, kept = sizes[200][0] - sizes[20][0], sizes[200][1] - sizes[20][1]
+    return {
+        "MB after 20 questions": sizes[20][0],
+        "MB after 200 questions": sizes[200][0],
+        "MB of kept states more": kept,
+        "MB more, kept states apart": grown - kept,
+    }
+
+
+def resident() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+PARTS: dict[str, Callable[[LlamaCpp], Figures]] = {
+    "decode": decode,
+    "streams": streams,
+    "pauses": pauses,
+    "stop": stop,
+    "reuse": reuse,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    main()
