@@ -7,6 +7,7 @@ does not know what the work is.
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,6 +64,8 @@ class Run:
         self._cancelled = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        if group := _group.get():
+            group.add(self)
 
     def span(self, name: str) -> AbstractContextManager[Span]:
         return self.trace.span(name)
@@ -105,3 +108,42 @@ class Run:
         with self._lock:
             if callback in self._callbacks:
                 self._callbacks.remove(callback)
+
+
+class RunGroup:
+    """Every run begun inside `with group:`, on that thread and its tasks, to stop them all.
+
+    For who runs code that asks by itself. A run begun after `cancel` is stopped at once.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+        self._cancelled = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._before = _group.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _group.reset(self._before)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def add(self, run: Run) -> None:
+        with self._lock:
+            self._runs.append(run)
+        if self._cancelled:
+            run.cancel()
+
+    def cancel(self) -> None:
+        """Stop them, from any thread. Safe to repeat."""
+        with self._lock:
+            self._cancelled = True
+            runs = list(self._runs)
+        for run in runs:
+            run.cancel()
+
+
+_group: ContextVar[RunGroup | None] = ContextVar("run_group", default=None)

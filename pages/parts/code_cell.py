@@ -1,0 +1,79 @@
+"""The look of a cell, shared by the pages: its code, its state, its output, the switch.
+
+A page that has just done something shows the code behind it with one call, `show_code_behind`.
+Nothing here runs code.
+"""
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages.cells.notebook import Execution, State
+from pages.parts.markdown import plain_markdown
+
+ICONS = {
+    State.NEVER_RUN: ":material/radio_button_unchecked:",
+    State.QUEUED: ":material/hourglass_empty:",
+    State.RUNNING: ":material/play_circle:",
+    State.FINISHED: ":material/check:",
+    State.STOPPED: ":material/stop_circle:",
+    State.FAILED: ":material/error:",
+    State.OUT_OF_DATE: ":material/update:",
+}
+ENDED = (State.FINISHED, State.STOPPED, State.FAILED)
+SWITCH = "code_shown"
+
+
+def code_switch() -> bool:
+    """One switch for all code of the page; remembered while the session lasts."""
+    return st.toggle("Show code", True, key=SWITCH, persist_state="session")
+
+
+def show_code(code: str, key: str) -> None:
+    """A cell's code, which folds on its own."""
+    with st.expander("Code", expanded=True, type="compact", key=f"code-{key}"):
+        st.code(code, wrap_lines=True)
+
+
+def show_code_behind(code: str, key: str) -> None:
+    """Behind a button: the engine calls with which a page has just done something."""
+    with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
+        st.caption("What was just done, in Python. It runs in the folder of First Token.")
+        st.code(code, wrap_lines=True)
+
+
+def state_line(state: State, execution: Execution | None) -> str:
+    """The state in an icon, a word and a time."""
+    word = f"{ICONS[state]} {state}"
+    if execution is None or state in (State.NEVER_RUN, State.QUEUED):
+        return word
+    if state is State.RUNNING:
+        return f"{word} · {execution.seconds:.1f} s"
+    if state is State.OUT_OF_DATE:
+        return f"{word} · it took {execution.seconds:.2f} s then"
+    return f"{word} after {execution.seconds:.2f} s"
+
+
+@dataclass(slots=True)
+class OutputSlot:
+    """Where a cell's output appears. Of a fixed height, so that nothing below it moves."""
+
+    place: DeltaGenerator
+    shown: str | None = None
+
+    def show(self, execution: Execution) -> None:
+        text = execution.output.text
+        if text != self.shown:
+            self.shown = text
+            self.place.code(text or " ", language=None, wrap_lines=True)
+
+
+def output_slot(key: str, height: int) -> OutputSlot:
+    with st.container(key=f"output-{key}", height=height, border=False, autoscroll=True):
+        return OutputSlot(st.empty())
+
+
+def show_error(execution: Execution) -> None:
+    if execution.error:
+        st.error(plain_markdown(execution.error), icon=":material/error:")
