@@ -62,7 +62,7 @@ def long_prompt(tokens: int) -> list[ChatMessage]:
 @pytest.fixture
 def lone_llm(chat_model_path: Path) -> Iterator[LlamaCpp]:
     """One context, one sequence, a small window: a second request must wait."""
-    model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1, sequences=1, window=512))
+    model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1, sequences=1, window=256))
     yield model
     model.close()
 
@@ -209,12 +209,21 @@ def test_answers_written_in_one_batch_have_the_words_of_answers_written_alone(
     assert together == [answer(llm, asking(question), COLD)[0] for question in QUESTIONS]
 
 
+def test_a_smaller_cache_and_flash_attention_answer_too(chat_model_path: Path) -> None:
+    tuning = Tuning(contexts=1, flash_attention=True, cache_type="q8_0")
+    model = LlamaCpp(chat_model_path, tuning=tuning)
+    text, run = answer(model, asking(QUESTIONS[0]))
+    model.close()
+    assert "18" in text
+    assert run.trace.calls[0].settings["cache_type"] == "q8_0"
+
+
 # Stop
 
 
 def test_stop_in_the_queue(lone_llm: LlamaCpp) -> None:
     writing = lone_llm.stream_chat(
-        [ChatMessage("user", "Tell a story.")], GenerationOptions(max_tokens=400, ignore_eos=True)
+        [ChatMessage("user", "Tell a story.")], GenerationOptions(max_tokens=200, ignore_eos=True)
     )
     next(writing)
     run = Run()
@@ -373,7 +382,7 @@ def test_nobody_starves(llm: LlamaCpp) -> None:
     """Eight at once over four places: each moves on while a long one is being read."""
     options = GenerationOptions(max_tokens=6, ignore_eos=True, reuse=False)
     with ThreadPoolExecutor(8) as pool:
-        slow = pool.submit(answer, llm, long_prompt(500), options)
+        slow = pool.submit(answer, llm, long_prompt(300), options)
         quick = [pool.submit(answer, llm, asking(q), options) for q in QUESTIONS + QUESTIONS[:3]]
         ends = [(future.result(120), slow.done()) for future in quick]
         slow.result(120)
@@ -382,7 +391,7 @@ def test_nobody_starves(llm: LlamaCpp) -> None:
 
 
 def test_those_who_wait_see_how_many_are_ahead(lone_llm: LlamaCpp) -> None:
-    options = GenerationOptions(max_tokens=400, ignore_eos=True)
+    options = GenerationOptions(max_tokens=200, ignore_eos=True)
     first = lone_llm.stream_chat([ChatMessage("user", "Tell a story.")], options)
     next(first)
     runs = [Run(), Run()]
@@ -416,21 +425,21 @@ def prompt_of(llm: LlamaCpp, tokens: int) -> list[ChatMessage]:
 
 def test_a_prompt_that_fills_the_context_still_gets_a_token(lone_llm: LlamaCpp) -> None:
     options = GenerationOptions(max_tokens=16, ignore_eos=True)
-    _, run = answer(lone_llm, prompt_of(lone_llm, 512), options)
+    _, run = answer(lone_llm, prompt_of(lone_llm, 256), options)
     assert (run.trace.calls[0].output_tokens, run.trace.calls[0].finish_reason) == (1, "length")
 
 
 def test_one_token_more_is_refused_with_the_numbers(lone_llm: LlamaCpp) -> None:
     run = Run()
-    with pytest.raises(PromptTooLongError, match=r"513 tokens.*holds 512") as caught:
-        list(lone_llm.stream_chat(prompt_of(lone_llm, 513), SHORT, run))
-    assert (caught.value.prompt_tokens, caught.value.context_window) == (513, 512)
+    with pytest.raises(PromptTooLongError, match=r"257 tokens.*holds 256") as caught:
+        list(lone_llm.stream_chat(prompt_of(lone_llm, 257), SHORT, run))
+    assert (caught.value.prompt_tokens, caught.value.context_window) == (257, 256)
     assert "prefill" not in [span.name for span in run.trace.spans]
 
 
 def test_the_answer_is_cut_where_the_context_ends(lone_llm: LlamaCpp) -> None:
     options = GenerationOptions(max_tokens=100, ignore_eos=True)
-    _, run = answer(lone_llm, prompt_of(lone_llm, 500), options)
+    _, run = answer(lone_llm, prompt_of(lone_llm, 244), options)
     assert (run.trace.calls[0].output_tokens, run.trace.calls[0].finish_reason) == (13, "length")
 
 
@@ -460,7 +469,7 @@ def test_a_fault_in_one_answer_comes_after_its_text_and_spares_the_others(
 def test_a_closed_model_says_so_and_ends_what_runs(chat_model_path: Path) -> None:
     model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1, sequences=1, window=512))
     writing = model.stream_chat(
-        [ChatMessage("user", "Tell a story.")], GenerationOptions(max_tokens=400, ignore_eos=True)
+        [ChatMessage("user", "Tell a story.")], GenerationOptions(max_tokens=200, ignore_eos=True)
     )
     next(writing)
     model.close()

@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import Config
 from engine.cores import Cores
-from engine.errors import LLMError
+from engine.errors import ConfigError, LLMError
 from engine.llm import LlamaCpp
 from engine.llm import probe as probing
 from engine.llm.calibrate import Figures
@@ -181,3 +181,12 @@ def test_the_caches_fit_into_an_eighth_of_the_memory(memory: int) -> None:
 def test_a_window_that_was_asked_for_is_kept_where_memory_is_short() -> None:
     tuning = tuned(LARGE, 4, 2 * GIB, window=8192)
     assert (tuning.window, tuning.contexts, tuning.sequences) == (8192, 1, 1)
+
+
+def test_settings_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match="needs flash attention"):
+        Tuning(cache_type="q8_0")
+    with pytest.raises(ConfigError, match="one of f16, q8_0"):
+        Tuning(cache_type="q2")
+    with pytest.raises(ConfigError, match="at least 1"):
+        Tuning(contexts=0)

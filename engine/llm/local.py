@@ -5,7 +5,6 @@
 It does not know what is asked, and keeps no conversation; kept states are the runtime's.
 """
 
-import atexit
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -64,7 +63,7 @@ class LlamaCpp(LLM):
         self._template = PromptTemplate(self._model)
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
         self._runtime = Runtime(self._model, self._tuning, states, cores())
-        atexit.register(_close, weakref.ref(self))
+        weakref.finalize(self, self._runtime.close)  # at the latest, where the process ends
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -140,7 +139,7 @@ class LlamaCpp(LLM):
         record.settings = self.settings
         with run.span("tokenise"):
             prompt = self._template.tokens(messages)
-            common = self._common(messages)
+            common = self._common(messages) if options.reuse else 0
         record.prompt_tokens = len(prompt)
         if len(prompt) > self._tuning.window:
             raise PromptTooLongError(len(prompt), self._tuning.window)
@@ -162,8 +161,3 @@ class LlamaCpp(LLM):
         if not messages or messages[0].role != "system":
             return 0
         return len(self._template.beginning(messages[:1]))
-
-
-def _close(reference: "weakref.ref[LlamaCpp]") -> None:
-    if llm := reference():
-        llm.close()

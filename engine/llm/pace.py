@@ -8,44 +8,59 @@ does not know what is computed.
 import threading
 from collections import deque
 from statistics import median
+from typing import Literal
+
+Step = Literal["read"] | int  # a slice of a prompt, or the next token of so many answers
 
 
 class ThreadChoice:
-    """How many threads compute a token quickest.
+    """How many threads compute a step quickest.
 
     A second core helps one token a little where the machine is idle, and costs much where
     another program uses it: each thread waits for the slowest several hundred times a token.
-    So the quickest of late is used, and the other is tried now and then.
+    So the quickest of late is used, and another is tried now and then.
     """
 
-    # A trial costs one step of a few times the length: one in 64 costs under 5 %. Where it lost
-    # clearly, one in 512.
+    # A trial costs one step of a few times the length: one in 64 costs under 5 %. One that lost
+    # clearly is tried one time in 512.
     TRIAL, RARE_TRIAL = 64, 512
     CLEARLY = 1.3
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, int], deque[float]] = {}
+        self._seconds: dict[tuple[Step, int], deque[float]] = {}
         self._steps = 0
         self._lock = threading.Lock()
 
-    def choose(self, batch: int, most: int) -> int:
-        """Threads for a step of `batch` answers: 1 or `most`."""
+    def choose(self, step: Step, most: int) -> int:
+        """Threads for a step, at most `most`."""
         with self._lock:
             self._steps += 1
-            alone, together = self._cost(batch, 1), self._cost(batch, most)
-            best, other = (1, most) if alone <= together else (most, 1)
-            clear = max(alone, together) > self.CLEARLY * min(alone, together)
-            trial = self.RARE_TRIAL if clear else self.TRIAL
-            return other if self._steps % trial == 0 else best
+            costs = {count: self._cost(step, count) for count in _candidates(step, most)}
+            best = min(costs, key=lambda count: costs[count])
+            for count, cost in costs.items():
+                clear = cost > self.CLEARLY * costs[best]
+                # Each has a step of its own in the cycle, so that several are tried in turn.
+                if self._steps % (self.RARE_TRIAL if clear else self.TRIAL) == count:
+                    return count
+            return best
 
-    def record(self, batch: int, threads: int, seconds: float) -> None:
+    def record(self, step: Step, threads: int, seconds: float) -> None:
+        """`seconds`: for the step, or for each of its tokens, as long as it is always the same."""
         with self._lock:
-            self._seconds.setdefault((batch, threads), deque(maxlen=5)).append(seconds)
+            self._seconds.setdefault((step, threads), deque(maxlen=5)).append(seconds)
 
-    def _cost(self, batch: int, threads: int) -> float:
+    def _cost(self, step: Step, threads: int) -> float:
         """Of late, in seconds; 0 where too little is known, so that it is tried."""
-        known = self._seconds.get((batch, threads), ())
+        known = self._seconds.get((step, threads), ())
         return median(known) if len(known) >= 3 else 0.0
+
+
+def _candidates(step: Step, most: int) -> list[int]:
+    """A slice scales with the cores, though not with two threads to a core. A token may not
+    scale at all."""
+    if step == "read":
+        return [most, most // 2] if most >= 4 else [most]
+    return [*(2**n for n in range(most.bit_length()) if 2**n < most), most]
 
 
 class SliceChoice:
@@ -53,7 +68,7 @@ class SliceChoice:
 
     # Stop must reach an idle processor within 100 ms. Slices of 16, 32, 64, 128 tokens read
     # 359, 416, 444, 482 tokens/s here, so a longer one gains little.
-    ALONE_SECONDS = 0.07
+    ALONE_SECONDS = 0.06
     # Somebody in the same context reads along, and sees each slice as a pause.
     SHARED_SECONDS = 0.03
     SMALLEST = 8

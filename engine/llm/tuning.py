@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from engine.errors import ConfigError
+from engine.llm.binding import CACHE_TYPES
 from engine.llm.calibrate import BATCH
 from engine.llm.probe import Findings
 
@@ -25,6 +27,9 @@ class Tuning:
     whatever else the machine does.
 
     cache_type: f16, or q8_0, which halves the cache and needs flash attention.
+
+    Raises:
+        ConfigError: these settings do not go together.
     """
 
     contexts: int = 2
@@ -34,6 +39,14 @@ class Tuning:
     largest_slice: int = 128
     flash_attention: bool = False
     cache_type: str = "f16"
+
+    def __post_init__(self) -> None:
+        if min(self.contexts, self.sequences, self.window, self.decode_batch) < 1:
+            raise ConfigError("Contexts, sequences, window and batch must each be at least 1.")
+        if self.cache_type not in CACHE_TYPES:
+            raise ConfigError(f"The cache type must be one of {', '.join(CACHE_TYPES)}.")
+        if self.cache_type != "f16" and not self.flash_attention:
+            raise ConfigError(f"A cache of type {self.cache_type} needs flash attention.")
 
 
 def tuned(found: Findings, cores: int, memory: int, window: int = 0) -> Tuning:

@@ -40,9 +40,8 @@ class Office(Protocol):
     def put_off(self, job: Job) -> None:
         """A preparing job gives way: it is to go on later."""
 
-    @property
-    def share(self) -> int:
-        """Threads for each worker that is busy for people."""
+    def share_for(self, job: Job) -> int:
+        """Threads that a step of this job may use, where they are free."""
 
     @property
     def people(self) -> int:
@@ -125,7 +124,7 @@ class Worker:
     def _write_batch(self, jobs: list[Job]) -> None:
         office = self._office
         entries = [Entry(job.tokens[-1], job.position, job.sequence, True) for job in jobs]
-        wanted = office.threads.choose(len(jobs), office.share)
+        wanted = office.threads.choose(len(jobs), office.share_for(jobs[0]))
         with office.cores.take(wanted, Priority.DECODE) as threads:
             self._context.use_threads(threads)
             began = time.perf_counter()
@@ -156,8 +155,7 @@ class Worker:
         if not jobs:
             return
         job = jobs[0]
-        self.jobs.remove(job)
-        self.jobs.append(job)
+        self.jobs = [each for each in self.jobs if each is not job] + [job]
         if not job.begun:
             job.enter("reuse")
             if job.options.reuse:
@@ -171,12 +169,16 @@ class Worker:
     def _read_slice(self, job: Job) -> None:
         office = self._office
         priority = Priority.BACKGROUND if job.only_prepares else Priority.PREFILL
-        with office.cores.take(office.share, priority, job.run) as threads:
+        wanted = office.threads.choose("read", office.share_for(job))
+        with office.cores.take(wanted, priority, job.run) as threads:
             self._context.use_threads(threads)
-            entries = self._next_slice(job, office.slices.choose(threads, len(self.jobs) > 1))
+            shared = job.only_prepares or len(self.jobs) > 1
+            entries = self._next_slice(job, office.slices.choose(threads, shared))
             began = time.perf_counter()
             self._context.decode(entries)
-            office.slices.record(threads, len(entries), time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+        office.slices.record(threads, len(entries), seconds)
+        office.threads.record("read", threads, seconds / len(entries))
         job.note("prefill_threads", threads)
         job.note("slices", len(entries))
         job.read(len(entries))
@@ -207,6 +209,8 @@ class Worker:
         if state and self._context.write_state(job.sequence, state.cells):
             self._context.trim(job.sequence, length)
             job.reuse(length)
+        else:
+            self._context.trim(job.sequence, 0)
 
     def _keep(self, job: Job, lasting: bool = False) -> None:
         states, done = self._office.states, job.tokens[: job.position]
