@@ -77,7 +77,7 @@ def _from_rows(rows: list[dict[str, str]]) -> Session:
     return Session(
         id=first["session"],
         kind=Kind(first["what"]),
-        started=seconds(first["started"]),
+        started=seconds(float(first["started"])),
         setup=Setup(
             first["question"],
             first["collection"],

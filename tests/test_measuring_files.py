@@ -1,0 +1,248 @@
+"""Sessions on disk and out of the house: the same figures again, and nothing from a stranger."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import MeasuringError
+from engine.llm.base import Packing
+from engine.measuring import (
+    Chunk,
+    Kind,
+    Measurement,
+    Measurements,
+    Mode,
+    Role,
+    Session,
+    Setup,
+    Step,
+)
+from engine.measuring.jsonl import from_jsonl, to_jsonl
+from engine.measuring.measurements import MOST_BYTES
+from engine.measuring.record import Outcome, figures_of
+from engine.measuring.table import from_csv, to_csv
+from engine.schema import new_id
+from engine.timing import Span, Trace
+from tests.scripted import ScriptedLLM
+from tests.test_measuring_runs import scripted
+
+AWKWARD = 'He said "1887", \n then left;\u2028 naïve 🦊, =1+1'
+
+
+def measured(run: int, mode: Mode, pair: int | None, **step: Any) -> Measurement:
+    """A run of three tokens that did not take equally long."""
+    trace = Trace()
+    call = trace.begin_call("answer")
+    call.prompt_tokens, call.reused_tokens, call.output_tokens = 100, 40, 3
+    call.token_times = [0.5 + run / 7, 0.6 + run / 7, 0.9 + run / 7]
+    call.finish_reason = "stop"
+    trace.spans = [Span("search", 0.0, 0.1), Span("prefill", 0.2, 0.5 + run / 7, call=0)]
+    texts = ["It ", AWKWARD, "."] if mode is Mode.STREAMING else [f"It {AWKWARD}."]
+    chunks = tuple(
+        Chunk(text, time, time + 0.001)
+        for text, time in zip(texts, call.token_times[-len(texts) :], strict=True)
+    )
+    trace.chunk_times = [chunk.handed for chunk in chunks]
+    trace.ended = 1.0 + run / 7
+    figures = figures_of(trace, chunks)
+    return Measurement(
+        run, Step(mode, 3, 128, pair=pair, **step), figures, trace=trace, chunks=chunks
+    )
+
+
+@pytest.fixture
+def session() -> Session:
+    setup = Setup(AWKWARD, "default", 3, Packing.PASSAGES, 128, warm=True)
+    one = Session(new_id(), Kind.COMPARISON, 1.7e9, setup, {"model": "m", "cores": "2 of 2"}, 5)
+    one.measurements = [
+        measured(0, Mode.STREAMING, None, role=Role.WARM_UP),
+        measured(1, Mode.STREAMING, 0),
+        measured(2, Mode.BLOCKING, 0),
+    ]
+    one.outcome = Outcome.STOPPED
+    return one
+
+
+@pytest.fixture
+def measurements(tmp_path: Path) -> Measurements:
+    return Measurements(tmp_path, scripted(ScriptedLLM()), dict)
+
+
+def as_read(session: Session) -> dict[str, Any]:
+    """All that must come back."""
+    return {
+        "setup": session.setup,
+        "fingerprint": session.fingerprint,
+        "kind": session.kind,
+        "steps": [each.step for each in session.measurements],
+        "figures": [each.figures for each in session.measurements],
+    }
+
+
+def test_jsonl_gives_everything_back(session: Session) -> None:
+    read = from_jsonl(to_jsonl(session))
+    assert as_read(read) == as_read(session)
+    assert read.outcome is Outcome.STOPPED
+    assert [each.text for each in read.measurements] == [each.text for each in session.measurements]
+    assert [each.trace.to_dict() for each in read.measurements if each.trace] == [
+        each.trace.to_dict() for each in session.measurements if each.trace
+    ]
+
+
+def test_csv_gives_the_same_figures_back(session: Session) -> None:
+    read = from_csv(to_csv(session))
+    assert as_read(read) == as_read(session)
+    assert read.recorded == [], "the times of single tokens are not in a table"
+
+
+def test_jsonl_has_a_line_for_every_token(session: Session) -> None:
+    lines = [json.loads(line) for line in to_jsonl(session).splitlines()]
+    tokens = [line for line in lines if line["kind"] == "token"]
+    assert len(tokens) == 9
+    assert tokens[0] == {
+        "kind": "token",
+        "run": 0,
+        "reader": 0,
+        "call": 0,
+        "token": 0,
+        "time_s": 0.5,
+    }
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("jsonl", to_jsonl), ("csv", to_csv)])
+def test_an_import_is_kept_and_shows_the_same_figures_after_a_restart(
+    measurements: Measurements, session: Session, suffix: str, write: Any, tmp_path: Path
+) -> None:
+    imported = measurements.import_file(f"x.{suffix}", write(session).encode())
+    assert imported.imported
+    again = Measurements(tmp_path, scripted(ScriptedLLM()), dict).session(session.id)
+    assert again and again.imported
+    assert as_read(again) == as_read(session)
+    assert [each.id for each in measurements.sessions(Kind.COMPARISON)] == [session.id]
+    assert measurements.sessions(Kind.MAP) == []
+
+
+def test_what_is_here_already_is_not_taken_in_twice(
+    measurements: Measurements, session: Session
+) -> None:
+    measurements.import_file("x.jsonl", to_jsonl(session).encode())
+    for name, text in (("x.jsonl", to_jsonl(session)), ("x.csv", to_csv(session))):
+        with pytest.raises(MeasuringError, match="already"):
+            measurements.import_file(name, text.encode())
+
+
+def test_a_deleted_session_is_gone_from_the_disk(
+    measurements: Measurements, session: Session, tmp_path: Path
+) -> None:
+    measurements.import_file("x.jsonl", to_jsonl(session).encode())
+    measurements.delete(session.id)
+    assert measurements.session(session.id) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_file_in_the_folder_hides_no_other(
+    measurements: Measurements, session: Session, tmp_path: Path
+) -> None:
+    measurements.import_file("x.jsonl", to_jsonl(session).encode())
+    (tmp_path / f"{new_id()}.jsonl").write_text("{")
+    (tmp_path / f"{new_id()}.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / f"{new_id()}.jsonl").write_text("")
+    assert [each.id for each in measurements.sessions()] == [session.id]
+
+
+# ---- From strangers
+
+
+def changed(session: Session, kind: str, **values: Any) -> bytes:
+    """The session's JSONL with values changed in its first line of a kind."""
+    lines = [json.loads(line) for line in to_jsonl(session).splitlines()]
+    next(line for line in lines if line["kind"] == kind).update(values)
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("session", {"id": "../../../../tmp/evil"}),
+        ("session", {"id": 7}),
+        ("session", {"format": 2}),
+        ("session", {"what": "party"}),
+        ("session", {"started": "yesterday"}),
+        ("session", {"setup": {}}),
+        ("session", {"fingerprint": None}),
+        ("run", {"run": -1}),
+        ("run", {"run": [1]}),
+        ("run", {"step": None}),
+        ("run", {"trace": {"spans": 3}}),
+        ("run", {"outcome": "won"}),
+        ("token", {"time_s": float("nan")}),
+        ("token", {"time_s": float("inf")}),
+        ("token", {"time_s": -1}),
+        ("token", {"time_s": 10**400}),
+        ("token", {"call": 5}),
+        ("chunk", {"handed_s": True}),
+        ("end", {"outcome": None}),
+    ],
+)
+def test_a_damaged_file_is_refused_with_a_sentence(
+    measurements: Measurements, session: Session, tmp_path: Path, kind: str, values: Any
+) -> None:
+    with pytest.raises(MeasuringError, match=r"damaged|no number"):
+        measurements.import_file("x.jsonl", changed(session, kind, **values))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "X.CSV", "x"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"hello", b"\xff\xfe\x00\x01", b"[1]\n", b"a,b\n1,2\n", b"{" * 100_000]
+)
+def test_any_other_file_is_refused_with_a_sentence(
+    measurements: Measurements, name: str, data: bytes
+) -> None:
+    with pytest.raises(MeasuringError):
+        measurements.import_file(name, data)
+
+
+def test_a_file_beyond_the_limit_is_refused_unread(measurements: Measurements) -> None:
+    with pytest.raises(MeasuringError, match="larger than 50 MB"):
+        measurements.import_file("x.jsonl", b" " * (MOST_BYTES + 1))
+
+
+@pytest.mark.parametrize("session_id", ["", "../x", "..", "/etc/passwd", "a" * 36])
+def test_no_name_leads_out_of_the_folder(measurements: Measurements, session_id: str) -> None:
+    assert measurements.session(session_id) is None
+    measurements.delete(session_id)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_whatever_one_value_becomes_reading_ends_in_a_session_or_a_sentence(
+    data: st.DataObject,
+) -> None:
+    one = Session(new_id(), Kind.COMPARISON, 1.7e9, Setup("When?", "c"), {"model": "m"}, 2)
+    one.measurements = [measured(0, Mode.STREAMING, 0), measured(1, Mode.BLOCKING, 0)]
+    lines = [json.loads(line) for line in to_jsonl(one).splitlines()]
+    line = data.draw(st.sampled_from(lines))
+    place: Any = line
+    key = data.draw(st.sampled_from(sorted(place)))
+    while isinstance(place[key], dict) and place[key] and data.draw(st.booleans()):
+        place = place[key]
+        key = data.draw(st.sampled_from(sorted(place)))
+    place[key] = data.draw(JSON)
+    try:
+        read = from_jsonl("".join(json.dumps(each) + "\n" for each in lines))
+    except MeasuringError:
+        return
+    to_csv(read)
+    to_jsonl(read)

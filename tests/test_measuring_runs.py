@@ -1,0 +1,347 @@
+"""Measuring by really asking: order, cold and warm, Stop, faults, and where a delay shows up."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.embedding import BgeEmbedding, CrossEncoder
+from engine.errors import GenerationError, MeasuringError
+from engine.index import VectorStoreIndex
+from engine.llm.base import GenerationOptions, Packing
+from engine.llm.binding import Context, Entry
+from engine.measuring import Job, Kind, Measurements, Mode, Setup, Step
+from engine.measuring.fingerprint import fingerprint
+from engine.measuring.record import Outcome
+from engine.measuring.runner import EngineFor, Runner, measured_engine
+from engine.measuring.schedule import comparison_steps, readers_steps
+from engine.query_engine import RetrieverQueryEngine
+from engine.run import Run
+from engine.schema import Document, NodeWithScore
+from engine.settings import Settings
+from engine.store import Collection
+from engine.synthesis import ResponseSynthesizer
+from engine.timing import UNACCOUNTED, Trace, waterfall
+from tests.scripted import ScriptedLLM, ScriptedRetriever
+
+SETUP = Setup("When?", "default", length=8)
+PIECES = ["It ", "was ", "in ", "1887."]
+MILL = "The mill was built in 1887."
+DELAY = 1.0  # seconds; far above what the stages themselves take, on a busy machine too
+
+
+def scripted(llm: ScriptedLLM, retriever: ScriptedRetriever | None = None) -> EngineFor:
+    """Engines of one model, with the options that a measured engine would give it."""
+
+    def engine_for(setup: Setup, step: Step) -> RetrieverQueryEngine:
+        options = GenerationOptions(max_tokens=step.length, reuse=setup.warm, ignore_eos=step.exact)
+        synthesizer = ResponseSynthesizer(llm, options=options)
+        return RetrieverQueryEngine(retriever or ScriptedRetriever(MILL), synthesizer)
+
+    return engine_for
+
+
+def kept(folder: Path, engine_for: EngineFor) -> Measurements:
+    return Measurements(folder, engine_for, lambda: {"model": "scripted"})
+
+
+def finished(job: Job, seconds: float = 20.0) -> Job:
+    deadline = time.monotonic() + seconds
+    while job.running and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not job.running
+    return job
+
+
+def compared(measurements: Measurements, pairs: int = 2, setup: Setup = SETUP) -> Job:
+    return measurements.start(Kind.COMPARISON, setup, comparison_steps(setup, pairs))
+
+
+def test_runs_happen_in_the_order_of_the_schedule_and_each_mode_is_real(tmp_path: Path) -> None:
+    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES)))))
+    session = job.session
+    assert session.outcome is Outcome.DONE
+    assert [each.mode for each in session.measurements] == [
+        Mode.STREAMING,  # the warm-up
+        Mode.STREAMING,
+        Mode.BLOCKING,
+        Mode.BLOCKING,
+        Mode.STREAMING,
+    ]
+    assert len(session.counted) == 4
+    assert {len(each.chunks) for each in session.of(Mode.STREAMING)} == {4}
+    assert {len(each.chunks) for each in session.of(Mode.BLOCKING)} == {1}
+    assert {each.text for each in session.counted} == {"It was in 1887."}
+    assert session.fingerprint == {"model": "scripted"}
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_cold_runs_forbid_reuse_and_warm_ones_allow_it(tmp_path: Path, warm: bool) -> None:
+    llm = ScriptedLLM(PIECES)
+    finished(compared(kept(tmp_path, scripted(llm)), setup=Setup("When?", "default", warm=warm)))
+    assert {options.reuse for options in llm.options} == {warm}
+
+
+def test_each_of_several_readers_is_measured(tmp_path: Path) -> None:
+    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))
+    job = finished(measurements.start(Kind.READERS, SETUP, readers_steps(SETUP)))
+    four = [each for each in job.session.of(Mode.STREAMING) if each.step.readers == 4]
+    assert [each.reader for each in four] == [0, 1, 2, 3] * 2
+    assert all(each.text == "It was in 1887." for each in four)
+
+
+def test_the_readers_clock_is_not_the_engines_and_comes_after_it(tmp_path: Path) -> None:
+    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))))
+    for each in job.session.counted:
+        assert each.figures.ttft and each.figures.seen_first
+        assert each.figures.seen_first >= each.figures.ttft
+
+
+def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    reached = threading.Event()
+    llm = ScriptedLLM(PIECES, ["slow "] * 1000, seconds=0.01)
+    llm.before_piece = lambda _: reached.set() if len(llm.prompts) > 2 else None
+    llm.replies = [PIECES, PIECES, ["slow "] * 1000]
+    measurements = kept(tmp_path, scripted(llm))
+    job = compared(measurements)
+    assert reached.wait(10)
+    job.stop()
+    finished(job, 5)
+    assert job.session.outcome is Outcome.STOPPED
+    assert len(job.session.measurements) == 2
+    again = kept(tmp_path, scripted(llm)).session(job.session.id)
+    assert again and again.outcome is Outcome.STOPPED and len(again.measurements) == 2
+
+
+def test_a_stop_before_the_first_run_ends_at_once(tmp_path: Path) -> None:
+    hold = threading.Event()
+    measurements = Measurements(
+        tmp_path, scripted(ScriptedLLM()), lambda: {"held": str(hold.wait(10))}
+    )
+    job = compared(measurements)
+    job.stop()
+    hold.set()
+    finished(job)
+    assert (job.session.outcome, job.session.measurements) == (Outcome.STOPPED, [])
+
+
+def test_progress_grows_to_one_and_says_what_is_measured(tmp_path: Path) -> None:
+    seen: list[tuple[float, str]] = []
+    llm = ScriptedLLM(PIECES)
+    measurements = kept(tmp_path, scripted(llm))
+
+    def look(_: int) -> None:
+        if job := measurements.job:
+            seen.append((job.done, job.progress))
+
+    llm.before_piece = look
+    job = finished(compared(measurements))
+    shares = [share for share, _ in seen]
+    assert shares == sorted(shares)
+    assert job.done == 1.0
+    assert "run 1 of 5: warm-up, streaming" in seen[0][1]
+    assert "run 5 of 5: streaming" in seen[-1][1]
+    assert job.seconds_left == 0
+
+
+def test_a_model_that_fails_ends_the_session_with_its_sentence(tmp_path: Path) -> None:
+    llm = ScriptedLLM(PIECES, ["It ", GenerationError("The disk went away. Ask again.")])
+    job = finished(compared(kept(tmp_path, scripted(llm))))
+    assert job.session.outcome is Outcome.FAILED
+    assert job.session.problem == "The disk went away. Ask again."
+    assert [each.outcome for each in job.session.measurements] == [Outcome.DONE, Outcome.FAILED]
+    assert job.session.counted == []
+
+
+def test_a_question_that_finds_nothing_is_told_so(tmp_path: Path) -> None:
+    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(), ScriptedRetriever()))))
+    assert job.session.outcome is Outcome.FAILED
+    assert "nothing was found" in job.session.problem
+
+
+def test_a_model_that_cannot_stream_is_told_so(tmp_path: Path) -> None:
+    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(can_stream=False)))))
+    assert "cannot stream" in job.session.problem
+
+
+def test_one_measurement_at_a_time_and_never_an_empty_question(tmp_path: Path) -> None:
+    hold = threading.Event()
+
+    def wait(_: int) -> None:
+        hold.wait(10)
+
+    llm = ScriptedLLM(PIECES, before_piece=wait)
+    measurements = kept(tmp_path, scripted(llm))
+    job = compared(measurements)
+    with pytest.raises(MeasuringError, match="already"):
+        compared(measurements)
+    measurements.delete(job.session.id)
+    assert measurements.session(job.session.id) is job.session, "not while it is measured"
+    hold.set()
+    finished(job)
+    with pytest.raises(MeasuringError, match="empty"):
+        compared(measurements, setup=Setup("  ", "default"))
+
+
+def test_every_run_is_on_disk_as_soon_as_it_has_ended(tmp_path: Path) -> None:
+    counts: list[int] = []
+
+    def count(_: int) -> None:
+        text = "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
+        counts.append(text.count('"kind": "run"'))
+
+    finished(compared(kept(tmp_path, scripted(ScriptedLLM(["word"], before_piece=count)))))
+    assert counts == [0, 1, 2, 3, 4]
+
+
+def test_a_disk_that_is_full_is_told_and_the_runs_stay_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def full(job: Job, lines: Sequence[dict[str, object]]) -> None:
+        written.append(len(lines))
+        if len(written) > 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Job, "_append", full)
+    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES)))))
+    assert "Make room" in job.session.problem
+    assert len(job.session.measurements) == 2
+
+
+def test_closing_stops_what_is_measured(tmp_path: Path) -> None:
+    measurements = kept(tmp_path, scripted(ScriptedLLM(["x"] * 10_000, seconds=0.01)))
+    job = compared(measurements)
+    measurements.close()
+    assert job.session.outcome is Outcome.STOPPED
+
+
+def test_a_session_that_a_crash_cut_off_keeps_its_whole_runs(tmp_path: Path) -> None:
+    engine_for = scripted(ScriptedLLM(PIECES))
+    job = finished(compared(kept(tmp_path, engine_for)))
+    (file,) = tmp_path.glob("*.jsonl")
+    lines = file.read_text().splitlines()
+    last_run = max(n for n, line in enumerate(lines) if json.loads(line)["kind"] == "run")
+    file.write_text("\n".join(lines[: last_run + 3]) + "\n" + lines[last_run + 3][:20])
+    session = kept(tmp_path, engine_for).session(job.session.id)
+    assert session and session.outcome is Outcome.INTERRUPTED
+    assert len(session.measurements) == 4
+
+
+# ---- A delay put into one stage appears there, in its size, and nowhere else
+
+
+def spent(trace: Trace) -> dict[str, float]:
+    times: dict[str, float] = {}
+    for stage in waterfall(trace):
+        times[stage.name] = times.get(stage.name, 0.0) + stage.duration
+    return times
+
+
+@pytest.fixture(scope="module")
+def mill() -> VectorStoreIndex:
+    return VectorStoreIndex.from_documents([Document(f"{MILL} It ground barley until 1931.")])
+
+
+# What to slow down, at the edge of what each stage calls.
+EDGES: list[tuple[str, type, str]] = [
+    ("embed", BgeEmbedding, "embed_query"),
+    ("search", Collection, "search_dense"),
+    ("rerank", CrossEncoder, "score"),
+]
+
+
+@pytest.mark.parametrize(("slow", "owner", "name"), EDGES)
+def test_a_delay_in_retrieval_shows_in_its_stage_and_nowhere_else(
+    mill: VectorStoreIndex, monkeypatch: pytest.MonkeyPatch, slow: str, owner: type, name: str
+) -> None:
+    quick = getattr(owner, name)
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(DELAY)
+        return quick(*arguments)
+
+    monkeypatch.setattr(owner, name, slowly)
+    synthesizer = ResponseSynthesizer(ScriptedLLM(PIECES))
+    response = RetrieverQueryEngine(mill.as_retriever(), synthesizer).query("When?", stream=True)
+    assert str(response) == "It was in 1887."
+    times = spent(response.trace)
+    assert times.pop(slow) >= DELAY
+    assert sum(times.values()) < DELAY
+
+
+def test_a_delay_between_the_stages_is_unaccounted() -> None:
+    class Dawdler(ScriptedRetriever):
+        def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
+            time.sleep(DELAY)
+            return super().retrieve(question, run)
+
+    engine = RetrieverQueryEngine(Dawdler(MILL), ResponseSynthesizer(ScriptedLLM(PIECES)))
+    response = engine.query("When?", stream=True)
+    assert str(response)
+    assert spent(response.trace)[UNACCOUNTED] >= DELAY
+
+
+@pytest.mark.parametrize(("slow", "reading"), [("prefill", True), ("decode", False)])
+def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, slow: str, reading: bool
+) -> None:
+    """The real model; the delay is longer than all that it does without one."""
+    options = GenerationOptions(max_tokens=12, reuse=False)
+    synthesizer = ResponseSynthesizer(Settings.llm, options=options)
+    engine = RetrieverQueryEngine(ScriptedRetriever(MILL), synthesizer)
+
+    def asked() -> Trace:
+        response = engine.query("When was the mill built?", stream=True)
+        assert "1887" in str(response)
+        return response.trace
+
+    asked()
+    delay, decode = 2 * sum(spent(asked()).values()), Context.decode
+    put = threading.Event()
+
+    def slowly(context: Context, entries: Sequence[Entry]) -> None:
+        if (len(entries) > 1) is reading and not put.is_set():
+            put.set()
+            time.sleep(delay)
+        decode(context, entries)
+
+    monkeypatch.setattr(Context, "decode", slowly)
+    times = spent(asked())
+    assert times.pop(slow) >= delay
+    assert sum(times.values()) < delay
+
+
+# ---- With the real model
+
+
+def test_exact_steps_write_as_many_tokens_as_asked_cold_and_then_warm(
+    mill: VectorStoreIndex,
+) -> None:
+    def taken(warm: bool) -> list[int]:
+        setup = Setup("When was the mill built?", "default", 1, Packing.PASSAGES, 24, warm)
+        runner = Runner(lambda s, t: measured_engine(lambda _: mill, Settings.llm, s, t), setup)
+        step = Step(Mode.STREAMING, 1, 24, exact=True)
+        figures = [runner.take(n, step)[0].figures for n in range(2)]
+        assert [each.output_tokens for each in figures] == [24, 24]
+        return [each.reused_tokens for each in figures]
+
+    assert taken(warm=False) == [0, 0]
+    assert taken(warm=True)[1] > 0
+
+
+def test_the_fingerprint_names_the_model_file_the_machine_and_the_versions() -> None:
+    known = fingerprint(Settings.llm)
+    assert known["model file"].endswith(".gguf")
+    assert len(known["model sha256"]) == 64
+    assert {"processor", "cores", "Python", "llama-cpp-python"} <= set(known)
+    assert not any("/" in value for name, value in known.items() if name != "processor")
+
+
+def test_the_fingerprint_of_a_model_elsewhere_has_no_file() -> None:
+    assert "model file" not in fingerprint(ScriptedLLM())
