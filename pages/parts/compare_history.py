@@ -47,7 +47,7 @@ def _choose(kept: Sequence[Session], label: str, key: str) -> Session:
 
 
 def _name(session: Session) -> str:
-    when = datetime.fromtimestamp(session.started).strftime("%d %b %Y, %H:%M")
+    when = datetime.fromtimestamp(session.started).strftime("%d %b %Y, %H:%M:%S")
     imported = ", imported" if session.imported else ""
     return f"{when} · {session.kind}{imported} · {session.setup.question[:60]}"
 
@@ -96,6 +96,7 @@ def _compare_with(measurements: Measurements, session: Session, kept: Sequence[S
     st.dataframe(
         _side_by_side(session, other),
         hide_index=True,
+        height="content",
         alt="Medians of both measurements, side by side",
     )
     for label, each in (("This one", session), ("The other", other)):

@@ -8,7 +8,7 @@ import altair as alt
 import streamlit as st
 
 from engine.llm.base import Packing
-from engine.measuring import Kind, Setup
+from engine.measuring import Kind, Measurement, Setup
 from engine.measuring.findings import Map, latency_map, two
 from engine.measuring.latency_model import typical_error, worst_error
 from engine.measuring.schedule import MAP_LENGTHS, map_steps
@@ -44,19 +44,16 @@ def show_map(workspace: Workspace, collection: str, setup: Setup) -> None:
 def _cells(fitted: Map) -> list[dict[str, Any]]:
     model = fitted.model
     rows = []
-    for place, (passages, prompt) in enumerate(fitted.prompt_tokens.items()):
-        for column, length in enumerate(MAP_LENGTHS):
+    for passages, prompt in fitted.prompt_tokens.items():
+        for length in MAP_LENGTHS:
             spared = model.spared(length)
             rows.append(
                 {
-                    "row": place,
-                    "column": column,
                     "passages": passages,
                     "prompt tokens": round(prompt),
                     "answer tokens": length,
                     "first words, s": model.ttft(prompt),
                     "whole answer, s": model.e2el(prompt, length),
-                    "spared, s": spared,
                     "share": spared / model.e2el(prompt, length),
                     "text": f"{two(spared)} s",
                     "wait": f"of {two(model.e2el(prompt, length))}",
@@ -68,8 +65,8 @@ def _cells(fitted: Map) -> list[dict[str, Any]]:
 def _said(rows: Sequence[dict[str, Any]]) -> str:
     least, most = (pick(rows, key=lambda row: row["share"]) for pick in (min, max))
     return (
-        f"Streaming spares you {least['share']:.0%} of the wait for "
-        f"{least['answer tokens']} tokens from {_passages(least)}, and {most['share']:.0%} for "
+        f"Streaming spares you {least['share'] * 100:.0f} % of the wait for "
+        f"{least['answer tokens']} tokens from {_passages(least)}, {most['share'] * 100:.0f} % for "
         f"{most['answer tokens']} tokens from {_passages(most)}"
     )
 
@@ -89,14 +86,14 @@ def _plot(fitted: Map, rows: Sequence[dict[str, Any]]) -> None:
     )
     y = alt.Y(
         "passages:O",
-        title="passages in the prompt",
+        title="passages",
         axis=alt.Axis(domain=False, ticks=False),
         scale=alt.Scale(paddingInner=0.06),
     )
     depth = alt.Scale(domain=[0, 1], range=[0.04, 0.5])
     tip = [
-        "prompt tokens:Q",
-        "answer tokens:Q",
+        alt.Tooltip("prompt tokens:Q"),
+        alt.Tooltip("answer tokens:Q"),
         alt.Tooltip("first words, s:Q", format=".2f"),
         alt.Tooltip("whole answer, s:Q", format=".2f"),
     ]
@@ -109,9 +106,21 @@ def _plot(fitted: Map, rows: Sequence[dict[str, Any]]) -> None:
         cells.encode(
             x=x, y=y, opacity=alt.Opacity("share:Q", scale=depth, legend=None), tooltip=tip
         ),
-        spared.encode(x=x, y=y, text="text:N"),
-        whole.encode(x=x, y=y, text="wait:N"),
+        _outlined(fitted.measured, []).encode(x=x, y=y),
+        _outlined(fitted.held_out, [4, 3]).encode(x=x, y=y),
+        spared.encode(x=x, y=y, text=alt.Text("text:N")),
+        whole.encode(x=x, y=y, text=alt.Text("wait:N")),
     )
+
+
+def _outlined(points: Sequence[Measurement], dash: list[float]) -> alt.Chart:
+    """An outline around the cells that were measured."""
+    cells = {(each.step.passages, each.step.length) for each in points}
+    rows = [{"passages": passages, "answer tokens": length} for passages, length in sorted(cells)]
+    outline: alt.Chart = plot(rows).mark_rect(
+        filled=False, stroke=ink(), strokeWidth=1.5, strokeDash=dash, cornerRadius=3
+    )
+    return outline
 
 
 def _how(fitted: Map) -> str:
@@ -123,15 +132,15 @@ def _how(fitted: Map) -> str:
     )
     parts = (
         f"In each cell: the seconds that streaming spares, of all you would wait. Fitted to "
-        f"{len(fitted.measured)} runs at the corners: {prefill}, writing "
+        f"{len(fitted.measured)} runs at the outlined corners: {prefill}, writing "
         f"{two(model.decode_rate)} tokens/s, {two(max(0.0, model.overhead))} s for everything else."
     )
     if not fitted.checks:
         return f"{parts} Not checked: no other point was measured."
     return (
-        f"{parts} Checked at {len(fitted.checks)} runs between them that it was not fitted to: off "
-        f"by {typical_error(fitted.checks):.0%} typically, {worst_error(fitted.checks):.0%} at "
-        "worst."
+        f"{parts} Checked at {len(fitted.checks)} runs it was not fitted to (dashed): off "
+        f"by {typical_error(fitted.checks) * 100:.0f} % typically, "
+        f"{worst_error(fitted.checks) * 100:.0f} % at worst."
     )
 
 

@@ -65,6 +65,7 @@ def _follow(job: Job) -> None:
     """How far it is; at its end the page shows what came out, and this stops ticking."""
     if not job.running:
         st.session_state[shown_key(job.session.kind)] = job.session.id
+        st.session_state.pop("history_one", None)  # the list of the kept begins with this one
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         left = job.seconds_left

@@ -11,7 +11,7 @@ from engine.measuring import Measurement, Mode, Session
 from engine.measuring.findings import Comparison, compare, percent_range, two
 from pages.parts.compare_cells import about
 
-COLUMNS = (5, 3, 4)  # widths: name, streaming, non-streaming
+COLUMNS = (4, 3, 4)  # widths: name, streaming, non-streaming
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,13 @@ SHOWN = (
 
 def show_metrics(session: Session) -> None:
     with st.container(gap="xsmall", key="metrics"):
-        _row("", "**Streaming**", "**Non-streaming**")
+        _row(COLUMNS, "", "**Streaming**", "**Non-streaming**")
         for shown in SHOWN:
-            _metric(shown.key, *(_median(session.of(mode), shown) for mode in Mode))
+            both = (_median(session.of(mode), shown) for mode in Mode)
+            _row(COLUMNS, _name(shown.key), *both, tooltip=_tooltip(shown.key))
         if comparison := compare(session):
-            _metric("streaming_tax", _tax(comparison), percent_range(comparison.tax))
+            name, tooltip = _name("streaming_tax"), _tooltip("streaming_tax")
+            _row((COLUMNS[0], sum(COLUMNS[1:])), name, _tax(comparison), tooltip=tooltip)
     about(session, session.counted)
     if late := _seen_late(session.counted):
         st.caption(late)
@@ -51,29 +53,34 @@ def show_metrics(session: Session) -> None:
             st.markdown(f"**{definition.name}**: {definition.meaning} *{definition.source}.*")
 
 
-def _metric(key: str, streaming: str, blocking: str) -> None:
-    definition = DEFINITIONS[key]
-    name = definition.name[:1].upper() + definition.name[1:]
-    _row(name, streaming, blocking, f"{definition.meaning}\n\nSource: {definition.source}.")
+def _name(key: str) -> str:
+    name = DEFINITIONS[key].name
+    return name[:1].upper() + name[1:]
 
 
-def _row(name: str, streaming: str, blocking: str, tooltip: str | None = None) -> None:
-    columns = st.columns(COLUMNS, wrap=False, gap="small")
-    for column, text, hint in zip(
-        columns, (name, streaming, blocking), (tooltip, None, None), strict=True
-    ):
-        column.markdown(text, help=hint)
+def _tooltip(key: str) -> str:
+    return f"{DEFINITIONS[key].meaning}\n\nSource: {DEFINITIONS[key].source}."
+
+
+def _row(widths: Sequence[int], *texts: str, tooltip: str | None = None) -> None:
+    """Texts side by side, on a phone too; the tooltip belongs to the first."""
+    columns = st.columns(widths, wrap=False, gap="xsmall")
+    columns[0].markdown(texts[0], help=tooltip)
+    for column, text in zip(columns[1:], texts[1:], strict=True):
+        column.markdown(text)
 
 
 def _median(runs: Sequence[Measurement], shown: Shown) -> str:
     found = [getattr(each.figures, shown.field) for each in runs]
     known = [value * shown.times for value in found if value is not None]
+    if shown.key == "tpot" and not any(known):
+        return "–"  # all at once: there is no pace
     return f"{two(median(known))} {shown.unit}" if known else "–"
 
 
 def _tax(comparison: Comparison) -> str:
     tax = comparison.tax.value * 100
-    return f"{'+' if tax >= 0 else '−'}{two(abs(tax))} %"
+    return f"{'+' if tax >= 0 else '−'}{two(abs(tax))} % ({percent_range(comparison.tax)})"
 
 
 def _seen_late(runs: Sequence[Measurement]) -> str:

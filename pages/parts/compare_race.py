@@ -19,6 +19,7 @@ SPEEDS = {"Half speed": 0.5, "Real time": 1.0, "Double speed": 2.0}
 # The names begin with ft-, and touch nothing of Streamlit's. The text column is reversed so that
 # a panel that is full stays at its newest line. --ft-ms is the clock: an integer that is animated;
 # its syntax is written with an escape, since a "<" would have the whole style removed as unsafe.
+# step-start: the end of an animation may be missed by a rounding error, its start is not.
 STYLE = """
 <style>
 @property --ft-ms { syntax: "\\3C integer>"; initial-value: 0; inherits: false; }
@@ -36,10 +37,10 @@ STYLE = """
   animation-duration: calc(var(--ft-first) / var(--ft-speed)), 1ms;
   animation-delay: 0s, calc(var(--ft-first) / var(--ft-speed)); }
 .ft-wait::after { content: "waiting " counter(ms) " ms"; }
-.ft-text { height: 11.5rem; overflow-y: auto; display: flex; flex-direction: column-reverse;
+.ft-text { height: 12rem; overflow-y: auto; display: flex; flex-direction: column-reverse;
   margin: 0.5rem 0; line-height: 1.5; }
-.ft-text > p { margin: 0 0 auto; white-space: pre-wrap; overflow-wrap: anywhere; }
-.ft-text span { animation: ft-appear 1ms step-end both;
+.ft-text > p { margin: 0 0 auto; white-space: pre-wrap; overflow-wrap: break-word; }
+.ft-text span { animation: ft-appear 1ms step-start both;
   animation-delay: calc(var(--d) / var(--ft-speed)); }
 .ft-track { height: 0.375rem; border-radius: 1rem; overflow: hidden;
   background: color-mix(in srgb, currentColor 12%, transparent); }

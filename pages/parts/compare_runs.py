@@ -66,7 +66,7 @@ def _show_dots(lanes: Sequence[Lane]) -> None:
     show(
         count * LANE + AXIS,
         f"Dots for every run. {'; '.join(map(_named, lanes))}.",
-        plot(bars).mark_bar(size=BAR, opacity=0.3).encode(x=x, x2=alt.value(0), y=y, color=hue()),
+        plot(bars).mark_bar(size=BAR, opacity=0.3).encode(x=x, x2=alt.X2Datum(0), y=y, color=hue()),
         plot(dots).mark_circle(size=46, opacity=0.9).encode(x=x, y=y, color=hue(), tooltip=tip),
         plot(bars).mark_tick(thickness=3, size=BAR + 6).encode(x=x, y=y, color=hue()),
         words(names, x, y),
@@ -143,7 +143,9 @@ def _plot_differences(rows: Sequence[Difference], describes: str) -> None:
         len(rows) * LANE + AXIS,
         describes,
         plot([{"x": 0}]).mark_rule(color=ink(), opacity=0.5).encode(x=x),
-        plot(intervals).mark_bar(size=BAR, opacity=0.18, color=ink()).encode(x=x, x2="high", y=y),
+        plot(intervals)
+        .mark_bar(size=BAR, opacity=0.18, color=ink())
+        .encode(x=x, x2=alt.X2("high"), y=y),
         plot(dots).mark_circle(size=46, opacity=0.75, color=ink()).encode(x=x, y=y, tooltip=tip),
         plot(middles).mark_tick(thickness=3, size=BAR + 6, color=ink()).encode(x=x, y=y),
         words(names, x, y),

@@ -15,7 +15,7 @@ from pages.parts.samples import suggested_questions
 PAIRS = (2, 4, 6, 10, 20)
 SUGGESTED = 3
 # With an answer of a few words there is hardly anything to stream. This one is worth watching.
-LONG_ANSWER = ("tide-mill.md", "Explain in a long paragraph how the tide mill works.")
+LONG_ANSWER = ("tide-mill.md", "Describe how the tide mill works.")
 PACKINGS = {
     "What Ask puts in": None,
     "The best sentences": Packing.SENTENCES,

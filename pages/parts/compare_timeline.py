@@ -84,7 +84,7 @@ def _show_arrivals(arrivals: list[float], each: float, describes: str) -> None:
     show(
         HEIGHT,
         describes,
-        plot(begins).mark_rule(color=ink(), opacity=0.4).encode(x=x, y=y, y2="to"),
+        plot(begins).mark_rule(color=ink(), opacity=0.4).encode(x=x, y=y, y2=alt.Y2("to")),
         _line(blocked, BLOCKING, "linear").encode(x=x, y=y, order=alt.Order("y:Q")),
         _line(streamed, STREAMING, "step-after").encode(x=x, y=y),
         _line(reading, ink(), "linear", [5, 4]).encode(x=x, y=y),
@@ -96,8 +96,16 @@ def _show_arrivals(arrivals: list[float], each: float, describes: str) -> None:
             dx=-6 if left else 6,
         ),
         words([{"x": end, "y": count * 1.07, "text": f"last token {two(end)} s"}], x, y, "right"),
-        words([{"x": edge, "y": read + count * 0.08, "text": "as you read"}], x, y, "right"),
+        words([_named_in_the_middle(first, end, read / (edge - first), count)], x, y),
     )
+
+
+def _named_in_the_middle(first: float, end: float, slope: float, count: int) -> dict[str, Any]:
+    """The name of the reader's line: above it where it is flat, below where it is steep."""
+    middle = (first + end) / 2
+    height = slope * (middle - first)
+    beside = 0.07 if height < count / 4 else -0.07
+    return {"x": middle, "y": height + beside * count, "text": "as you read"}
 
 
 def _line(

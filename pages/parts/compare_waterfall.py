@@ -111,7 +111,7 @@ def _plot(run: Measurement, rows: Rows, total: float) -> None:
     show(
         count * ROW + AXIS,
         "A waterfall of stages: " + ", ".join(f"{n} {_ms(_spent(s))}" for n, s in rows.items()),
-        rule.encode(x=x, y=y, y2="to"),
+        rule.encode(x=x, y=y, y2=alt.Y2("to")),
         _bars(named, x, y, HUES[run.mode]),
         _bars(gaps, x, y, _hatching(ink())),
         words(labels, x, y, dx=6),
@@ -138,7 +138,12 @@ def _bars(
     pieces: Sequence[dict[str, Any]], x: alt.X, y: alt.Y, colour: str | alt.Gradient
 ) -> alt.Chart:
     mark = plot(pieces).mark_bar(size=ROW - 9, color=colour)
-    drawn: alt.Chart = mark.encode(x=x, x2="to", y=y, tooltip=["stage:N", "took:N", "meaning:N"])
+    drawn: alt.Chart = mark.encode(
+        x=x,
+        x2=alt.X2("to"),
+        y=y,
+        tooltip=[alt.Tooltip(f"{name}:N") for name in ("stage", "took", "meaning")],
+    )
     return drawn
 
 
