@@ -7,8 +7,8 @@ are stored.
 """
 
 import math
-from array import array
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -60,31 +60,37 @@ def inverse_document_frequency(passages: int, containing: int) -> float:
 class TermIndex:
     """Inverted lists: for each term, which passages hold it, with which weight.
 
-    Passages are numbered from 0 in the order they are added. Not safe for threads at once.
+    Passages are numbered from 0 in the order they are added. A removed one keeps its number and
+    its place in the lists; a new index, made at the next start, is without it. Not safe for
+    threads at once.
     """
 
     def __init__(self) -> None:
-        self._passages: dict[int, array[int]] = {}
-        self._weights: dict[int, array[float]] = {}
-        self._alive = bytearray()
+        self._lists: dict[int, _List] = {}
+        self._alive = np.zeros(0, bool)
 
     def __len__(self) -> int:
-        return sum(self._alive)
+        return int(self._alive.sum())
 
-    def add(self, terms: Terms) -> int:
-        """Returns the passage's number."""
-        number = len(self._alive)
-        for term, weight in terms.items():
-            if term not in self._passages:
-                self._passages[term], self._weights[term] = array("i"), array("f")
-            self._passages[term].append(number)
-            self._weights[term].append(weight)
-        self._alive.append(1)
-        return number
+    def add(self, passages: Sequence[Terms]) -> range:
+        """Returns the passages' numbers."""
+        numbers = range(len(self._alive), len(self._alive) + len(passages))
+        self._alive = np.concatenate([self._alive, np.ones(len(passages), bool)])
+        counts = [len(terms) for terms in passages]
+        holders = np.repeat(np.array(numbers, np.int32), counts)
+        terms = np.fromiter(chain.from_iterable(passages), np.int64, sum(counts))
+        weights = np.fromiter(
+            chain.from_iterable(each.values() for each in passages), np.float32, sum(counts)
+        )
+        order = np.argsort(terms, kind="stable")
+        different, starts = np.unique(terms[order], return_index=True)
+        # np.split of nothing still gives one part, and then there is no term to go with it
+        for term, of_term in zip(different.tolist(), np.split(order, starts[1:]), strict=False):
+            self._lists.setdefault(term, _List()).extend(holders[of_term], weights[of_term])
+        return numbers
 
     def remove(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            self._alive[number] = 0
+        self._alive[list(numbers)] = False
 
     def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
         """The best passages' numbers and scores, best first; only those that share a term."""
@@ -93,12 +99,29 @@ class TermIndex:
         return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
 
     def _scores(self, terms: Terms) -> NDArray[np.float32]:
-        alive = np.frombuffer(bytes(self._alive), np.uint8)
-        scores = np.zeros(len(alive), np.float32)
-        total = int(alive.sum())
+        scores = np.zeros(len(self._alive), np.float32)
+        total = len(self)
         for term, weight in terms.items():
-            if term in self._passages:
-                passages = np.array(self._passages[term], np.int32)
-                rarity = inverse_document_frequency(total, int(alive[passages].sum()))
-                scores[passages] += weight * rarity * np.array(self._weights[term], np.float32)
-        return scores * alive
+            if term in self._lists:
+                passages, weights = self._lists[term].arrays()
+                rarity = inverse_document_frequency(total, int(self._alive[passages].sum()))
+                scores[passages] += weight * rarity * weights
+        return scores * self._alive
+
+
+class _List:
+    """The passages of one term, and its weight in each: parts, joined when they are read."""
+
+    def __init__(self) -> None:
+        self._passages: list[NDArray[np.int32]] = []
+        self._weights: list[NDArray[np.float32]] = []
+
+    def extend(self, passages: NDArray[np.int32], weights: NDArray[np.float32]) -> None:
+        self._passages.append(passages)
+        self._weights.append(weights)
+
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if len(self._passages) > 1:
+            self._passages = [np.concatenate(self._passages)]
+            self._weights = [np.concatenate(self._weights)]
+        return self._passages[0], self._weights[0]

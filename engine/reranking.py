@@ -110,8 +110,7 @@ def _promising(question: str, contenders: Sequence[_Contender]) -> list[tuple[_C
     if len(sentences) <= BUDGET:
         return sentences
     index = TermIndex()
-    for each, place in sentences:
-        index.add(passage_terms(each.text(place, place)))
+    index.add([passage_terms(each.text(place, place)) for each, place in sentences])
     sharing = [number for number, _ in index.search(question_terms(question), len(sentences))]
     order = list(dict.fromkeys([*sharing, *range(len(sentences))]))
     # the best of each passage first, so that none goes without

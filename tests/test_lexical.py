@@ -9,8 +9,7 @@ from engine.lexical import TermIndex, passage_terms, question_terms
 
 def index_of(*texts: str) -> TermIndex:
     index = TermIndex()
-    for text in texts:
-        index.add(passage_terms(text))
+    index.add([passage_terms(text) for text in texts])
     return index
 
 
@@ -48,6 +47,17 @@ def test_removed_passages_are_not_found_and_no_longer_make_a_word_common() -> No
     found = index.search(question_terms("fox"), 5)
     assert [number for number, _ in found] == [1]
     assert found[0][1] == pytest.approx(fresh.search(question_terms("fox"), 5)[0][1])
+
+
+def test_passages_added_in_parts_are_found_as_if_added_at_once() -> None:
+    texts = ["fox", "fox heron", "heron", "", "hound fox fox"]
+    at_once, in_parts = index_of(*texts), TermIndex()
+    for text in texts:
+        in_parts.search(question_terms("fox"), 5)
+        in_parts.add([passage_terms(text)])
+    for question in ("fox", "heron hound", "fox heron"):
+        terms = question_terms(question)
+        assert in_parts.search(terms, 5) == at_once.search(terms, 5)
 
 
 def test_only_passages_that_share_a_term_are_found_and_no_more_than_asked() -> None:

@@ -218,6 +218,7 @@ def test_a_second_process_on_the_folder_is_told_so(folder: Path) -> None:
     ours, theirs = children.Pipe()
     process = children.Process(target=hold, args=(folder, theirs))
     process.start()
+    theirs.close()  # so that a child that dies is no endless wait
     assert ours.recv() == "open"
     with pytest.raises(StoreInUseError, match=r"Another process .* Close the other"):
         open_store(folder)

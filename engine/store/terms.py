@@ -17,18 +17,21 @@ class EmbeddedTerms:
         self._index = TermIndex()
         self._point_ids: list[str] = []  # by the passage's number in the index
         self._numbers: dict[str, list[int]] = {}  # by source id
-        for point in points:
-            self.add(source_id(point), {str(point.id): terms_of(point)})
+        found = list(points)
+        numbers = self._add({str(point.id): terms_of(point) for point in found})
+        for point, number in zip(found, numbers, strict=True):
+            self._numbers.setdefault(source_id(point), []).append(number)
 
     def add(self, source: str, terms: Mapping[str, Terms]) -> None:
         """`terms` by point id."""
-        numbers = self._numbers.setdefault(source, [])
-        for point_id, weights in terms.items():
-            numbers.append(self._index.add(weights))
-            self._point_ids.append(point_id)
+        self._numbers[source] = list(self._add(terms))
 
     def remove(self, source: str) -> None:
         self._index.remove(self._numbers.pop(source, []))
+
+    def _add(self, terms: Mapping[str, Terms]) -> range:
+        self._point_ids.extend(terms)
+        return self._index.add(list(terms.values()))
 
     def search(self, terms: Terms, limit: int) -> list[Hit]:
         found = self._index.search(terms, limit)
