@@ -26,7 +26,7 @@ PACKINGS = {
 def choose_setup(workspace: Workspace, collection: str) -> Setup:
     """What is asked, and the button that begins; the settings stand beside it, folded."""
     offered = _questions(workspace, collection)
-    st.session_state.setdefault("compare_question", offered[0] if offered else "")
+    _prefill(offered[0] if offered else "")
     question = st.text_input(
         "Question",
         key="compare_question",
@@ -43,6 +43,14 @@ def choose_setup(workspace: Workspace, collection: str) -> Setup:
     with button:
         _run_comparison_button(workspace, setup, pairs)
     return setup
+
+
+def _prefill(first: str) -> None:
+    """Offer the first question, as long as nobody has written another."""
+    state = st.session_state
+    if state.get("compare_question", "") == state.get("compare_prefilled", ""):
+        state.compare_question = first
+    state.compare_prefilled = first
 
 
 def _questions(workspace: Workspace, collection: str) -> list[str]:
