@@ -6,14 +6,17 @@ from functools import partial
 import streamlit as st
 
 from engine.synthesis import ResponseMode
-from engine.workspace import Conversation, Workspace
+from engine.workspace import Conversation, Turn, Workspace
+from pages.cells.behind import code_of_turn
 from pages.parts.answer import follow_turn, show_turn
+from pages.parts.code_cell import show_code_behind
 from pages.parts.conversations import (
     current_conversation,
     open_conversation,
     show_actions,
     show_conversations,
 )
+from pages.parts.folders import folder_of
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import current_collection
@@ -89,10 +92,16 @@ def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
     live = workspace.running(conversation.id)
     collection = conversation.collection
     show_sources = partial(show_evidence, partial(workspace.library.original, collection))
+    ask_here = partial(ask, workspace, collection)
+    folder = folder_of(workspace, collection)
+
+    def show_code(turn: Turn) -> None:
+        show_code_behind(code_of_turn(turn, folder), turn.id)
+
     for turn in workspace.turns(conversation.id):
         if live and turn.id == live[0].id:
             continue  # it has ended since: followed below, to its end
-        show_turn(turn, show_sources, partial(ask, workspace, collection), busy=live is not None)
+        show_turn(turn, show_sources, ask_here, busy=live is not None, show_more=show_code)
     if live:
         st.session_state.following = conversation.id
         follow_turn(*live, show_sources)

@@ -1,12 +1,14 @@
 """Walkthrough: the streaming API as a live notebook, on your own documents or the samples."""
 
+from functools import partial
+
 import streamlit as st
 
 from pages.cells.export import HOW_TO, NAME, as_notebook, as_script
 from pages.cells.notebook import Notebook
 from pages.parts.code_cell import code_switch
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.walkthrough_cells import follow, show_cell, show_progress
+from pages.parts.walkthrough_cells import follow, show_cell, show_contents, show_progress
 from pages.parts.walkthrough_parameters import choose_common
 from pages.parts.walkthrough_state import current_notebook
 
@@ -53,26 +55,33 @@ def show_downloads(notebook: Notebook) -> None:
 def main() -> None:
     workspace = the_workspace()
     notebook = current_notebook(workspace)
+    version = notebook.version
+    show_contents(notebook)
     with_code = show_head(notebook)
     st.markdown(INTRODUCTION)
     with st.container(border=True, key="parameters"):
         choose_common(workspace, notebook)
         with st.container(horizontal=True, vertical_alignment="center", key="run-all"):
-            if notebook.busy:
-                st.button("Stop", icon=":material/stop:", key="stop-all", on_click=notebook.stop)
-            else:
-                st.button(
-                    "Run all",
-                    icon=":material/fast_forward:",
-                    type="primary",
-                    key="run-all-button",
-                    on_click=notebook.run_all,
-                )
+            st.button(
+                "Run all",
+                icon=":material/fast_forward:",
+                type="primary",
+                key="run-all-button",
+                on_click=notebook.run_all,
+                disabled=notebook.busy,
+            )
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key="stop-all",
+                on_click=notebook.stop,
+                disabled=not notebook.busy,
+            )
             progress = st.container().empty()
     show_progress(notebook, progress)
     cells = enumerate(notebook.cells, start=1)
-    shown = [show_cell(notebook, number, cell, with_code) for number, cell in cells]
-    follow(notebook, shown, progress)
+    shown = [show_cell(notebook, cell, f"{number}. ", with_code) for number, cell in cells]
+    follow(notebook, shown, version, partial(show_progress, notebook, progress))
 
 
 main()

@@ -14,17 +14,16 @@ from engine.llm import LLM, GenerationOptions
 def load_documents(folder: str) -> list[Document]:
     """Load documents
 
-    A reader turns every file of a folder into `Document`s: text, and where it stands. A page of
-    a PDF is one document, a short text file another. A file that cannot be read stops no other.
+    A reader turns each file of a folder into documents: text, and where it stands. A page of a
+    PDF is one `Document`, a short text file another. A file that cannot be read stops no other.
     """
     from engine import SimpleDirectoryReader
 
     reader = SimpleDirectoryReader(folder)
     documents = reader.load_data()
-    for document in documents[:12]:
-        page = document.metadata.get("page_label", "–")
-        print(f"{document.metadata['file_name']}, page {page}: {len(document.text)} characters")
-    print(f"{len(documents)} documents in all")
+    for document in documents[:8]:
+        print(document.metadata["file_name"], len(document.text), "characters")
+    print(len(documents), "documents in all")
     for problem in reader.problems:
         print(problem)
     return documents
@@ -38,12 +37,14 @@ def build_index(documents: list[Document], chunk_size: int) -> VectorStoreIndex:
     """
     from engine import SentenceSplitter, VectorStoreIndex
 
+    splitter = SentenceSplitter(chunk_size=chunk_size, chunk_overlap=20)
     index = VectorStoreIndex.from_documents(
         documents,
-        node_parser=SentenceSplitter(chunk_size=chunk_size, chunk_overlap=20),
-        on_progress=lambda step: print(f"\r{step.stage} {step.done} of {step.total}", end=""),
+        node_parser=splitter,
+        on_progress=lambda at: print(f"\r{at.stage} {at.done} of {at.total}", end=""),
     )
-    print(f"\r{sum(source.passages for source in index.sources())} passages can be searched")
+    passages = sum(source.passages for source in index.sources())
+    print(f"\r{passages} passages can be searched")
     return index
 
 
@@ -56,12 +57,13 @@ def set_the_model(length: int, temperature: float) -> tuple[LLM, GenerationOptio
     from engine import Settings
     from engine.llm import GenerationOptions
 
-    # Another one: Settings.llm = LlamaCpp("models/Qwen2.5-1.5B-Instruct-Q4_K_M.gguf")
-    # A server:    Settings.llm = OpenAICompatible("http://localhost:8080/v1", "its-model")
+    # Settings.llm = LlamaCpp("models/qwen2.5-1.5b-instruct-q4_k_m.gguf")
+    # Settings.llm = OpenAICompatible("http://localhost:8080/v1", "its-model")
     llm = Settings.llm
     options = GenerationOptions(max_tokens=length, temperature=temperature)
     print(llm.metadata.model_name)
-    print(f"{llm.metadata.context_window} tokens of context, can stream: {llm.metadata.can_stream}")
+    print("tokens of context:", llm.metadata.context_window)
+    print("can stream:", llm.metadata.can_stream)
     return llm, options
 
 
@@ -80,7 +82,7 @@ def ask_for_the_whole(
     )
     began = time.perf_counter()
     response = whole_engine.query(question)
-    print(f"query() came back after {time.perf_counter() - began:.2f} s, with the whole answer:")
+    print(f"query() came back after {time.perf_counter() - began:.2f} s, with it all:")
     print(response)
 
 
@@ -117,9 +119,9 @@ def iterate_the_stream(query_engine: RetrieverQueryEngine, question: str) -> Non
     for text in streaming_response.response_gen:
         print(text, end="", flush=True)
 
-    metrics = streaming_response.trace.metrics
-    if metrics.ttft is not None and metrics.e2el is not None:
-        print(f"\n\nfirst token after {metrics.ttft:.2f} s, the last after {metrics.e2el:.2f} s")
+    times = streaming_response.trace.chunk_times
+    if times:
+        print(f"\n\nfirst chunk after {times[0]:.2f} s, last after {times[-1]:.2f} s")
 
 
 def print_the_stream(query_engine: RetrieverQueryEngine, question: str) -> None:
@@ -160,7 +162,8 @@ def stream_the_last_call(
 
     `refine` answers from the first passage and betters that answer with each further one: a
     call a passage. Only the last call's text is the answer, so only that one streams, and
-    `query` comes back when it begins. `compact` puts as much as fits into one call.
+    `query` comes back when it begins. (`packing`: a small model is given sentences otherwise,
+    and they all fit into one call.)
     """
     from engine import ResponseSynthesizer, RetrieverQueryEngine
     from engine.llm import Packing
@@ -170,13 +173,13 @@ def stream_the_last_call(
         streaming=True,
         response_mode=response_mode,
         options=options,
-        packing=Packing.PASSAGES,  # whole passages, not the sentences that suit a small model
+        packing=Packing.PASSAGES,
     )
     several_engine = RetrieverQueryEngine(index.as_retriever(passages), refining)
     streaming_response = several_engine.query(question)
     for number, call in enumerate(streaming_response.trace.calls, start=1):
-        ended = "has ended" if call.finish_reason else "begins"
-        print(f"call {number}, {call.purpose}: {ended}, {call.output_tokens} tokens written")
+        state = "has ended" if call.finish_reason else "begins now"
+        print(f"call {number} ({call.purpose}) {state}")
     print()
     streaming_response.print_response_stream()
 
@@ -218,11 +221,11 @@ def count_the_chunks(llm: LLM) -> None:
     from engine.run import Run
 
     run = Run()
-    text = "東京タワー 👩‍🚀 Ωμέγα"
+    text = "Ωμέγα, Привет, naïve, 👩‍🚀"
     forced = GenerationOptions(grammar=f'root ::= "{text}"')  # it can write nothing else
     chunks = list(llm.stream_chat([ChatMessage("user", "Write!")], forced, run))
-    print(f"{run.trace.calls[-1].output_tokens} tokens, {len(chunks)} chunks:")
-    print(chunks)
+    print(run.trace.calls[-1].output_tokens, "tokens,", len(chunks), "chunks:")
+    print(" | ".join(chunks))
 
 
 def survive_an_error(
@@ -262,7 +265,7 @@ def survive_an_error(
         for text in streaming_response.response_gen:
             print(text, end="", flush=True)
     except FirstTokenError as error:
-        print(f"\n\n{error} Kept: {streaming_response.text!r}")
+        print(f"\n\n{error}\nKept: {streaming_response.text!r}")
 
 
 async def watch_an_agent(index: VectorStoreIndex, llm: LLM, task: str) -> None:
@@ -275,7 +278,8 @@ async def watch_an_agent(index: VectorStoreIndex, llm: LLM, task: str) -> None:
     from engine import AgentStream, AgentWorkflow, ToolCall, ToolCallResult
     from engine.agent.shipped import calculator_tool, search_tool
 
-    agent = AgentWorkflow.from_tools([search_tool(index.as_retriever()), calculator_tool()], llm)
+    tools = [search_tool(index.as_retriever()), calculator_tool()]
+    agent = AgentWorkflow.from_tools(tools, llm=llm)
     handler = agent.run(user_msg=task)
     async for event in handler.stream_events():
         if isinstance(event, AgentStream):

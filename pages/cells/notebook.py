@@ -61,7 +61,8 @@ class Execution:
 class Notebook:
     """Safe to use from any thread.
 
-    values: of the inputs that no cell makes. watch: for a cell's inputs, whatever else its
+    values: of the inputs that no cell makes. version: goes up whenever a cell begins or ends, or
+    is asked for, so that a page knows whether what it has drawn still holds. watch: for a cell's inputs, whatever else its
     result depends on, such as the files in a folder; when it changes, the cell is out of date.
     """
 
@@ -75,6 +76,7 @@ class Notebook:
         self.cells = [cell_of(function) for function in functions]
         self.values = dict(values)
         self.halted = ""
+        self.version = 0
         self._watch = watch
         self._by_name = {cell.name: cell for cell in self.cells}
         self._makers = makers(self.cells)
@@ -140,6 +142,7 @@ class Notebook:
         """Stop the running cell, wherever it is, and run none of those that wait."""
         with self._lock:
             self._queue.clear()
+            self.version += 1
             if self._running:
                 _, execution, group = self._running
                 execution.output.refuse()
@@ -195,6 +198,7 @@ class Notebook:
             new = [cell for cell in cells if cell not in self._queue and cell is not self.running]
             self._queue += new
             self._asked += len(new)
+            self.version += 1
             self.hold()
             if self._running is None and self._queue:
                 self._begin_next()
@@ -202,6 +206,7 @@ class Notebook:
     def _begin_next(self) -> None:
         """Holding the lock: take the next cell and begin it on a thread of its own."""
         cell = self._queue.pop(0)
+        self.version += 1
         execution = Execution(
             self.code(cell), self._watch(self, cell), self._executions_of(self._makers_of(cell))
         )
@@ -223,6 +228,7 @@ class Notebook:
             execution.ended = time.perf_counter()
             execution.state, execution.error = state, error
             self._running = None
+            self.version += 1
             if state is not State.FINISHED and self._queue:
                 self.halted = f"“{cell.title}” {state}: the cells after it have not run."
                 self._queue.clear()

@@ -41,7 +41,7 @@ def literals(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _literal(value: Any) -> str:
-    written = repr(value)
+    written = repr(str(value) if isinstance(value, str) else value)  # an enumeration's word
     plain = isinstance(value, str) and '"' not in written and "\\'" not in written
     return f'"{written[1:-1]}"' if plain else written
 

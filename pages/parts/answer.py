@@ -46,8 +46,13 @@ class _Slots:
     figures: DeltaGenerator
 
 
-def show_turn(turn: Turn, show_sources: ShowSources, ask: Ask, busy: bool) -> None:
-    """A turn that has ended. `ask` puts a question to the same conversation, unless it is busy."""
+def show_turn(
+    turn: Turn, show_sources: ShowSources, ask: Ask, busy: bool, show_more: Callable[[Turn], None]
+) -> None:
+    """A turn that has ended. `ask` puts a question to the same conversation, unless it is busy.
+
+    `show_more` draws what else the page offers beside the buttons under the answer.
+    """
     slots = _cell(turn)
     slots.state.caption(_ended_line(turn))
     with slots.evidence:
@@ -56,7 +61,7 @@ def show_turn(turn: Turn, show_sources: ShowSources, ask: Ask, busy: bool) -> No
         slots.text.markdown(answer_markdown(turn.text))
     _show_outcome(slots, turn)
     with slots.figures:
-        _show_actions(turn, ask, busy)
+        _show_actions(turn, ask, busy, show_more)
 
 
 def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
@@ -165,7 +170,7 @@ def _show_figures(metrics: Metrics, streamed: bool) -> None:
     st.caption(" · ".join(parts), help=FIGURES_HELP)
 
 
-def _show_actions(turn: Turn, ask: Ask, busy: bool) -> None:
+def _show_actions(turn: Turn, ask: Ask, busy: bool, show_more: Callable[[Turn], None]) -> None:
     with st.container(horizontal=True, gap="xsmall", key=f"actions-{turn.id}"):
         if turn.text:
             with st.popover("Copy", icon=":material/content_copy:", type="tertiary"):
@@ -187,3 +192,4 @@ def _show_actions(turn: Turn, ask: Ask, busy: bool) -> None:
             if st.form_submit_button("Ask", disabled=busy):
                 ask(edited)
                 st.rerun()
+        show_more(turn)

@@ -66,7 +66,7 @@ class OutputSlot:
         text = execution.output.text
         if text != self.shown:
             self.shown = text
-            self.place.code(text or " ", language=None, wrap_lines=True)
+            self.place.code(text or " ", language=None, wrap_lines=True, height="stretch")
 
 
 def output_slot(key: str, height: int) -> OutputSlot:

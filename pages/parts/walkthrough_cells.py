@@ -1,6 +1,6 @@
 """The walkthrough's cells on the page, and following the one that runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -8,14 +8,20 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.cells.notebook import Notebook, State
 from pages.cells.source import Cell
-from pages.parts.code_cell import OutputSlot, output_slot, show_code, show_error, state_line
+from pages.parts.code_cell import ICONS, OutputSlot, output_slot, show_code, show_error, state_line
 from pages.parts.walkthrough_parameters import choose_for
 
 INTERVAL = 0.08  # seconds between two looks: 50 to 80 ms are as good as at once
 # Pixels, by the lines that a cell prints with the samples; longer output scrolls.
 LINE, MARGIN = 21, 34
-LINES = {"load_documents": 9, "build_index": 1, "set_the_model": 2, "watch_an_agent": 12}
-USUAL = 7
+LINES = {
+    "load_documents": 9,
+    "build_index": 1,
+    "set_the_model": 3,
+    "watch_an_agent": 14,
+    "measure_speed": 4,
+}
+USUAL = 5
 
 
 @dataclass(slots=True)
@@ -26,9 +32,25 @@ class Shown:
     output: OutputSlot | None
 
 
-def show_cell(notebook: Notebook, number: int, cell: Cell, with_code: bool) -> Shown:
+def show_contents(notebook: Notebook) -> None:
+    """Every cell with its state, beside the page; a click goes there."""
+    with st.sidebar.container(key="contents", gap="xsmall"):
+        for number, cell in enumerate(notebook.cells, start=1):
+            icon = ICONS[notebook.state(cell)]
+            st.caption(f"{icon} [{number}. {_short(cell)}](#{_anchor(cell)})")
+
+
+def _short(cell: Cell) -> str:
+    return cell.title.partition(":")[0].replace("`", "")
+
+
+def _anchor(cell: Cell) -> str:
+    return cell.name.replace("_", "-")
+
+
+def show_cell(notebook: Notebook, cell: Cell, number: str = "", with_code: bool = True) -> Shown:
     with st.container(key=f"cell-{cell.name}", gap="small"):
-        st.subheader(f"{number}. {cell.title}", anchor=False)
+        st.subheader(f"{number}{cell.title}", anchor=_anchor(cell))
         st.markdown(cell.prose)
         choose_for(cell, notebook)
         if with_code:
@@ -38,23 +60,29 @@ def show_cell(notebook: Notebook, number: int, cell: Cell, with_code: bool) -> S
 
 
 def _controls(notebook: Notebook, cell: Cell) -> DeltaGenerator:
+    """The button that suits its state, and the state. Each in a slot, which leaves no ghost."""
     state = notebook.state(cell)
     with st.container(horizontal=True, vertical_alignment="center", key=f"run-{cell.name}"):
-        if state is State.RUNNING:
-            st.button("Stop", icon=":material/stop:", key="stop-cell", on_click=notebook.stop)
-        else:
-            st.button(
-                "Run" if state is State.NEVER_RUN else "Run again",
-                icon=":material/play_arrow:",
-                key=f"run-button-{cell.name}",
-                type="primary" if state is State.OUT_OF_DATE else "secondary",
-                on_click=notebook.run,
-                args=(cell.name,),
-                disabled=state is State.QUEUED,
-            )
+        with st.container(width="content").empty():
+            _button(notebook, cell, state)
         place = st.container().empty()
     place.caption(_line(notebook, cell, state))
     return place
+
+
+def _button(notebook: Notebook, cell: Cell, state: State) -> None:
+    if state is State.RUNNING:
+        st.button("Stop", icon=":material/stop:", key=f"stop-{cell.name}", on_click=notebook.stop)
+        return
+    st.button(
+        "Run" if state is State.NEVER_RUN else "Run again",
+        icon=":material/play_arrow:",
+        key=f"run-button-{cell.name}",
+        type="primary" if state is State.OUT_OF_DATE else "secondary",
+        on_click=notebook.run,
+        args=(cell.name,),
+        disabled=state is State.QUEUED,
+    )
 
 
 def _line(notebook: Notebook, cell: Cell, state: State) -> str:
@@ -78,21 +106,29 @@ def _output(notebook: Notebook, cell: Cell) -> OutputSlot | None:
     return slot
 
 
-def follow(notebook: Notebook, shown: Sequence[Shown], progress: DeltaGenerator) -> None:
-    """Stay with the running cell to its end; then the page is drawn again for the next."""
+def follow(
+    notebook: Notebook,
+    shown: Sequence[Shown],
+    version: int,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Stay with the running cell to its end; then the page is drawn again.
+
+    `version`: the notebook's before anything was drawn. What has begun or ended meanwhile was
+    drawn wrongly.
+    """
     cell = notebook.running
     execution = notebook.execution(cell) if cell else None
-    if cell is None or execution is None:
-        return
-    place = shown[notebook.cells.index(cell)]
-    while execution.ended is None:
+    while cell and execution and notebook.version == version:
         notebook.hold()
-        show_progress(notebook, progress)
+        tick()
+        place = shown[notebook.cells.index(cell)]
         place.state.caption(_line(notebook, cell, State.RUNNING))
         if place.output:
             place.output.show(execution)
         execution.output.wait_for(INTERVAL)
-    st.rerun()
+    if notebook.version != version:
+        st.rerun()
 
 
 def show_progress(notebook: Notebook, place: DeltaGenerator) -> None:
@@ -102,5 +138,5 @@ def show_progress(notebook: Notebook, place: DeltaGenerator) -> None:
         if notebook.halted:
             place.caption(f":material/error: {notebook.halted}")
         return
-    line = f"{done + 1} of {asked} · {cell.title.partition(':')[0].replace('`', '')}"
+    line = f"{done + 1} of {asked} · {_short(cell)}"
     place.progress(done / asked if asked else 0.0, text=line)

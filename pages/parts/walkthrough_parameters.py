@@ -1,7 +1,7 @@
 """The walkthrough's parameters as widgets. What is chosen goes into the code at once."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from pages.parts.walkthrough_state import first_question, folders
 
 Draw = Callable[[Any, str], Any]
 """The value of now and a widget's key → the value chosen."""
+Width = int | Literal["stretch"]
 WIDTH = 300  # pixels: fits a phone
 LONGEST = 300  # characters of a question
 
@@ -21,29 +22,26 @@ def choose_common(workspace: Workspace, notebook: Notebook) -> None:
     """What most cells share: the documents and the question."""
     named = folders(workspace)
     now = notebook.values["folder"]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        folder = st.selectbox(
-            "Documents",
-            list(named),
-            index=list(named).index(now) if now in named else 0,
-            format_func=lambda each: named[each],
-            key=f"folder-{notebook.id}",
-        )
-        if folder != now:
-            _change_folder(workspace, notebook, folder)
-        question = st.text_input(
-            "Question",
-            notebook.values["question"],
-            key=f"question-{notebook.id}-{folder}",
-            max_chars=LONGEST,
-        )
+    left, middle, right = st.columns([2, 3, 2])
+    folder = left.selectbox(
+        "Documents",
+        list(named),
+        index=list(named).index(now) if now in named else 0,
+        format_func=lambda each: named[each],
+        key=f"folder-{notebook.id}",
+    )
+    if folder != now:
+        notebook.values |= {"folder": folder, "question": first_question(workspace, folder)}
+    question = middle.text_input(
+        "Question",
+        notebook.values["question"],
+        key=f"question-{notebook.id}-{folder}",
+        max_chars=LONGEST,
+    )
+    with right:
         passages = _PASSAGES(notebook.values["passages"], f"passages-{notebook.id}")
     question = question.strip() or first_question(workspace, folder)
     notebook.values |= {"question": question, "passages": passages}
-
-
-def _change_folder(workspace: Workspace, notebook: Notebook, folder: str) -> None:
-    notebook.values |= {"folder": folder, "question": first_question(workspace, folder)}
 
 
 def choose_for(cell: Cell, notebook: Notebook) -> None:
@@ -54,9 +52,9 @@ def choose_for(cell: Cell, notebook: Notebook) -> None:
                 notebook.values[name] = draw(notebook.values[name], f"{name}-{notebook.id}")
 
 
-def _slider(label: str, low: Any, high: Any, step: Any, help_: str) -> Draw:
+def _slider(label: str, low: Any, high: Any, step: Any, help_: str, width: Width = WIDTH) -> Draw:
     def draw(now: Any, key: str) -> Any:
-        return st.slider(label, low, high, now, step, key=key, help=help_, width=WIDTH)
+        return st.slider(label, low, high, now, step, key=key, help=help_, width=width)
 
     return draw
 
@@ -70,7 +68,9 @@ def _task(now: Any, key: str) -> Any:
     return st.text_input("Task", now, key=key, max_chars=LONGEST).strip() or now
 
 
-_PASSAGES = _slider("Passages to answer from", 1, 10, 1, "How many are found for a question.")
+_PASSAGES = _slider(
+    "Passages", 1, 10, 1, "How many are found for a question, and answered from.", "stretch"
+)
 _OWN: dict[str, dict[str, Draw]] = {
     "build_index": {
         "chunk_size": _slider(

@@ -10,6 +10,8 @@ from engine.workspace import Workspace
 from pages.cells.lessons import LESSONS
 from pages.cells.notebook import Notebook
 from pages.cells.source import Cell
+from pages.cells.speed import measure_speed
+from pages.parts.folders import folder_of, short
 from pages.parts.samples import FOLDER as SAMPLES
 from pages.parts.samples import suggested_questions
 from pages.parts.session import current_collection
@@ -29,6 +31,12 @@ VALUES = {
 
 _open: dict[str, Notebook] = {}
 _lock = threading.Lock()
+_speed = Notebook([measure_speed], {})
+
+
+def speed_notebook() -> Notebook:
+    """The machine is everybody's: one measurement at a time, and all see it."""
+    return _speed
 
 
 def current_notebook(workspace: Workspace) -> Notebook:
@@ -43,15 +51,9 @@ def folders(workspace: Workspace) -> dict[str, str]:
     """What can be learned on: folder → what it is called. The samples, and each collection."""
     named = {short(SAMPLES): "The samples"}
     for collection in workspace.library.collections():
-        if folder := _folder_of(workspace, collection):
+        if folder := folder_of(workspace, collection):
             named[folder] = f"Your documents: {collection}"
     return named
-
-
-def short(path: Path) -> str:
-    """From the folder First Token runs in, where that is on the way."""
-    path = path.resolve()
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def first_question(workspace: Workspace, folder: str) -> str:
@@ -62,16 +64,8 @@ def first_question(workspace: Workspace, folder: str) -> str:
     return suggested[0] if suggested else OWN_QUESTION
 
 
-def _folder_of(workspace: Workspace, collection: str) -> str:
-    """Where the originals of a collection are; empty where there are none."""
-    for document in workspace.library.documents(collection):
-        if file := workspace.library.original(collection, document.source_id):
-            return short(file.parents[1])
-    return ""
-
-
 def _new_notebook(workspace: Workspace) -> Notebook:
-    folder = _folder_of(workspace, current_collection(workspace)) or short(SAMPLES)
+    folder = folder_of(workspace, current_collection(workspace)) or short(SAMPLES)
     values = {**VALUES, "folder": folder, "question": first_question(workspace, folder)}
     notebook = Notebook(LESSONS, values, _contents)
     with _lock:

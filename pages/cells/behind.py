@@ -1,0 +1,73 @@
+"""What another page has just done → its code, with the settings it was done with.
+
+The middle is the source of the very function that the app calls; before it the documents are
+opened, after it the answer is read, so that the whole runs outside the app. Pure.
+"""
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+import engine
+from engine import RetrieverQueryEngine, VectorStoreIndex
+from engine.workspace import Turn, Workspace
+from pages.cells.lessons import watch_an_agent
+from pages.cells.source import Function, body, literals
+
+
+def code_of_turn(turn: Turn, folder: str) -> str:
+    """A question on the Ask page, as `Workspace` asked it."""
+    asked = turn.settings
+    fill = {
+        "self.library.index(collection)": "index",
+        "self.llm": "Settings.llm",
+        **literals({f"settings.{name}": value for name, value in asked.items()}),
+    }
+    read = read_stream if asked.get("streaming", True) else read_whole
+    parts = [
+        body(open_documents, literals({"folder": folder})),
+        _with_imports(body(Workspace._engine, fill, result="query_engine"), Workspace._engine),
+        body(read, literals({"question": turn.question})),
+    ]
+    return "\n\n".join(parts)
+
+
+def code_of_task(task: str, folder: str) -> str:
+    """A task on the Agent page: the events of an agent with the tools of the walkthrough's."""
+    opened = body(open_documents, literals({"folder": folder}))
+    return f"{opened}\n\n{body(watch_an_agent, literals({'task': task}) | {'llm': 'Settings.llm'})}"
+
+
+def open_documents(folder: str) -> VectorStoreIndex:
+    from engine import Settings, SimpleDirectoryReader, VectorStoreIndex
+
+    documents = SimpleDirectoryReader(folder).load_data()
+    index = VectorStoreIndex.from_documents(documents)
+    print("Answers are written by", Settings.llm.metadata.model_name)
+    return index
+
+
+def read_stream(query_engine: RetrieverQueryEngine, question: str) -> None:
+    response = query_engine.query(question, stream=True)
+    for source in response.source_nodes:
+        print(source.node.label)
+    response.print_response_stream()
+
+
+def read_whole(query_engine: RetrieverQueryEngine, question: str) -> None:
+    response = query_engine.query(question, stream=False)
+    for source in response.source_nodes:
+        print(source.node.label)
+    print(response)
+
+
+def _with_imports(code: str, function: Function) -> str:
+    """The code after the imports that the function's module gives it."""
+    known: Mapping[str, Any] = function.__globals__
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    homes: dict[str, list[str]] = {}
+    for name in sorted(used & known.keys()):
+        home = "engine" if name in engine.__all__ else known[name].__module__
+        homes.setdefault(home, []).append(name)
+    lines = [f"from {home} import {', '.join(names)}" for home, names in sorted(homes.items())]
+    return "\n".join([*lines, "", code])

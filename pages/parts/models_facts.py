@@ -1,0 +1,83 @@
+"""What is known of the models in use: rows and words for the Models page. No widgets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.config import Config
+from engine.llm import LLM, LlamaCpp
+from engine.settings import Settings
+from engine.weights import CHAT_Q8_NAME
+
+ONNX = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model in use. `facts` are short, in the order they are shown."""
+
+    task: str
+    name: str
+    facts: tuple[str, ...]
+
+
+def models_in_use(llm: LLM, config: Config) -> list[Model]:
+    weights = Settings.weights
+    return [
+        _chat(llm, config),
+        Model(
+            "Finds passages by meaning",
+            "BAAI/bge-small-en-v1.5",
+            ("English", "384 dimensions", *_file(weights.embedder / ONNX), "MIT"),
+        ),
+        Model(
+            "Ranks sentences against the question",
+            "cross-encoder/ms-marco-MiniLM-L-12-v2",
+            ("English", *_file(weights.reranker / ONNX), "Apache-2.0"),
+        ),
+    ]
+
+
+def _chat(llm: LLM, config: Config) -> Model:
+    task, known = "Writes the answers", llm.metadata
+    window = f"{known.context_window:,} tokens of context"
+    if known.model_file is None:
+        return Model(task, known.model_name, (f"on {config.openai_base_url}", window))
+    if known.model_file.name == CHAT_Q8_NAME:
+        facts = ("135 million parameters, English", window)
+        return Model(
+            task, "SmolLM2-135M-Instruct", (*facts, *_file(known.model_file), "Apache-2.0")
+        )
+    licence = "its licence: see where you got it"
+    return Model(task, known.model_name, (window, *_file(known.model_file), licence))
+
+
+def _file(path: Path) -> tuple[str, ...]:
+    """Its name and size; of a folder's `model.onnx`, the folder's name."""
+    if not path.is_file():
+        return ()
+    name = f"{path.parent.name}/{path.name}" if path.name == ONNX else path.name
+    return (f"{name}, {path.stat().st_size / 1e6:.0f} MB",)
+
+
+def layout(llm: LLM) -> list[dict[str, Any]]:
+    """How the local runtime is laid out here, with what each setting means; empty for a server."""
+    if not isinstance(llm, LlamaCpp):
+        return []
+    now = llm.settings
+    contexts, sequences = now["contexts"], now["sequences"]
+    side = f"{contexts} × {sequences}"
+    return [
+        _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
+        _row("Contexts × answers", side, "Computing side by side, each with answers in turns."),
+        _row("Window", f"{now['window']:,} tokens", "Prompt and answer of one question."),
+        _row("Largest slice", f"{now['largest_slice']} tokens", "Read at once; then others."),
+        _row("Tokens a batch", now["decode_batch"], "Of different answers, computed together."),
+        _row("Layers on a GPU", now["gpu_layers"], "GPU_LAYERS in .env."),
+        _row("Cache", now["cache_type"], "How what was read is kept, per token."),
+        _row("llama.cpp", now["llama_cpp"], "The Python binding's version."),
+    ]
+
+
+def _row(name: str, value: object, meaning: str) -> dict[str, Any]:
+    return {"Setting": name, "Here": str(value), "What it means": meaning}

@@ -1,0 +1,111 @@
+"""The Walkthrough page as a person uses it: a real Chromium, the real app and model."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pages.cells.lessons import LESSONS
+from tests.browser import PHONE, RunningApp, low_contrast, open_page, wait_until_idle
+
+pytestmark = pytest.mark.browser
+SECONDS = 90_000.0  # milliseconds; a loaded machine, and a page that hangs for ever still fails
+FINISHED = re.compile("finished after")
+
+
+@pytest.fixture
+def walkthrough(page: Page, app: RunningApp) -> Page:
+    page.set_default_timeout(SECONDS)
+    open_page(page, f"{app.url}/walkthrough")
+    expect(page.get_by_role("heading", name="Walkthrough")).to_be_visible()
+    wait_until_idle(page)
+    return page
+
+
+@pytest.fixture
+def ran(walkthrough: Page) -> Iterator[Page]:
+    walkthrough.get_by_role("button", name="Run all").click()
+    expect(walkthrough.get_by_text(FINISHED)).to_have_count(len(LESSONS), timeout=SECONDS)
+    wait_until_idle(walkthrough)
+    yield walkthrough
+
+
+def cell(page: Page, name: str) -> Locator:
+    return page.locator(f".st-key-cell-{name}")
+
+
+def output(page: Page, name: str) -> Locator:
+    return page.locator(f".st-key-output-{name}")
+
+
+def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_of_date(
+    ran: Page,
+) -> None:
+    for function in LESSONS:
+        assert len(output(ran, function.__name__).inner_text().strip()) > 10
+    old = output(ran, "iterate_the_stream").inner_text()
+    ran.get_by_label("Question").fill("On which day is the bakery closed?")
+    ran.keyboard.press("Enter")
+    expect(cell(ran, "iterate_the_stream")).to_contain_text("out of date")
+    assert output(ran, "iterate_the_stream").inner_text() == old
+    assert "On which day" in cell(ran, "iterate_the_stream").inner_text()
+    for untouched in ("load_documents", "build_index", "set_the_model", "count_the_chunks"):
+        expect(cell(ran, untouched)).to_contain_text("finished")
+    cell(ran, "iterate_the_stream").get_by_role("button", name="Run again").click()
+    expect(output(ran, "iterate_the_stream")).to_contain_text("Monday")
+    expect(cell(ran, "print_the_stream")).to_contain_text("out of date")
+    ran.reload()
+    expect(output(ran, "iterate_the_stream")).to_contain_text("Monday")
+
+
+def test_a_single_cell_runs_what_it_needs_and_nothing_moves_while_it_does(
+    walkthrough: Page,
+) -> None:
+    expect(cell(walkthrough, "print_the_stream")).to_contain_text("runs 1, 2, 3 and 5 first")
+    cell(walkthrough, "print_the_stream").get_by_role("button", name="Run").click()
+    expect(output(walkthrough, "print_the_stream")).to_contain_text("Voss")
+    expect(cell(walkthrough, "ask_for_the_whole")).to_contain_text("never run")
+    height = output(walkthrough, "print_the_stream").bounding_box()
+    cell(walkthrough, "print_the_stream").get_by_role("button", name="Run again").click()
+    expect(output(walkthrough, "print_the_stream")).to_contain_text("Voss")
+    again = output(walkthrough, "print_the_stream").bounding_box()
+    assert height and again and height["height"] == again["height"]
+
+
+def test_a_rerun_of_the_page_in_mid_cell_loses_nothing_and_stop_stops(walkthrough: Page) -> None:
+    walkthrough.get_by_role("button", name="Run all").click()
+    walkthrough.get_by_text("Show code").click()
+    expect(walkthrough.get_by_test_id("stCode").filter(has_text="import")).to_have_count(0)
+    walkthrough.get_by_text("Show code").click()
+    walkthrough.get_by_role("link", name="Library").click()
+    walkthrough.get_by_role("link", name="Walkthrough").click()
+    expect(output(walkthrough, "build_index")).to_contain_text("can be searched", timeout=SECONDS)
+    stop = walkthrough.get_by_role("button", name="Stop").first
+    if stop.is_enabled():
+        stop.click()
+    expect(walkthrough.get_by_role("button", name="Run all")).to_be_enabled(timeout=SECONDS)
+    expect(cell(walkthrough, "load_documents")).to_contain_text("finished")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_can_be_read_at_phone_width(browser: Browser, app_url: str, scheme: str) -> None:
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    open_page(page, f"{app_url}/walkthrough")
+    page.get_by_role("heading", name="An agent's events").wait_for()
+    wait_until_idle(page)
+    # A slider's value stands beside its knob, of whose colour it is, and counts as upon it.
+    low = [each for each in low_contrast(page) if not re.fullmatch(r"1\.0 [\d.]+", each)]
+    assert low == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    context.close()
+
+
+def test_the_downloads_are_the_page(walkthrough: Page) -> None:
+    walkthrough.get_by_role("button", name="Take it with you").click()
+    for button, name in (("Notebook", "walkthrough.ipynb"), ("Script", "walkthrough.py")):
+        with walkthrough.expect_download() as saved:
+            walkthrough.get_by_role("button", name=button).click()
+        assert saved.value.suggested_filename.endswith(name)
+        assert "as_query_engine" in saved.value.path().read_text(encoding="utf-8")
