@@ -23,8 +23,10 @@ CANDIDATES = 50
 # hit@5: dense 0.716 and 0.909, BM25 0.833 and 0.948, reciprocal rank fusion (k = 10) 0.827 and
 # 0.965, z-scores added 0.853 and 0.970, this 0.861 and 0.972; 0.08 to 0.14 do equally well.
 LEXICAL_WEIGHT = 0.12
-# The best sentence's logit below which nothing found bears on the question.
-RELEVANT = -1.2
+# The best passage's logit below which nothing found bears on the question: that of 5 % of the
+# questions on SQuAD's articles of even number, whose paragraph is there. On the other articles
+# it refuses 3 % of such questions, and tells 97 % of those whose article is not there.
+RELEVANT = -0.5
 
 
 class Retriever(Protocol):
@@ -38,9 +40,11 @@ class Retriever(Protocol):
 
 
 def is_relevant(results: Sequence[NodeWithScore]) -> bool:
-    """Whether anything found bears on the question. True where nothing was reranked."""
-    scores = [each.scores.rerank for each in results if each.scores.rerank is not None]
-    return bool(results) and (not scores or max(scores) >= RELEVANT)
+    """Whether what a retriever found bears on the question. True where nothing was reranked."""
+    if not results:
+        return False
+    logit = results[0].scores.rerank
+    return logit is None or logit >= RELEVANT
 
 
 class HybridRetriever:

@@ -18,7 +18,7 @@ from engine.errors import DuplicateDocumentError, StoreError
 from engine.lexical import Terms
 from engine.schema import Node
 from engine.store import points
-from engine.store.connection import Connection
+from engine.store.connection import Connection, collector_paused
 from engine.store.points import DENSE, TERMS, Hit, Source
 from engine.store.terms import EmbeddedTerms
 
@@ -44,7 +44,8 @@ class Collection:
         self._abandoned: dict[str, Source] = {}  # to be removed as soon as that is possible
         self._read_sources()
         self._remove_abandoned()
-        self._terms = EmbeddedTerms(self._scroll(name, TERMS)) if connection.embedded else None
+        with collector_paused():
+            self._terms = EmbeddedTerms(self._scroll(name, TERMS)) if connection.embedded else None
 
     @property
     def passages(self) -> int:
