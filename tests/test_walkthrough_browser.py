@@ -18,7 +18,7 @@ FINISHED = re.compile("finished after")
 def walkthrough(page: Page, app: RunningApp) -> Page:
     page.set_default_timeout(SECONDS)
     open_page(page, f"{app.url}/walkthrough")
-    expect(page.get_by_role("heading", name="Walkthrough")).to_be_visible()
+    expect(page.get_by_role("heading", name="Walkthrough")).to_be_visible(timeout=SECONDS)
     wait_until_idle(page)
     return page
 
@@ -39,6 +39,10 @@ def output(page: Page, name: str) -> Locator:
     return page.locator(f".st-key-output-{name}")
 
 
+def shows(place: Locator, text: str) -> None:
+    expect(place).to_contain_text(text, timeout=SECONDS)
+
+
 def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_of_date(
     ran: Page,
 ) -> None:
@@ -47,28 +51,28 @@ def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_o
     old = output(ran, "iterate_the_stream").inner_text()
     ran.get_by_label("Question").fill("On which day is the bakery closed?")
     ran.keyboard.press("Enter")
-    expect(cell(ran, "iterate_the_stream")).to_contain_text("out of date")
+    shows(cell(ran, "iterate_the_stream"), "out of date")
     assert output(ran, "iterate_the_stream").inner_text() == old
     assert "On which day" in cell(ran, "iterate_the_stream").inner_text()
     for untouched in ("load_documents", "build_index", "set_the_model", "count_the_chunks"):
-        expect(cell(ran, untouched)).to_contain_text("finished")
+        shows(cell(ran, untouched), "finished")
     cell(ran, "iterate_the_stream").get_by_role("button", name="Run again").click()
-    expect(output(ran, "iterate_the_stream")).to_contain_text("Monday")
-    expect(cell(ran, "print_the_stream")).to_contain_text("out of date")
+    shows(output(ran, "iterate_the_stream"), "Monday")
+    shows(cell(ran, "print_the_stream"), "out of date")
     ran.reload()
-    expect(output(ran, "iterate_the_stream")).to_contain_text("Monday")
+    shows(output(ran, "iterate_the_stream"), "Monday")
 
 
 def test_a_single_cell_runs_what_it_needs_and_nothing_moves_while_it_does(
     walkthrough: Page,
 ) -> None:
-    expect(cell(walkthrough, "print_the_stream")).to_contain_text("runs 1, 2, 3 and 5 first")
+    shows(cell(walkthrough, "print_the_stream"), "runs 1, 2, 3 and 5 first")
     cell(walkthrough, "print_the_stream").get_by_role("button", name="Run").click()
-    expect(output(walkthrough, "print_the_stream")).to_contain_text("Voss")
-    expect(cell(walkthrough, "ask_for_the_whole")).to_contain_text("never run")
+    shows(output(walkthrough, "print_the_stream"), "Voss")
+    shows(cell(walkthrough, "ask_for_the_whole"), "never run")
     height = output(walkthrough, "print_the_stream").bounding_box()
     cell(walkthrough, "print_the_stream").get_by_role("button", name="Run again").click()
-    expect(output(walkthrough, "print_the_stream")).to_contain_text("Voss")
+    shows(output(walkthrough, "print_the_stream"), "Voss")
     again = output(walkthrough, "print_the_stream").bounding_box()
     assert height and again and height["height"] == again["height"]
 
@@ -76,16 +80,18 @@ def test_a_single_cell_runs_what_it_needs_and_nothing_moves_while_it_does(
 def test_a_rerun_of_the_page_in_mid_cell_loses_nothing_and_stop_stops(walkthrough: Page) -> None:
     walkthrough.get_by_role("button", name="Run all").click()
     walkthrough.get_by_text("Show code").click()
-    expect(walkthrough.get_by_test_id("stCode").filter(has_text="import")).to_have_count(0)
+    expect(walkthrough.get_by_test_id("stCode").filter(has_text="import")).to_have_count(
+        0, timeout=SECONDS
+    )
     walkthrough.get_by_text("Show code").click()
     walkthrough.get_by_role("link", name="Library").click()
     walkthrough.get_by_role("link", name="Walkthrough").click()
-    expect(output(walkthrough, "build_index")).to_contain_text("can be searched", timeout=SECONDS)
+    shows(output(walkthrough, "build_index"), "can be searched")
     stop = walkthrough.get_by_role("button", name="Stop").first
     if stop.is_enabled():
         stop.click()
     expect(walkthrough.get_by_role("button", name="Run all")).to_be_enabled(timeout=SECONDS)
-    expect(cell(walkthrough, "load_documents")).to_contain_text("finished")
+    shows(cell(walkthrough, "load_documents"), "finished")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -61,9 +61,10 @@ class Execution:
 class Notebook:
     """Safe to use from any thread.
 
-    values: of the inputs that no cell makes. version: goes up whenever a cell begins or ends, or
-    is asked for, so that a page knows whether what it has drawn still holds. watch: for a cell's inputs, whatever else its
+    values: of the inputs that no cell makes. watch: for a cell's inputs, whatever else its
     result depends on, such as the files in a folder; when it changes, the cell is out of date.
+    version: goes up whenever a cell is asked for, begins or ends, so that a page knows whether
+    what it has drawn still holds.
     """
 
     def __init__(

@@ -29,6 +29,7 @@ def choose_common(workspace: Workspace, notebook: Notebook) -> None:
         index=list(named).index(now) if now in named else 0,
         format_func=lambda each: named[each],
         key=f"folder-{notebook.id}",
+        help="The index is built anew, in memory: many documents take their time. Stop works.",
     )
     if folder != now:
         notebook.values |= {"folder": folder, "question": first_question(workspace, folder)}
