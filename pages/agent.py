@@ -1,6 +1,7 @@
 """Agent: a task for a model with tools; each step as it happens, your word where you want it."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
@@ -99,6 +100,15 @@ def suggest(workspace: Workspace, collection: str) -> None:
         st.rerun()
 
 
+def body(shows: str) -> DeltaGenerator:
+    """Where the run or the invitation stands. When it shows another one than before, the old one
+    goes at once: else its cells would stand among the new ones until the new run has ended."""
+    if st.session_state.get("agent_shows") == shows:
+        return st.container()
+    st.session_state.agent_shows = shows
+    return st.empty().container()
+
+
 def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
@@ -113,11 +123,10 @@ def main() -> None:
     if task := st.chat_input("Give the agent a task", disabled=busy, key="agent_task"):
         start(workspace, collection, task)
         st.rerun()
-    invitation = st.empty()  # gone at once when a run begins, and not only at its end
-    if run:
-        show_run(workspace, run)
-    else:
-        with invitation.container():
+    with body(run.handler.id if run else ""):
+        if run:
+            show_run(workspace, run)
+        else:
             suggest(workspace, collection)
 
 

@@ -180,7 +180,7 @@ class AgentHandler:
         return waiting
 
     def _decide(self, decision: Decision) -> None:
-        self._decision = decision
+        self._waiting, self._decision = None, decision
         self._events.notify()
 
     def _abandoned(self) -> None:

@@ -66,17 +66,23 @@ def _written(value: Any) -> str:
     return json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
 
 
-def _allow(call: Call, handler: AgentHandler, always: bool = False) -> None:
+def _allow(call: Call, handler: AgentHandler) -> None:
+    _approve(call, handler, always=False)
+
+
+def _always_allow(call: Call, handler: AgentHandler) -> None:
+    if _approve(call, handler, always=True):
+        the_workspace().agents.ask_first(call.tool, wanted=False)
+
+
+def _approve(call: Call, handler: AgentHandler, always: bool) -> bool:
+    """Whether the call could be let go on as it stands in the fields."""
     try:
         handler.approve(call.id, _fields(call), always=always)
     except ToolError as error:
         st.session_state[_key(call, "problem", own=True)] = plain_markdown(str(error))
-
-
-def _always_allow(call: Call, handler: AgentHandler) -> None:
-    _allow(call, handler, always=True)
-    if handler.pending is None or handler.pending.tool_id != call.id:
-        the_workspace().agents.ask_first(call.tool, wanted=False)
+        return False
+    return True
 
 
 def _deny(call: Call, handler: AgentHandler) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import streamlit as st
 from pydantic_core import to_jsonable_python
@@ -16,6 +16,7 @@ from pages.parts.markdown import answer_markdown, plain_markdown
 PREVIEW = 60  # characters of the arguments that stand in a step's label
 LONG, TALL = 900, 260  # characters of a result that scrolls, and the pixels it gets
 
+State = Literal["running", "complete", "error"]
 ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 
 
@@ -27,21 +28,39 @@ class View(Protocol):
 
 
 class ChoiceView:
-    """A decision of the model, with its thought folded into it."""
+    """A decision of the model, with its thought folded into it when it is made."""
 
     def __init__(self, cell: Choice) -> None:
-        self._status = st.status(_choice_label(cell), type="step", expanded=cell.ended is None)
-        self._thought = self._status.empty()
-        self._shown: tuple[str, float | None] | None = None
+        self._step = _Step(_choice_label(cell), _choice_state(cell), cell.ended is None)
+        self._thought = self._step.status.empty()
+        self._shown = ""
 
     def update(self, cell: Cell) -> None:
         assert isinstance(cell, Choice)
-        if self._shown == (cell.thought, cell.ended):
+        if cell.thought != self._shown:
+            self._shown = cell.thought
+            self._thought.caption(plain_markdown(cell.thought))
+        self._step.update(_choice_label(cell), _choice_state(cell), cell.ended is None)
+
+
+class _Step:
+    """A status of which only changes are sent: one that follows another at once may be lost,
+    and what it said of being open with it."""
+
+    def __init__(self, label: str, state: State, expanded: bool) -> None:
+        self._now = (label, state, expanded)
+        self.status = st.status(label, state=state, expanded=expanded, type="step")
+
+    def update(self, label: str, state: State, expanded: bool) -> None:
+        if self._now == (label, state, expanded):
             return
-        self._shown = (cell.thought, cell.ended)
-        self._thought.caption(plain_markdown(cell.thought))
-        if cell.ended is not None:
-            self._status.update(label=_choice_label(cell), state="complete", expanded=False)
+        folds = expanded != self._now[2]  # else it stays as the person has it
+        self._now = (label, state, expanded)
+        self.status.update(label=label, state=state, expanded=expanded if folds else None)
+
+
+def _choice_state(cell: Choice) -> State:
+    return "running" if cell.ended is None else "complete"
 
 
 def _choice_label(cell: Choice) -> str:
@@ -57,30 +76,29 @@ class CallView:
 
     def __init__(self, cell: Call, handler: AgentHandler) -> None:
         self._handler = handler
-        self._status = st.status(
-            _call_label(cell, handler), type="step", state="running", expanded=cell.waiting
-        )
-        self._card = self._status.empty()
-        self._body = self._status.container(gap="small")
-        self._label = ""
-        self._result_shown = False
+        self._step = _Step(_call_label(cell, handler), _call_state(cell, handler), cell.waiting)
+        self._card = self._step.status.empty()
+        self._body = self._step.status.container(gap="small")
+        self._asking = self._result_shown = False
 
     def update(self, cell: Cell) -> None:
         assert isinstance(cell, Call)
-        label = _call_label(cell, self._handler)
-        if label != self._label:
-            self._label = label
-            self._status.update(label=label, state=_state(cell, self._handler))  # type: ignore[arg-type]
-        if cell.waiting and not self._handler.phase.ended:
+        handler = self._handler
+        self._step.update(_call_label(cell, handler), _call_state(cell, handler), cell.waiting)
+        if cell.waiting and not self._asking and not self._handler.phase.ended:
+            self._asking = True
             with self._card.container():
                 show_approval(cell, self._handler)
-        elif not self._result_shown and (cell.result or cell.refused):
+        if self._asking and not cell.waiting:  # decided in another tab
+            self._asking = False
+            self._card.empty()
+        if not self._result_shown and (cell.result or cell.refused):
             self._result_shown = True
             with self._body:
                 _show_result(cell)
 
 
-def _state(cell: Call, handler: AgentHandler) -> str:
+def _call_state(cell: Call, handler: AgentHandler) -> State:
     if cell.refused or (cell.result and cell.result.is_error):
         return "error"
     return "complete" if cell.result or handler.phase.ended else "running"
@@ -89,10 +107,10 @@ def _state(cell: Call, handler: AgentHandler) -> str:
 def _call_label(cell: Call, handler: AgentHandler) -> str:
     name = f"**{_tool_name(cell.tool)}**"
     preview = _preview(cell.arguments)
-    return f"{name}{preview} · {_call_state(cell, handler)}"
+    return f"{name}{preview} · {_call_word(cell, handler)}"
 
 
-def _call_state(cell: Call, handler: AgentHandler) -> str:
+def _call_word(cell: Call, handler: AgentHandler) -> str:
     if cell.refused:
         return "you refused it"
     if cell.result:
