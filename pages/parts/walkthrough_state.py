@@ -52,7 +52,7 @@ def folders(workspace: Workspace) -> dict[str, str]:
     named = {short(SAMPLES): "The samples"}
     for collection in workspace.library.collections():
         if folder := folder_of(workspace, collection):
-            named[folder] = f"Your documents: {collection}"
+            named[folder] = f"Yours: {collection}"
     return named
 
 
