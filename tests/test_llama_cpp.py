@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from engine.config import Config
 from engine.cores import cores
 from engine.errors import Cancelled, GenerationError, LLMError, PromptTooLongError
 from engine.llm import GenerationOptions, LlamaCpp
+from engine.llm.binding import Entry
 from engine.llm.tuning import Tuning
 from engine.run import Phase, Run
 from engine.schema import ChatMessage
@@ -255,12 +256,12 @@ def test_stop_while_reading(llm: LlamaCpp) -> None:
     assert run.trace.calls[0].finish_reason == "cancelled"
 
 
-def run_until(llm: LlamaCpp, run: Run, condition: Callable[[], bool]) -> None:
+def run_until(llm: LlamaCpp, run: Run, condition: Callable[[], bool], tokens: int = 400) -> None:
     """Ask a long question, stop it when the condition holds, and see the runtime idle."""
 
     def ask() -> None:
         with pytest.raises(Cancelled):
-            list(llm.stream_chat(long_prompt(400), GenerationOptions(), run))
+            list(llm.stream_chat(long_prompt(tokens), GenerationOptions(), run))
 
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask)
@@ -269,6 +270,33 @@ def run_until(llm: LlamaCpp, run: Run, condition: Callable[[], bool]) -> None:
         asked.result(5)
     wait_until(lambda: is_idle(llm))
     assert cores().in_use == 0
+
+
+@pytest.fixture
+def slow_llm(chat_model_path: Path) -> Iterator[LlamaCpp]:
+    """It reads a whole prompt in one slice, which takes seconds for a long one."""
+    model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1, largest_slice=2000))
+    model._runtime.slices.choose = lambda *_: 2000  # type: ignore[method-assign]
+    yield model
+    model.close()
+
+
+def test_stop_gives_up_a_step_that_has_begun(slow_llm: LlamaCpp) -> None:
+    run = Run()
+    run_until(slow_llm, run, lambda: bool(slow_llm._runtime._workers[0]._computed), tokens=1500)
+    assert run.progress.done == 0
+    assert "1874" in answer(slow_llm, asking(QUESTIONS[0]))[0]
+
+
+def test_preparing_gives_way_in_the_middle_of_a_step(slow_llm: LlamaCpp) -> None:
+    run = Run()
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(slow_llm.prepare, long_prompt(600), run)
+        wait_until(lambda: bool(slow_llm._runtime._workers[0]._computed))
+        text, _ = answer(slow_llm, asking(QUESTIONS[0]))
+        assert not prepared.done()
+        prepared.result(60)
+    assert "1874" in text
 
 
 def test_what_was_read_before_stop_is_not_read_again(llm: LlamaCpp) -> None:
@@ -378,16 +406,26 @@ def resident_megabytes() -> float:
 # Taking turns
 
 
-def test_nobody_starves(llm: LlamaCpp) -> None:
-    """Eight at once over four places: each moves on while a long one is being read."""
-    options = GenerationOptions(max_tokens=6, ignore_eos=True, reuse=False)
-    with ThreadPoolExecutor(8) as pool:
-        slow = pool.submit(answer, llm, long_prompt(300), options)
-        quick = [pool.submit(answer, llm, asking(q), options) for q in QUESTIONS + QUESTIONS[:3]]
-        ends = [(future.result(120), slow.done()) for future in quick]
-        slow.result(120)
-    assert all(run.trace.calls[0].output_tokens == 6 for (_, run), _ in ends)
-    assert not any(slow_was_done for _, slow_was_done in ends)
+def test_a_short_request_is_not_held_up_by_a_long_one_in_the_same_context(
+    chat_model_path: Path,
+) -> None:
+    model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1))
+    run = Run()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(answer_in, model, run, long_prompt(400))
+        wait_until(lambda: run.progress.phase is Phase.READING)
+        answer(model, asking(QUESTIONS[0]), GenerationOptions(max_tokens=4))
+        assert run.progress.phase is Phase.READING
+        assert slow.result(60) == "length"
+    model.close()
+
+
+def test_all_of_twice_as_many_as_there_are_places_are_served(llm: LlamaCpp) -> None:
+    places = llm.settings["contexts"] * llm.settings["sequences"]
+    runs = [Run() for _ in range(2 * places)]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        reasons = list(pool.map(lambda run: answer_in(llm, run), runs))
+    assert reasons == ["length"] * len(runs)
 
 
 def test_those_who_wait_see_how_many_are_ahead(lone_llm: LlamaCpp) -> None:
@@ -405,8 +443,11 @@ def test_those_who_wait_see_how_many_are_ahead(lone_llm: LlamaCpp) -> None:
         assert [future.result(30) for future in waiting] == ["length", "length"]
 
 
-def answer_in(llm: LlamaCpp, run: Run) -> str | None:
-    list(llm.stream_chat([ChatMessage("user", "Count.")], GenerationOptions(max_tokens=3), run))
+def answer_in(
+    llm: LlamaCpp, run: Run, messages: Sequence[ChatMessage] = (ChatMessage("user", "Count."),)
+) -> str | None:
+    options = GenerationOptions(max_tokens=3, ignore_eos=True, reuse=False)
+    list(llm.stream_chat(messages, options, run))
     return run.trace.calls[0].finish_reason
 
 
@@ -449,12 +490,12 @@ def test_a_fault_in_one_answer_comes_after_its_text_and_spares_the_others(
     (worker,) = lone_llm._runtime._workers
     decode, steps = worker._context.decode, 0
 
-    def failing(entries: object) -> None:
+    def failing(entries: Sequence[Entry]) -> bool:
         nonlocal steps
-        steps += 1
-        if steps == 6:
+        steps += len(entries) == 1  # a token written, not a slice read
+        if len(entries) == 1 and steps == 5:
             raise GenerationError("The model could not compute a step.")
-        decode(entries)  # type: ignore[arg-type]
+        return decode(entries)
 
     monkeypatch.setattr(worker._context, "decode", failing)
     run, text = Run(), ""

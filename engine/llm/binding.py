@@ -55,6 +55,13 @@ def last_log() -> str:
     return " ".join("".join(_LOG_LINES).split()[-40:])
 
 
+# llama.cpp asks a C function, several hundred times a step, whether to give up. One of Python's
+# would need Python's lock each time; strlen needs nothing, and is not 0 where a text has begun.
+_C = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
+_IS_SET = llama_cpp.ggml_abort_callback(ctypes.cast(_C.strlen, ctypes.c_void_p).value)
+_ABORTED = 2  # llama_decode's code for it
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One token of a batch. `output`: its logits are wanted."""
@@ -234,6 +241,9 @@ class Context:
         params.kv_unified = False
         params.swa_full = True  # keep what a sliding window has passed: beginnings can be reused
         params.no_perf = True
+        self._give_up = ctypes.create_string_buffer(2)
+        params.abort_callback = _IS_SET
+        params.abort_callback_data = ctypes.cast(self._give_up, ctypes.c_void_p)
         self._context = llama_cpp.llama_init_from_model(model._model, params)
         if not self._context:
             raise LLMError(
@@ -251,8 +261,8 @@ class Context:
             llama_cpp.llama_set_n_threads(self._context, count, count)
             self._threads = count
 
-    def decode(self, entries: Sequence[Entry]) -> None:
-        """Compute one batch.
+    def decode(self, entries: Sequence[Entry]) -> bool:
+        """Compute one batch; False where it was interrupted, and nothing of it counts.
 
         Raises:
             GenerationError: an entry is out of range, or llama.cpp could not compute it.
@@ -260,8 +270,20 @@ class Context:
         self._check(entries)
         self._batch.fill(entries)
         code = llama_cpp.llama_decode(self._context, self._batch.struct)
-        if code != 0:
+        if code == _ABORTED:
+            for entry in entries:
+                self.trim(entry.sequence, entry.position)
+        elif code != 0:
             raise GenerationError(f"The model could not compute a step. ({code}: {last_log()})")
+        return bool(code == 0)
+
+    def interrupt(self) -> None:
+        """Make the present or the next `decode` give up. From any thread."""
+        self._give_up[0] = b"x"
+
+    def resume(self) -> None:
+        """No longer give up."""
+        self._give_up[0] = b"\0"
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """The logits of the batch's entry `index`: valid until the next `decode`."""

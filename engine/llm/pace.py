@@ -64,11 +64,14 @@ def _candidates(step: Step, most: int) -> list[int]:
 
 
 class SliceChoice:
-    """How many prompt tokens are computed between two looks at Stop and at others' tokens."""
+    """How many prompt tokens are computed before others have their turn."""
 
-    # Stop must reach an idle processor within 100 ms. Slices of 16, 32, 64, 128 tokens read
-    # 359, 416, 444, 482 tokens/s here, so a longer one gains little.
-    ALONE_SECONDS = 0.06
+    # Slices of 16, 24, 32, 48, 64, 80, 128 tokens read 509, 570, 605, 650, 687, 700, 710
+    # tokens/s here, two threads. One that lasts longer than 0.1 s gains nothing, and whoever
+    # comes meanwhile waits for its end.
+    ALONE_SECONDS = 0.1
+    # Others compute beside it, and now and then find both cores taken.
+    BESIDE_SECONDS = 0.06
     # Somebody in the same context reads along, and sees each slice as a pause.
     SHARED_SECONDS = 0.03
     SMALLEST = 8
@@ -80,8 +83,8 @@ class SliceChoice:
         self._rates: dict[int, float] = {}
         self._lock = threading.Lock()
 
-    def choose(self, threads: int, shared: bool) -> int:
-        seconds = self.SHARED_SECONDS if shared else self.ALONE_SECONDS
+    def choose(self, threads: int, seconds: float) -> int:
+        """Tokens that take about so long."""
         with self._lock:
             size = int(self._rates.get(threads, self._START_RATE) * seconds)
         return min(max(size, self.SMALLEST), self._largest)

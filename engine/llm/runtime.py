@@ -58,10 +58,22 @@ class Runtime:
             (self._background if job.only_prepares else self._queue).append(job)
             self._tell_the_queue()
             self._changed.notify_all()
+            if not job.only_prepares:
+                self._give_way()
+
+    def _give_way(self) -> None:
+        for worker in self._workers:
+            for running in worker.jobs:
+                if running.only_prepares:
+                    worker.interrupt(running)
 
     def stop(self, job: Job) -> None:
-        """End a job that still waits, or let its worker end it within one slice."""
+        """End a job that still waits, or have its worker end it: the step is given up."""
+        if job.ended:
+            return
         job.abandon()
+        for worker in self._workers:
+            worker.interrupt(job)
         with self._changed:
             for queue in (self._queue, self._background):
                 if job in queue:

@@ -54,6 +54,7 @@ class Worker:
         self.error: BaseException | None = None
         self.ready = threading.Event()
         self._office = office
+        self._computed: list[Job] = []  # whose step is being computed
         self._free = list(range(office.tuning.sequences))
         self.thread = threading.Thread(target=self._work, name=f"llm-{number}", daemon=True)
         self.thread.start()
@@ -65,6 +66,14 @@ class Worker:
     def accept(self, job: Job) -> None:
         job.sequence = self._free.pop()
         self.jobs.append(job)
+
+    def interrupt(self, job: Job) -> None:
+        """Give up the step that is being computed for this job alone. From any thread.
+
+        Where that step has just ended, another is interrupted, and computed again.
+        """
+        if self._computed == [job]:
+            self._context.interrupt()
 
     @property
     def busy_for_people(self) -> bool:
@@ -114,6 +123,19 @@ class Worker:
                 self._release(job)
                 self._office.put_off(job)
 
+    def _compute(self, jobs: list[Job], entries: list[Entry], threads: int) -> float:
+        """One step for these jobs. Seconds; 0 where it was interrupted."""
+        self._context.use_threads(threads)
+        self._computed = jobs
+        self._context.resume()
+        if len(jobs) == 1 and jobs[0].stopped:  # before it could be interrupted
+            return 0.0
+        began = time.perf_counter()
+        done = self._context.decode(entries)
+        seconds = time.perf_counter() - began
+        self._computed = []
+        return seconds if done else 0.0
+
     # Writing: the next token of each job, in batches of the size that is quickest here.
 
     def _write(self, jobs: list[Job]) -> None:
@@ -126,10 +148,10 @@ class Worker:
         entries = [Entry(job.tokens[-1], job.position, job.sequence, True) for job in jobs]
         wanted = office.threads.choose(len(jobs), office.share_for(jobs[0]))
         with office.cores.take(wanted, Priority.DECODE) as threads:
-            self._context.use_threads(threads)
-            began = time.perf_counter()
-            self._context.decode(entries)
-            office.threads.record(len(jobs), threads, time.perf_counter() - began)
+            seconds = self._compute(jobs, entries, threads)
+            if not seconds:
+                return
+            office.threads.record(len(jobs), threads, seconds)
             for index, job in enumerate(jobs):
                 job.note("decode_threads", threads)
                 job.position += 1
@@ -171,12 +193,10 @@ class Worker:
         priority = Priority.BACKGROUND if job.only_prepares else Priority.PREFILL
         wanted = office.threads.choose("read", office.share_for(job))
         with office.cores.take(wanted, priority, job.run) as threads:
-            self._context.use_threads(threads)
-            shared = job.only_prepares or len(self.jobs) > 1
-            entries = self._next_slice(job, office.slices.choose(threads, shared))
-            began = time.perf_counter()
-            self._context.decode(entries)
-            seconds = time.perf_counter() - began
+            entries = self._next_slice(job, office.slices.choose(threads, self._pause(job)))
+            seconds = self._compute([job], entries, threads)
+        if not seconds:
+            return
         office.slices.record(threads, len(entries), seconds)
         office.threads.record("read", threads, seconds / len(entries))
         job.note("prefill_threads", threads)
@@ -184,6 +204,13 @@ class Worker:
         job.read(len(entries))
         if job.position == job.common:
             self._keep(job, lasting=True)
+
+    def _pause(self, job: Job) -> float:
+        """How long a slice may keep others waiting, in seconds."""
+        if job.only_prepares or len(self.jobs) > 1:
+            return SliceChoice.SHARED_SECONDS
+        alone = self._office.people <= 1
+        return SliceChoice.ALONE_SECONDS if alone else SliceChoice.BESIDE_SECONDS
 
     def _next_slice(self, job: Job, size: int) -> list[Entry]:
         last = job.prompt_length - 1
