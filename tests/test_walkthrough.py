@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from engine.measuring import Setup
 from engine.workspace import AskSettings, Turn
-from pages.cells.behind import code_of_task, code_of_turn
+from pages.cells.behind import code_of_comparison, code_of_task, code_of_turn
 from pages.cells.export import as_notebook, as_script
 from pages.cells.lessons import LESSONS
 from pages.cells.notebook import Notebook, State
@@ -278,6 +279,18 @@ def test_the_code_behind_an_answer_has_its_settings_and_gives_that_answer(
     assert not {"self", "settings", "collection"} & names_in(code)
     exec(compile(code, "code", "exec"), {})
     assert "Hannah Voss" in capsys.readouterr().out
+
+
+def test_the_code_behind_a_comparison_runs_both_modes_with_its_setup(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    setup = Setup("Who built the tide mill?", "default", passages=1, length=24, warm=True)
+    code = code_of_comparison(setup, str(ROOT / "samples"))
+    assert "max_tokens=24" in code and "reuse=True" in code and "similarity_top_k=1" in code
+    assert not {"setup", "step", "index_of", "llm"} & names_in(code)
+    exec(compile(code, "code", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "streaming=True" in printed and "streaming=False" in printed
 
 
 def test_the_code_behind_a_task_is_whole() -> None:

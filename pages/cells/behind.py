@@ -6,10 +6,13 @@ opened, after it the answer is read, so that the whole runs outside the app. Pur
 
 import ast
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import engine
 from engine import RetrieverQueryEngine, VectorStoreIndex
+from engine.measuring import Setup
+from engine.measuring.runner import measured_engine
 from engine.workspace import Turn, Workspace
 from pages.cells.lessons import watch_an_agent
 from pages.cells.source import Function, body, literals
@@ -38,6 +41,23 @@ def code_of_task(task: str, folder: str) -> str:
     return f"{opened}\n\n{body(watch_an_agent, literals({'task': task}) | {'llm': 'Settings.llm'})}"
 
 
+def code_of_comparison(setup: Setup, folder: str) -> str:
+    """A comparison on the Compare page: one pair of its runs, with the engine it measures."""
+    fill = {
+        "index_of(setup.collection)": "index",
+        "llm": "Settings.llm",
+        "step.exact": "False",
+        **literals({f"setup.{name}": value for name, value in asdict(setup).items()}),
+        **literals({"step.passages": setup.passages, "step.length": setup.length}),
+    }
+    parts = [
+        body(open_documents, literals({"folder": folder})),
+        _with_imports(body(measured_engine, fill, result="query_engine"), measured_engine),
+        body(read_both, literals({"question": setup.question})),
+    ]
+    return "\n\n".join(parts)
+
+
 def open_documents(folder: str) -> VectorStoreIndex:
     from engine import Settings, SimpleDirectoryReader, VectorStoreIndex
 
@@ -59,6 +79,14 @@ def read_whole(query_engine: RetrieverQueryEngine, question: str) -> None:
     for source in response.source_nodes:
         print(source.node.label)
     print(response)
+
+
+def read_both(query_engine: RetrieverQueryEngine, question: str) -> None:
+    for streaming in (True, False):
+        response = query_engine.query(question, stream=streaming)
+        print(response)
+        shown, ended = response.trace.chunk_times[0], response.trace.ended
+        print(f"streaming={streaming}: first words after {shown:.2f} s, all after {ended:.2f} s")
 
 
 def _with_imports(code: str, function: Function) -> str:
