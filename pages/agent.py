@@ -1,5 +1,7 @@
 """Agent: a task for a model with tools; each step as it happens, your word where you want it."""
 
+import time
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -15,6 +17,9 @@ INTRODUCTION = (
     "Give it a task. It picks its tools by itself, you see every call with what went in and what "
     "came out, and what you want to see first waits for your word."
 )
+# Seconds until the browser has been told: of two messages for one place that follow each other
+# at once Streamlit sends the later alone. It waits as long itself where it must (st.status).
+FLUSH = 0.05
 # A task, and the sample document that it needs, if any.
 TASKS = (
     ("Who built the tide mill, and what is 2026 - 1684?", "tide-mill.md"),
@@ -106,7 +111,9 @@ def body(shows: str) -> DeltaGenerator:
     if st.session_state.get("agent_shows") == shows:
         return st.container()
     st.session_state.agent_shows = shows
-    return st.empty().container()
+    place = st.empty()
+    time.sleep(FLUSH)
+    return place.container()
 
 
 def main() -> None:
