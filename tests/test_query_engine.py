@@ -31,6 +31,10 @@ def wait_for(condition: object, seconds: float = 5.0) -> bool:
     return bool(condition())  # type: ignore[operator]
 
 
+def held_back(until: threading.Event) -> None:
+    until.wait(5)
+
+
 def test_query_streams_or_not_and_the_calls_word_wins() -> None:
     engine = engine_of(ScriptedLLM(PIECES), streaming=False)
     assert type(engine.query("When?")) is Response
@@ -41,7 +45,7 @@ def test_query_streams_or_not_and_the_calls_word_wins() -> None:
 
 def test_sources_are_there_before_the_first_chunk() -> None:
     writing = threading.Event()
-    engine = engine_of(ScriptedLLM(PIECES, before_piece=lambda _: writing.wait(5) and None))
+    engine = engine_of(ScriptedLLM(PIECES, before_piece=lambda _: held_back(writing)))
     response = engine.start("When?")
     assert [source.text for source in response.source_nodes] == ["The mill was built in 1887."]
     assert response.text == ""
@@ -51,9 +55,9 @@ def test_sources_are_there_before_the_first_chunk() -> None:
 
 def test_start_returns_before_anything_is_retrieved() -> None:
     response = engine_of(ScriptedLLM(PIECES), ScriptedRetriever("x", seconds=0.2)).start("When?")
-    assert response.phase in (Phase.QUEUED, Phase.SEARCHING)
+    assert str(response.phase) in ("queued", "searching")
     assert str(response) == WHOLE
-    assert response.phase is Phase.DONE
+    assert str(response.phase) == "done"
 
 
 def test_a_delay_in_the_search_shows_in_the_search_and_in_the_time_to_first_token() -> None:
