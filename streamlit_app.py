@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.runtime.pages_manager import PagesManager
 
 from pages.parts.heartbeat import keep_answer_alive
 from pages.parts.resources import opening
@@ -65,4 +66,7 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
+    # As st.navigation does in its first run: until then a tab that opens on another page than the
+    # first would show a list of the files in pages/.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, lifespan=opening, middleware=[Middleware(SecurityHeaders)])
