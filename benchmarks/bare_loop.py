@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import llama_cpp
 import numpy as np
 
-from engine.llm.binding import Model
+from engine.llm.model import Model
 
 
 class BareLoop:

@@ -15,7 +15,7 @@ from benchmarks.figures import Figures, keep
 from benchmarks.squad import load
 from engine.cores import cores
 from engine.llm import GenerationOptions, LlamaCpp
-from engine.llm.binding import Context, ContextSize, Entry
+from engine.llm.context import Context, ContextSize, Entry
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.settings import Settings

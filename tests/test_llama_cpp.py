@@ -13,7 +13,7 @@ from engine.config import Config
 from engine.cores import cores
 from engine.errors import Cancelled, GenerationError, LLMError, PromptTooLongError
 from engine.llm import GenerationOptions, LlamaCpp
-from engine.llm.binding import Entry
+from engine.llm.context import Entry
 from engine.llm.tuning import Tuning
 from engine.run import Phase, Run
 from engine.schema import ChatMessage

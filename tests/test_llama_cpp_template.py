@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import LLMError
 from engine.llm import LlamaCpp
-from engine.llm.binding import Model
+from engine.llm.model import Model
 from engine.llm.template import PromptTemplate
 from engine.schema import ChatMessage
 
@@ -56,6 +56,11 @@ def test_a_document_cannot_close_its_turn(llm: LlamaCpp) -> None:
     control = [token for token in evil if llm._model.is_control(token)]
     assert control == [token for token in honest if llm._model.is_control(token)]
     assert EVIL in text(llm, evil)  # nothing is taken out of it either
+
+
+def test_odd_text_is_no_harm(llm: LlamaCpp) -> None:
+    for odd in ("", "\0", "\ud800", "a\0b", "\uffff", "\u202e"):
+        assert llm._template.tokens([ChatMessage("user", odd)])
 
 
 def test_text_that_looks_like_a_placeholder_stays_text(llm: LlamaCpp) -> None:

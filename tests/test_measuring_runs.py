@@ -13,7 +13,7 @@ from engine.embedding import BgeEmbedding, CrossEncoder
 from engine.errors import GenerationError, MeasuringError
 from engine.index import VectorStoreIndex
 from engine.llm.base import GenerationOptions, Packing
-from engine.llm.binding import Context, Entry
+from engine.llm.context import Context, Entry
 from engine.measuring import Job, Kind, Measurements, Mode, Setup, Step
 from engine.measuring.fingerprint import fingerprint
 from engine.measuring.record import Outcome
@@ -305,11 +305,11 @@ def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
     delay, decode = 2 * sum(spent(asked()).values()), Context.decode
     put = threading.Event()
 
-    def slowly(context: Context, entries: Sequence[Entry]) -> None:
+    def slowly(context: Context, entries: Sequence[Entry]) -> bool:
         if (len(entries) > 1) is reading and not put.is_set():
             put.set()
             time.sleep(delay)
-        decode(context, entries)
+        return decode(context, entries)
 
     monkeypatch.setattr(Context, "decode", slowly)
     times = spent(asked())

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
-from engine.llm.binding import Context, ContextSize, Entry, Model
+from engine.llm.context import Context, ContextSize, Entry
+from engine.llm.model import Model
 
 BATCH = 4  # answers at once: a household, or Compare's largest number of readers
 _READ = 16  # tokens in each sequence before the steps that are timed

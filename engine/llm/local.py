@@ -13,10 +13,11 @@ from typing import Any
 
 from engine.config import Config, load_config
 from engine.cores import cores
-from engine.errors import PromptTooLongError
+from engine.errors import LLMError, PromptTooLongError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
-from engine.llm.binding import VERSION, Model
+from engine.llm.binding import VERSION
 from engine.llm.job import Job
+from engine.llm.model import Model
 from engine.llm.probe import physical_memory, probe
 from engine.llm.runtime import Runtime
 from engine.llm.sampling import Sampler
@@ -108,9 +109,10 @@ class LlamaCpp(LLM):
         """
         run = run or Run()
         tokens = self._template.beginning(messages)[: self._tuning.window]
-        job = Job(tokens, GenerationOptions(), run, current_call(run), self._common(messages))
-        for _ in self._pieces(job):
-            pass
+        if self._runtime.states.kept(tokens) < len(tokens):
+            job = Job(tokens, GenerationOptions(), run, current_call(run), self._common(messages))
+            for _ in self._pieces(job):
+                pass
 
     def prepared(self, messages: Sequence[ChatMessage]) -> float:
         """The share of such a beginning whose state is kept, 0 to 1."""
@@ -137,24 +139,22 @@ class LlamaCpp(LLM):
     def _job(self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run) -> Job:
         record = current_call(run)
         record.settings = self.settings
-        with run.span("tokenise"):
-            prompt = self._template.tokens(messages)
-            common = self._common(messages) if options.reuse else 0
-        record.prompt_tokens = len(prompt)
-        if len(prompt) > self._tuning.window:
-            raise PromptTooLongError(len(prompt), self._tuning.window)
+        try:
+            with run.span("tokenise"):
+                prompt = self._template.tokens(messages)
+                common = self._common(messages) if options.reuse else 0
+            record.prompt_tokens = len(prompt)
+            if len(prompt) > self._tuning.window:
+                raise PromptTooLongError(len(prompt), self._tuning.window)
+            sampler = Sampler(self._model, options)
+        except LLMError:
+            record.finish_reason = "error"
+            raise
         room = self._tuning.window - len(prompt) + 1  # the last token need not be read again
+        limit = min(options.max_tokens, room)
         combining = any(COMBINING.search(message.content) for message in messages)
-        return Job(
-            prompt,
-            options,
-            run,
-            record,
-            common,
-            min(options.max_tokens, room),
-            Sampler(self._model, options),
-            TextAssembler(options.stop, combining),
-        )
+        assembler = TextAssembler(options.stop, combining)
+        return Job(prompt, options, run, record, common, limit, sampler, assembler)
 
     def _common(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the system message's part, which most prompts share."""

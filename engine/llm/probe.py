@@ -19,8 +19,8 @@ from typing import Any
 
 from engine.cores import Cores, Priority
 from engine.errors import FirstTokenError, LLMError
-from engine.llm.binding import Model
 from engine.llm.calibrate import Figures, measure
+from engine.llm.model import Model
 from engine.llm.template import PromptTemplate
 from engine.schema import ChatMessage
 

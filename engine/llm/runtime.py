@@ -11,8 +11,8 @@ from collections import deque
 
 from engine.cores import Cores
 from engine.errors import LLMError
-from engine.llm.binding import Model
 from engine.llm.job import Job
+from engine.llm.model import Model
 from engine.llm.pace import SliceChoice, ThreadChoice
 from engine.llm.states import StateStore
 from engine.llm.tuning import Tuning

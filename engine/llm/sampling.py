@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from engine.errors import GenerationError, LLMError
 from engine.llm.base import GenerationOptions
-from engine.llm.binding import Model, clear_log, last_log
+from engine.llm.binding import clear_log, last_log
+from engine.llm.model import Model
 
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _PENALTY_WINDOW = 64  # tokens of the answer that a repeat penalty looks back on: llama.cpp's own

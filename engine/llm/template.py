@@ -14,7 +14,7 @@ import jinja2
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from engine.errors import LLMError
-from engine.llm.binding import Model
+from engine.llm.model import Model
 from engine.schema import ChatMessage
 
 # Private-use characters: no template writes them, and message text is never searched for them.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from engine.errors import ConfigError
-from engine.llm.binding import CACHE_TYPES
 from engine.llm.calibrate import BATCH
+from engine.llm.context import CACHE_TYPES
 from engine.llm.probe import Findings
 
 _WINDOW = 4096  # tokens, where .env does not say: ten passages and a long answer

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from engine.cores import Cores, Priority
 from engine.errors import Cancelled, FirstTokenError, GenerationError
-from engine.llm.binding import Context, ContextSize, Entry, Model
+from engine.llm.context import Context, ContextSize, Entry
 from engine.llm.job import MIN_SLICE, Job
+from engine.llm.model import Model
 from engine.llm.pace import SliceChoice, ThreadChoice
 from engine.llm.states import StateStore
 from engine.llm.tuning import Tuning
@@ -70,9 +71,10 @@ class Worker:
     def interrupt(self, job: Job) -> None:
         """Give up the step that is being computed for this job alone. From any thread.
 
-        Where that step has just ended, another is interrupted, and computed again.
+        Where that step has just ended, another is interrupted, and computed again. A recurrent
+        state cannot go back, so there the step goes on to its end.
         """
-        if self._computed == [job]:
+        if self._computed == [job] and self._office.model.keeps_every_token:
             self._context.interrupt()
 
     @property

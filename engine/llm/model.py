@@ -1,0 +1,156 @@
+"""Model: the weights and vocabulary of one GGUF file, shared by all threads.
+
+It tokenises and names; it does not compute, and does not know what the tokens mean.
+"""
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import LLMError
+from engine.llm.binding import clear_log, last_log
+
+
+class Model:
+    """The weights and vocabulary of one GGUF file.
+
+    Raises:
+        LLMError: llama.cpp could not load the file.
+    """
+
+    def __init__(self, path: Path, gpu_layers: int = 0) -> None:
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        self.path = path
+        clear_log()
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not self._model:
+            raise LLMError(
+                f"{path.name} could not be loaded: it is damaged, or not a GGUF model that this "
+                f"llama.cpp knows. Name another file as CHAT_MODEL in .env. ({last_log()})"
+            )
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self.trained_context: int = llama_cpp.llama_model_n_ctx_train(self._model)
+        self.bytes: int = llama_cpp.llama_model_size(self._model)
+        self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
+        self.adds_bos: bool = llama_cpp.llama_vocab_get_add_bos(self._vocab)
+        self.parameters: int = llama_cpp.llama_model_n_params(self._model)
+        self._pieces: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._metadata("general.name") or self.path.stem
+
+    @property
+    def chat_template(self) -> str | None:
+        """The file's own template, in Jinja."""
+        text = llama_cpp.llama_model_chat_template(self._model, None)
+        return text.decode("utf-8", "replace") if text else None
+
+    @property
+    def can_write(self) -> bool:
+        """It writes text: not an encoder of embeddings, not one that needs an encoder first."""
+        return bool(
+            llama_cpp.llama_model_has_decoder(self._model)
+            and not llama_cpp.llama_model_has_encoder(self._model)
+            and self.vocabulary_size > 0
+        )
+
+    @property
+    def keeps_every_token(self) -> bool:
+        """The state of a prompt holds that of its every beginning (no recurrent layers)."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self._model)
+            or llama_cpp.llama_model_is_hybrid(self._model)
+        )
+
+    def cache_bytes_per_token(self) -> int:
+        """Size of the key-value cache in f16: two bytes a number, keys and values."""
+        heads = llama_cpp.llama_model_n_head(self._model) or 1
+        kv_heads = llama_cpp.llama_model_n_head_kv(self._model) or heads
+        width = llama_cpp.llama_model_n_embd(self._model) // heads * kv_heads
+        return int(2 * 2 * width * llama_cpp.llama_model_n_layer(self._model))
+
+    def tokenise(self, text: str, special: bool = False) -> list[int]:
+        """Tokens of the text alone: nothing is put in front or behind.
+
+        With `special`, markers such as <|im_end|> become their control tokens: for trusted
+        text only.
+        """
+        encoded = text.encode("utf-8", "replace")
+        room = len(encoded) + 8
+        tokens = (ctypes.c_int32 * room)()
+        with self.in_use():
+            count = llama_cpp.llama_tokenize(
+                self._vocab, encoded, len(encoded), tokens, room, False, special
+            )
+        if count < 0:
+            raise LLMError(f"The model's tokeniser failed on a text of {len(text)} characters.")
+        return list(tokens[:count])
+
+    @contextmanager
+    def in_use(self) -> Iterator[Any]:
+        """The vocabulary, which is not freed inside the block.
+
+        Raises:
+            LLMError: it has been freed.
+        """
+        with self._lock:
+            if not self._vocab:
+                raise LLMError("This model has been closed.")
+            yield self._vocab
+
+    def piece(self, token: int) -> bytes:
+        """The token's bytes, which may be a part of a character; empty for control tokens."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._render(token, special=False)
+        return known
+
+    def text(self, token: int) -> str:
+        """The token as its vocabulary writes it, control tokens included."""
+        return self._render(token, special=True).decode("utf-8", "replace")
+
+    def is_end(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """Every token that ends an answer."""
+        return np.flatnonzero([self.is_end(token) for token in range(self.vocabulary_size)])
+
+    def is_control(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self._vocab, token))
+
+    def close(self) -> None:
+        """Free the weights. Every context must have been closed before."""
+        with self._lock:
+            if self._model:
+                llama_cpp.llama_model_free(self._model)
+                self._model = self._vocab = None
+
+    def _render(self, token: int, special: bool) -> bytes:
+        if not 0 <= token < self.vocabulary_size:
+            return b""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        count = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, 256)
+        return buffer.value.decode("utf-8", "replace") if count > 0 else ""
