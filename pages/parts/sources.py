@@ -1,6 +1,5 @@
 """Evidence and sources: what was found for a question, where it stands, and why."""
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,19 +25,12 @@ def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore],
         st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
-            label = f"**{number}** {plain_markdown(source.node.label)} · {_rank(source)}"
+            label = f"**{number}** {plain_markdown(source.node.label)} · score {source.score:.2f}"
             with st.expander(label, type="compact", key=f"source-{key}-{number}"):
                 st.markdown(highlighted(source))
                 _show_scores(source)
                 if source.metadata.get("file_type") == "pdf":
                     _offer_page(find_original, source, f"{key}-{number}")
-
-
-def _rank(source: NodeWithScore) -> str:
-    """The score that ranked it: a cross-encoder's logit as the probability it stands for."""
-    if source.scores.rerank is None:
-        return f"score {source.score:.2f}"
-    return f"relevance {1 / (1 + math.exp(-source.scores.rerank)):.0%}"
 
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
