@@ -212,13 +212,11 @@ def test_a_call_of_an_unknown_tool_or_with_wrong_arguments_is_told_to_the_model(
 
 
 def test_the_limit_of_steps_ends_in_an_answer() -> None:
-    llm = ScriptedLLM(
-        decision("get_weather", city="A"), decision("get_weather", city="B"), ["Enough."]
-    )
+    llm = ScriptedLLM(decision("get_weather", city="Oslo"))  # it would go on for ever
     handler = AgentWorkflow.from_tools([get_weather], llm, max_steps=2).run("Weather?")
-    assert str(handler.result()) == "Enough."
+    handler.result()
     assert sum(isinstance(event, ToolCall) for event in handler.so_far) == 2
-    assert llm.options[-1].json_schema is None
+    assert [bool(options.json_schema) for options in llm.options] == [True, True, False]
 
 
 def test_a_model_that_fails_in_mid_answer_is_heard_after_what_it_wrote() -> None:
