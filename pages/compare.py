@@ -4,6 +4,8 @@ import streamlit as st
 
 from engine.measuring import Kind, Mode, Session, Setup
 from engine.workspace import Workspace
+from pages.cells.behind import code_of_comparison
+from pages.parts.code_cell import show_code_behind
 from pages.parts.compare_cells import cell
 from pages.parts.compare_history import show_history
 from pages.parts.compare_map import show_map
@@ -15,6 +17,7 @@ from pages.parts.compare_runs import show_runs
 from pages.parts.compare_setup import choose_setup
 from pages.parts.compare_timeline import show_timeline
 from pages.parts.compare_waterfall import show_waterfall
+from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection
@@ -39,7 +42,7 @@ def show_setup(workspace: Workspace, collection: str) -> Setup:
     return setup
 
 
-def show_results(session: Session, setup: Setup) -> None:
+def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
     if session.setup != setup:
         asked = plain_markdown(session.setup.question)
         st.caption(f":material/history: Out of date: what follows was measured with “{asked}”.")
@@ -54,6 +57,9 @@ def show_results(session: Session, setup: Setup) -> None:
         "Now really run, again and again, in turns. A dot is a run, a bar reaches to the median.",
     )
     show_runs(session)
+    if session.setup.collection in workspace.library.collections():
+        folder = folder_of(workspace, session.setup.collection)
+        show_code_behind(code_of_comparison(session.setup, folder), "comparison")
     cell(
         "Where the time goes",
         "One run from your question to its last word: the one with the median total. The dashed "
@@ -109,7 +115,7 @@ def main() -> None:
         setup = show_setup(workspace, collection)
     session = shown_session(workspace, Kind.COMPARISON, collection)
     if session:
-        show_results(session, setup)
+        show_results(workspace, session, setup)
     else:
         st.caption(TO_COME)
     show_deeper(workspace, collection, setup)

@@ -231,7 +231,8 @@ def test_prompts_of_one_length_leave_the_prefill_flat_not_wild() -> None:
 
 def test_noise_that_makes_longer_prompts_quicker_gives_no_rate_below_zero() -> None:
     model = fit([Point(100, 16, 0.5, 1.0), Point(1000, 16, 0.4, 0.9)])
-    assert model.prefill_rate > 0
+    assert math.isinf(model.prefill_rate)
+    assert model.ttft(100) == model.ttft(1000) == pytest.approx(0.45)
 
 
 def test_answers_of_one_token_show_no_pace() -> None:

@@ -212,10 +212,14 @@ def test_a_file_beyond_the_limit_is_refused_unread(measurements: Measurements) -
         measurements.import_file("x.jsonl", b" " * (MOST_BYTES + 1))
 
 
-@pytest.mark.parametrize("session_id", ["", "../x", "..", "/etc/passwd", "a" * 36])
-def test_no_name_leads_out_of_the_folder(measurements: Measurements, session_id: str) -> None:
+@pytest.mark.parametrize("session_id", ["", "../outside", "..", "a" * 36])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, session: Session, session_id: str) -> None:
+    outside = tmp_path / "outside.jsonl"
+    outside.write_text(to_jsonl(session))
+    measurements = Measurements(tmp_path / "kept", scripted(ScriptedLLM()), dict)
     assert measurements.session(session_id) is None
     measurements.delete(session_id)
+    assert outside.exists()
 
 
 JSON = st.recursive(

@@ -109,7 +109,7 @@ def _whole_answer(tax: Estimate) -> str:
 
 
 def percent_range(tax: Estimate) -> str:
-    """ "−1.2 % to +3.4 %": where the tax lies with 95 % confidence."""
+    """Where the tax lies with 95 % confidence, as in: −1.2 % to +3.4 %."""
     if tax.low is None or tax.high is None:
         return "too few runs to tell"
     return f"{_signed(tax.low * 100)} % to {_signed(tax.high * 100)} %"
@@ -178,5 +178,5 @@ def _signed(value: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """ "1 pair", "6 pairs", "2 more"."""
+    """A number with its noun, as in: 1 pair, 6 pairs, 2 more."""
     return f"{number} {noun}{'s' * (number != 1 and noun != 'more')}"

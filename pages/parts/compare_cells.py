@@ -1,6 +1,6 @@
 """What the cells of the Compare page share: their head, their caption, the table behind a chart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -11,6 +11,12 @@ from pages.parts.markdown import plain_markdown
 from pages.parts.uploads import counted
 
 Row = Mapping[str, Any]
+
+ENDED_EARLY = {
+    Outcome.STOPPED: "stopped early",
+    Outcome.INTERRUPTED: "interrupted",
+    Outcome.FAILED: "failed early",
+}
 
 
 def cell(title: str, prose: str) -> None:
@@ -25,31 +31,32 @@ def finding(sentence: str) -> None:
 
 
 def about(session: Session, runs: Sequence[Measurement]) -> None:
-    """Under a chart: model, machine, prompt tokens, cold or warm."""
+    """Under a chart: model, machine, prompt tokens, cold or warm, and how it ended if not well."""
     known = session.fingerprint
-    sizes = sorted({each.figures.prompt_tokens for each in runs})
-    prompt = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else "".join(map(str, sizes))
-    reused = sorted({each.figures.reused_tokens for each in runs})
-    cache = "warm cache" if session.setup.warm else "cold cache"
     parts = [
         known.get("model file", known.get("model", "unknown model")),
         f"{known.get('processor', 'unknown machine')}, {known.get('cores', '?')} cores",
-        f"{prompt} prompt tokens",
-        f"{cache}, {' to '.join(map(str, dict.fromkeys((reused[0], reused[-1]))))} reused"
-        if reused
-        else cache,
+        f"{_span(each.figures.prompt_tokens for each in runs)} prompt tokens",
+        f"{_cache(session)}, {_span(each.figures.reused_tokens for each in runs)} reused",
+        ENDED_EARLY.get(session.outcome, ""),
+        "imported" if session.imported else "",
     ]
-    ended = {
-        Outcome.STOPPED: "stopped early",
-        Outcome.INTERRUPTED: "interrupted",
-        Outcome.FAILED: "failed early",
-    }.get(session.outcome)
-    parts += [ended] if ended else []
-    parts += ["imported"] if session.imported else []
-    st.caption(plain_markdown(" · ".join(parts)))
+    st.caption(plain_markdown(" · ".join(part for part in parts if part)))
 
 
-def behind(rows: Sequence[Row], label: str, key: str, columns: Mapping[str, Any] = {}) -> None:
+def _cache(session: Session) -> str:
+    if "model file" not in session.fingerprint:
+        return "a server's own cache"  # it keeps what it likes, whatever is asked of it
+    return "warm cache" if session.setup.warm else "cold cache"
+
+
+def _span(counts: Iterable[int]) -> str:
+    """The only count, or the least and the most."""
+    ends = sorted(counts) or [0]
+    return " to ".join(dict.fromkeys((str(ends[0]), str(ends[-1]))))
+
+
+def behind(rows: Sequence[Row], describes: str, key: str) -> None:
     """The table behind a chart, folded."""
     with st.expander(f"The table behind it: {counted(len(rows), 'row')}", type="compact", key=key):
-        st.dataframe(list(rows), hide_index=True, alt=label, column_config=dict(columns))
+        st.dataframe(list(rows), hide_index=True, alt=describes)

@@ -23,6 +23,7 @@ MEANINGS = {
     "queue": "Waiting for the model to be free.",
     "reuse": "What the model has read before is looked up.",
     "prefill": "The model reads the prompt.",
+    "server": "A server queues the question, reads the prompt, and sends its first text.",
     "first token": "The first token is chosen.",
     "decode": "The model writes, token by token.",
     "hand-over": "The last text goes to its reader.",
