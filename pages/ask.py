@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from engine.llm import Packing
 from engine.synthesis import ResponseMode
 from engine.workspace import Conversation, Turn, Workspace
 from pages.cells.behind import code_of_turn
@@ -83,6 +84,11 @@ def show_documents(workspace: Workspace, collection: str) -> None:
             "Drop in your files and ask. A model on this computer answers from them, and shows "
             "the passages it read. Nothing leaves the machine."
         )
+        if workspace.llm.metadata.packing is Packing.SENTENCES:
+            st.caption(
+                "The model in use is small and English: trust the quotation above an answer more "
+                "than the answer. The Models page says how to use a larger one."
+            )
         add_documents(workspace, collection)
         offer_samples(workspace, collection)
     show_uploads(workspace, collection)
