@@ -100,7 +100,7 @@ def test_a_refusal_goes_to_the_model_with_its_reason(
     given = next(event for event in handler.so_far if isinstance(event, ApprovalGiven))
     assert (given.approved, given.reason) == (False, "She has moved.")
     assert not any(isinstance(event, ToolCall) for event in handler.so_far)
-    assert "The person refused send: She has moved." in [m.content for m in llm.prompts[-1]]
+    assert "send was refused: She has moved." in [m.content for m in llm.prompts[-1]]
 
 
 def test_always_asks_only_once_in_a_run(tool: FunctionTool, sent: list[tuple[str, int]]) -> None:
@@ -179,4 +179,4 @@ def test_a_tool_of_the_small_models_policy_can_be_refused_too(
     for event in handler.events():
         if isinstance(event, ApprovalRequested):
             handler.refuse(event.tool_id, "Not today")
-    assert str(handler.result()) == "The person refused send: Not today"
+    assert str(handler.result()) == "send was refused: Not today"

@@ -3,9 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
+from pydantic import BaseModel, Field
 
 from engine.agent import AgentStream, AgentWorkflow, FunctionTool, ToolCallResult, ToolOutput
 from engine.agent.filling import bounded, fill_arguments
@@ -207,6 +212,29 @@ def test_a_schema_says_where_texts_and_lists_end() -> None:
     assert "maxLength" not in schema["kind"]
     shapes = decision_schema([FunctionTool(note)])["oneOf"]
     assert [shape["properties"]["tool"]["const"] for shape in shapes] == ["answer", "note"]
+
+
+class Family(BaseModel):
+    name: str
+    children: list["Family"] = []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(int, float, bool, str, bytes, date, datetime, Decimal, UUID, Path, Any),
+        *(list[str], dict[str, int], tuple[int, str], set[int], int | str | None),
+        *(Literal[1, "a", None], Annotated[str, Field(pattern=r"(?i)^\d+$")], Family),
+    ],
+    ids=str,
+)
+def test_arguments_of_any_type_have_a_grammar(llm: LlamaCpp, kind: Any) -> None:
+    def take(title: Any, pattern: Any) -> None:
+        """Take it."""
+
+    take.__annotations__.update(title=kind, pattern=kind)
+    options = GenerationOptions(json_schema=decision_schema([FunctionTool(take)]), max_tokens=1)
+    assert llm.complete("Take it.", options)
 
 
 # Native

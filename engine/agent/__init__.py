@@ -2,11 +2,17 @@
 
     question → policy → tool calls → results → policy → … → answer
 
-events.py     what is reported        task.py       what is known so far, and the policy protocol
-tools.py      functions as tools      routing.py    the policy for small models
-calling.py    one call, with limits   planning.py   for larger ones: decisions in JSON
-handler.py    one run, live           native.py     for those with tool calls of their own
-workflow.py   the loop                shipped.py, arithmetic.py, web.py   the tools that ship
+events.py    what is reported
+tools.py     typed functions as tools; calling.py: one call, with its limits
+shipped.py   the tools that ship, with arithmetic.py and web.py
+task.py      what is known so far, and the protocol of a policy: how to go on from there
+policies.py  which policy suits a model:
+    routing.py   tools are chosen for a small one
+    planning.py  a larger one decides in JSON
+    native.py    one that was made for tool calls makes them
+filling.py, fitting.py, thoughts.py   arguments, prompts that fit, reasoning told from text
+handler.py   one run: its events, and the person's way in
+workflow.py  the loop
 """
 
 from engine.agent.events import (

@@ -60,18 +60,28 @@ def required_only(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bounded(schema: Any) -> Any:
-    """The schema with an end to every text and list that has none."""
-    if isinstance(schema, list):
-        return [bounded(part) for part in schema]
+    """The schema as a grammar can say it: texts and lists have an end, patterns are left out, and
+    what may be anything is a text. A call that a left-out pattern forbids is refused later."""
     if not isinstance(schema, dict):
         return schema
-    inner = {key: value if key in _LITERAL else bounded(value) for key, value in schema.items()}
-    kind = inner.get("type")
-    if kind == "string" and not inner.keys() & {"enum", "const", "pattern", "format"}:
+    inner = {key: value for key, value in schema.items() if key != "pattern"}
+    for key in _NAMED & inner.keys():
+        inner[key] = {name: bounded(part) for name, part in inner[key].items()}
+    for key in _LISTED & inner.keys():
+        inner[key] = [bounded(part) for part in inner[key]]
+    for key in _SINGLE & inner.keys():
+        inner[key] = bounded(inner[key])
+    if not inner.keys() & _SHAPES:
+        inner["type"] = "string"
+    if inner.get("type") == "string" and not inner.keys() & {"enum", "const", "format"}:
         inner.setdefault("maxLength", TEXT)
-    if kind == "array":
+    if inner.get("type") == "array":
         inner.setdefault("maxItems", ITEMS)
     return inner
 
 
-_LITERAL = ("enum", "const", "default", "examples", "required")  # values, not schemas
+# JSON schema's keywords that hold schemas, and those that say what a value is.
+_NAMED = {"properties", "$defs"}
+_LISTED = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_SINGLE = {"items", "additionalProperties"}
+_SHAPES = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"}

@@ -55,14 +55,13 @@ class AgentHandler:
 
     # Readers
 
-    async def stream_events(self) -> AsyncIterator[Event]:
+    def stream_events(self) -> AsyncIterator[Event]:
         """Every event from the first, as they happen, without blocking the event loop.
 
         Raises:
             LLMError: the model failed; after every event that came before.
         """
-        async for event in self._events.read_async():
-            yield event
+        return self._events.read_async()
 
     def events(self) -> Generator[Event, None, None]:
         """`stream_events` for code without an event loop."""

@@ -151,4 +151,4 @@ def _result(call: ToolCall, outcome: Outcome) -> ToolCallResult:
 
 def _refusal(call: ToolCall, decision: Decision) -> ToolOutput:
     reason = f": {decision.reason}" if decision.reason else "."
-    return ToolOutput(f"The person refused {call.tool_name}{reason}")
+    return ToolOutput(f"{call.tool_name} was refused{reason}")
