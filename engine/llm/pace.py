@@ -21,10 +21,15 @@ class ThreadChoice:
     So the quickest of late is used, and another is tried now and then.
     """
 
-    # A trial costs one step of a few times the length: one in 64 costs under 5 %. One that lost
-    # clearly is tried one time in 512.
-    TRIAL, RARE_TRIAL = 64, 512
-    CLEARLY = 1.3
+    # The median of so many steps: other programs make one in five or so much longer, and that
+    # must not decide.
+    WINDOW = 9
+    # A trial is enough steps in a row to turn the median. One in 64 steps costs under 2 % where
+    # the count had lost by little; where it had lost by much, one in 128 does.
+    TRIAL = 5
+    OFTEN, RARELY = 64, 128
+    MUCH = 1.3
+    HOPELESS = 2.0  # a trial ends where its first step takes so many times the best
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[Step, int], deque[float]] = {}
@@ -37,22 +42,27 @@ class ThreadChoice:
             self._steps += 1
             costs = {count: self._cost(step, count) for count in _candidates(step, most)}
             best = min(costs, key=lambda count: costs[count])
-            for count, cost in costs.items():
-                clear = cost > self.CLEARLY * costs[best]
-                # Each has a step of its own in the cycle, so that several are tried in turn.
-                if self._steps % (self.RARE_TRIAL if clear else self.TRIAL) == count:
+            for place, (count, cost) in enumerate(costs.items()):
+                interval = self.RARELY if cost > self.MUCH * costs[best] else self.OFTEN
+                turn, number = divmod(self._steps % interval, self.TRIAL)
+                hopeless = number and self._newest(step, count) > self.HOPELESS * costs[best]
+                if turn == place + 1 and not hopeless:
                     return count
             return best
 
     def record(self, step: Step, threads: int, seconds: float) -> None:
         """`seconds`: for the step, or for each of its tokens, as long as it is always the same."""
         with self._lock:
-            self._seconds.setdefault((step, threads), deque(maxlen=5)).append(seconds)
+            self._seconds.setdefault((step, threads), deque(maxlen=self.WINDOW)).append(seconds)
 
     def _cost(self, step: Step, threads: int) -> float:
         """Of late, in seconds; 0 where too little is known, so that it is tried."""
         known = self._seconds.get((step, threads), ())
         return median(known) if len(known) >= 3 else 0.0
+
+    def _newest(self, step: Step, threads: int) -> float:
+        known = self._seconds.get((step, threads))
+        return known[-1] if known else 0.0
 
 
 def _candidates(step: Step, most: int) -> list[int]:
