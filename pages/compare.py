@@ -44,8 +44,7 @@ def show_setup(workspace: Workspace, collection: str) -> Setup:
 
 def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
     if session.setup != setup:
-        asked = plain_markdown(session.setup.question)
-        st.caption(f":material/history: Out of date: what follows was measured with “{asked}”.")
+        st.caption(f":material/history: Out of date: what follows is of {_other(session, setup)}.")
     records = [each for each in session.recorded if each.mode is Mode.STREAMING and each.chunks]
     cell("The race", "One answer, seen by two readers. Both want the same words.")
     if records:
@@ -74,6 +73,15 @@ def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
     show_timeline(session)
     cell("The metrics", "Medians of the runs above, by the names the field gives them.")
     show_metrics(session)
+
+
+def _other(session: Session, setup: Setup) -> str:
+    """What the results were measured with, where that is not what is chosen now."""
+    then = session.setup
+    if then.question != setup.question:
+        return f"the question “{plain_markdown(then.question)}”"
+    cache = "a warm cache" if then.warm else "a cold cache"
+    return f"{cache}, {then.passages} passages found, {then.length} tokens at most"
 
 
 def show_deeper(workspace: Workspace, collection: str, setup: Setup) -> None:

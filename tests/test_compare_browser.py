@@ -32,7 +32,7 @@ def compared(browser: Browser, app_url: str) -> Page:
     tab.get_by_text(QUESTION, exact=True).click(timeout=LIMIT)
     expect(tab.get_by_role("textbox", name="Question")).to_have_value(QUESTION)
     tab.get_by_role("button", name="Run the comparison").click()
-    expect(tab.get_by_role("button", name="Stop")).to_be_visible(timeout=LIMIT)
+    expect(tab.locator(".st-key-stop-measuring")).to_be_visible(timeout=LIMIT)
     tab.get_by_role("heading", name="The race").wait_for(timeout=LIMIT)
     return tab
 

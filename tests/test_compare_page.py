@@ -148,7 +148,7 @@ def test_a_measurement_outlives_the_page_and_stop_keeps_what_there_is(
     press(app, "Stop")
     measured = len(finished(job).counted)
     app.run()
-    assert f"{measured} of 13 runs" in texts(app)
+    assert f"kept: {measured} runs" in texts(app)
     assert "Too few runs to tell" in texts(app)
 
 
@@ -158,7 +158,20 @@ def test_a_failure_is_told_in_its_own_words(filled: Workspace, llm: ScriptedLLM)
     app.text_input[0].set_value(QUESTION).run()
     press(app, "Run the comparison")
     finished(filled.measurements.job)  # type: ignore[arg-type]
-    assert "The model fell over." in texts(app.run())
+    app.run()
+    assert "The model fell over." in texts(app)
+    assert "The race" not in texts(app), "nothing was measured"
+
+
+def test_a_failure_leaves_the_earlier_results_on_the_page(
+    filled: Workspace, llm: ScriptedLLM
+) -> None:
+    compared(filled)
+    llm.replies = [[GenerationError("The model fell over. Ask again.")]]
+    compared(filled)
+    app = open_page()
+    assert "The model fell over." in texts(app)
+    assert "has no name" in texts(app)
 
 
 def test_other_inputs_mark_the_results_as_out_of_date(filled: Workspace) -> None:

@@ -32,6 +32,7 @@ class Measurements:
         self._job: Job | None = None
         self._thread: threading.Thread | None = None
         self._read: dict[str, Session] = {}
+        self._headers: dict[str, Session] = {}  # by file name; a header never changes
         self._lock = threading.Lock()
 
     def start(self, kind: Kind, setup: Setup, steps: Sequence[Step]) -> Job:
@@ -117,12 +118,17 @@ class Measurements:
         return [file for file in kinds if is_session_id(session_id) and file.is_file()]
 
     def _header(self, file: Path) -> Session | None:
-        with suppress(OSError, UnicodeDecodeError, MeasuringError, *DAMAGE):
-            if file.suffix == ".csv":
-                return _read(file)
-            with file.open(encoding="utf-8") as lines:
-                return header(lines.readline())
-        return None
+        if file.name not in self._headers:
+            with suppress(OSError, UnicodeDecodeError, MeasuringError, *DAMAGE):
+                self._headers[file.name] = _read_header(file)
+        return self._headers.get(file.name)
+
+
+def _read_header(file: Path) -> Session:
+    if file.suffix == ".csv":
+        return _read(file)
+    with file.open(encoding="utf-8") as lines:
+        return header(lines.readline())
 
 
 def _read(file: Path) -> Session:

@@ -8,6 +8,7 @@ from engine.errors import MeasuringError
 from engine.measuring import Job, Kind, Measurements, Session, Setup, Step
 from engine.measuring.record import Outcome
 from engine.workspace import Workspace
+from pages.parts.uploads import counted
 
 TICK = 1.0  # seconds between looks: each one costs the measured model a little
 
@@ -28,12 +29,14 @@ def run_button(
         except MeasuringError as error:
             st.session_state.compare_problem = (kind, str(error))
 
+    busy = workspace.measurements.busy
     st.button(
         label,
         icon=":material/play_arrow:",
         type="primary" if primary else "secondary",
         on_click=begin,
-        disabled=workspace.measurements.busy,
+        disabled=busy,
+        help="Something is being measured: two at once would disturb each other." if busy else None,
         key=f"run-{kind}",
     )
 
@@ -53,12 +56,8 @@ def show_measuring(measurements: Measurements, kind: Kind) -> None:
         elif job.session.problem:
             st.error(job.session.problem, icon=":material/error:")
         elif job.session.outcome is Outcome.STOPPED:
-            st.info(f"Stopped. {_kept(job)}", icon=":material/stop_circle:")
-
-
-def _kept(job: Job) -> str:
-    runs = len(job.session.counted)
-    return f"What was measured before is kept: {runs} of {job.session.planned} runs."
+            kept = counted(len(job.session.counted), "run")
+            st.info(f"Stopped. What was measured is kept: {kept}.", icon=":material/stop_circle:")
 
 
 def _follow(job: Job) -> None:
@@ -79,10 +78,13 @@ def shown_key(kind: Kind) -> str:
 
 
 def shown_session(workspace: Workspace, kind: Kind, collection: str) -> Session | None:
-    """The session of this kind that was chosen, else the latest of this collection."""
+    """The session of this kind that was chosen, else the latest of this collection.
+
+    One that is being measured, or in which nothing was, is not shown.
+    """
     measurements = workspace.measurements
     chosen = measurements.session(st.session_state.get(shown_key(kind), ""))
-    if chosen is not None and chosen.outcome is not Outcome.RUNNING:
+    if chosen and chosen.counted and chosen.outcome is not Outcome.RUNNING:
         return chosen
     for known in measurements.sessions(kind):
         own = known.setup.collection == collection and not known.imported

@@ -90,7 +90,7 @@ def _show_differences(session: Session, comparison: Comparison) -> None:
         ("First words", comparison.first.difference, [_gap(pair, "ttft") for pair in pairs]),
         ("Whole answer", comparison.whole.difference, [_gap(pair, "e2el") for pair in pairs]),
     ]
-    said = "; ".join(_said(name, middle) for name, middle, _ in rows)
+    said = "; ".join(_said(name.lower(), middle) for name, middle, _ in rows)
     finding(f"Pair by pair, streaming is ahead: {said}")
     _plot_differences(rows, f"Dots for each pair of runs. Streaming is ahead: {said}.")
     st.caption(
@@ -110,9 +110,12 @@ def _gap(pair: tuple[Measurement, Measurement], figure: str) -> float:
 
 
 def _said(name: str, middle: Estimate) -> str:
-    known = middle.low is not None and middle.high is not None
-    sure = f" ({_signed(middle.low or 0)} to {_signed(middle.high or 0)} s)" if known else ""
-    return f"{name.lower()} by {_signed(middle.value)} s{sure}"
+    if middle.low is None or middle.high is None:
+        return f"{name} by {_signed(middle.value)} s"
+    likely = f"({_signed(middle.low)} to {_signed(middle.high)} s)"
+    if not middle.excludes(0):
+        return f"{name} too close to call {likely}"
+    return f"{name} by {_signed(middle.value)} s {likely}"
 
 
 def _signed(value: float) -> str:
