@@ -350,6 +350,27 @@ def test_questions_and_changes_at_once_see_only_whole_sources(collection: Collec
     assert not faults
 
 
+def test_a_source_added_again_while_it_is_being_deleted_is_whole(
+    monkeypatch: pytest.MonkeyPatch, collection: Collection
+) -> None:
+    add(collection, "a", 100)
+    client = collection._connection.client
+    delete, deleting = client.delete, threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        delete(*arguments)
+        deleting.set()
+        threading.Event().wait(0.02)
+
+    monkeypatch.setattr(client, "delete", slow)
+    thread = threading.Thread(target=collection.delete, args=("a",))
+    thread.start()
+    deleting.wait(30)
+    add(collection, "a", 100)
+    thread.join()
+    assert len(collection.nodes_of("a")) == collection.passages == 100
+
+
 def on_a_server(monkeypatch: pytest.MonkeyPatch) -> Store:
     """The calls a server gets, answered by Qdrant's client in memory."""
     if url := os.environ.get("TEST_QDRANT_URL"):

@@ -5,6 +5,7 @@ before its first point as unfinished, and after its last as whole. What is unfin
 found, and is removed when the collection is next opened.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ class Collection:
         self._whole: dict[str, Source] = {}
         self._unfinished: dict[str, Source] = {}  # being written or deleted at the moment
         self._abandoned: dict[str, Source] = {}  # to be removed as soon as that is possible
+        self._removing = threading.Lock()  # taken before the connection's lock, never after
         self._read_sources()
         self._remove_abandoned()
         with collector_paused():
@@ -144,9 +146,11 @@ class Collection:
         return source_id in self._whole
 
     def _begin(self, source: Source) -> None:
+        if source.source_id in self._abandoned:
+            self._remove_abandoned()
         with self._connection.guarded() as client:
             if source.source_id in self._abandoned:
-                self._remove_abandoned()
+                raise StoreError(f"{source.file_name} is being deleted. Add it again in a moment.")
             if source.source_id in self._whole or source.source_id in self._unfinished:
                 raise DuplicateDocumentError(
                     f"{source.file_name} is in the collection already. Delete it first to add "
@@ -163,15 +167,19 @@ class Collection:
                 self._terms.add(source.source_id, terms)
 
     def _remove_abandoned(self) -> None:
-        """Delete their points, then their records, letting searches in between."""
-        for source in list(self._abandoned.values()):
-            ids = source.point_ids
-            for start in range(0, len(ids), SLICE):
+        """Delete their points, then their records, letting searches in between.
+
+        One thread at a time: a second could delete the points of a source added anew meanwhile.
+        """
+        with self._removing:
+            for source in list(self._abandoned.values()):
+                ids = source.point_ids
+                for start in range(0, len(ids), SLICE):
+                    with self._connection.guarded() as client:
+                        client.delete(self.name, list(ids[start : start + SLICE]))
                 with self._connection.guarded() as client:
-                    client.delete(self.name, list(ids[start : start + SLICE]))
-            with self._connection.guarded() as client:
-                client.delete(self.name + SOURCES, [source.record_id])
-                self._abandoned.pop(source.source_id, None)
+                    client.delete(self.name + SOURCES, [source.record_id])
+                    del self._abandoned[source.source_id]
 
     def _read_sources(self) -> None:
         """What is whole, from the records; at first opening also what was abandoned."""
