@@ -37,6 +37,7 @@ def agent(page: Page, app: RunningApp) -> Page:
     open_page(page, app.url)
     page.get_by_role("link", name="Agent").click()
     sees(page.get_by_role("heading", name="Agent"))
+    page.get_by_test_id("stChatInputTextArea").wait_for()  # the page's last part: all is there
     wait_until_idle(page)
     if page.get_by_role("button", name="Try it with").is_visible():
         page.get_by_role("button", name="Try it with").click()
@@ -72,7 +73,7 @@ def test_the_call_the_result_and_the_growing_text_are_seen_in_that_order(agent: 
     lengths = [entry for entry in seen if isinstance(entry, int)]
     assert seen.index("call") < seen.index("result") < seen.index(lengths[0])
     assert len([b for a, b in pairwise(lengths) if b > a]) >= 2, seen
-    sees(agent.get_by_text("tide-mill.md · relevance").first)
+    sees(agent.get_by_text("tide-mill.md · score").first)
 
 
 def test_a_call_waits_for_the_person_through_a_reload_and_a_change_of_page(agent: Page) -> None:

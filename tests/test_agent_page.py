@@ -15,6 +15,7 @@ from engine.errors import ToolError
 from engine.run import Phase
 from engine.settings import Settings
 from engine.workspace import Workspace
+from pages.cells.behind import code_of_task
 from pages.parts import resources
 from tests.scripted import ScriptedLLM
 from tests.test_agent import ANSWER, decision
@@ -85,6 +86,16 @@ def test_a_task_shows_its_choice_its_call_its_sources_and_its_answer(workspace: 
     assert latest(workspace).phase is Phase.DONE
     exported = json.loads(json.dumps(latest(workspace).to_dict()))
     assert exported["user_msg"] == "Who built the tide mill?"
+
+
+def test_the_code_behind_a_run_does_the_same_outside_the_app(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mill.txt").write_bytes(MILL)
+    exec(compile(code_of_task("Who built the tide mill?", str(tmp_path)), "code", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "search_documents({'query': 'Who built the tide mill?'})" in printed
+    assert "Voss" in printed.splitlines()[-1]
 
 
 def test_a_failed_call_says_why_and_what_came_of_it(workspace: Workspace) -> None:

@@ -45,6 +45,7 @@ def asked(page: Page, app: RunningApp) -> Page:
     """The Ask page with the handbook in its collection."""
     page.set_default_timeout(SECONDS)
     open_page(page, app.url)
+    page.get_by_test_id("stChatInputTextArea").wait_for()  # the page's last part: all is there
     if page.get_by_test_id("stFileUploaderDropzone").is_visible():
         page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(HANDBOOK)
     expect(page.get_by_text("1 document", exact=False).first).to_be_visible(timeout=SECONDS)

@@ -149,7 +149,7 @@ class RoutingPolicy:
 
 
 def parts_of(question: str) -> list[str]:
-    """ "What time is it, and who built the mill?" → its two questions."""
+    """The questions in a message: "What time is it, and who built the mill?" has two."""
     parts = [part.strip() for part in _BORDER.split(question)]
     return [part for part in parts if part][:PARTS]
 

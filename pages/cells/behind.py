@@ -14,7 +14,6 @@ from engine import RetrieverQueryEngine, VectorStoreIndex
 from engine.measuring import Setup
 from engine.measuring.runner import measured_engine
 from engine.workspace import Turn, Workspace
-from pages.cells.lessons import watch_an_agent
 from pages.cells.source import Function, body, literals
 
 
@@ -36,9 +35,9 @@ def code_of_turn(turn: Turn, folder: str) -> str:
 
 
 def code_of_task(task: str, folder: str) -> str:
-    """A task on the Agent page: the events of an agent with the tools of the walkthrough's."""
+    """A task on the Agent page: an agent with the page's tools, and its events as they happen."""
     opened = body(open_documents, literals({"folder": folder}))
-    return f"{opened}\n\n{body(watch_an_agent, literals({'task': task}) | {'llm': 'Settings.llm'})}"
+    return f"{opened}\n\n{body(read_events, literals({'task': task}))}"
 
 
 def code_of_comparison(setup: Setup, folder: str) -> str:
@@ -87,6 +86,22 @@ def read_both(query_engine: RetrieverQueryEngine, question: str) -> None:
         print(response)
         shown, ended = response.trace.chunk_times[0], response.trace.ended
         print(f"streaming={streaming}: first words after {shown:.2f} s, all after {ended:.2f} s")
+
+
+def read_events(index: VectorStoreIndex, task: str) -> None:
+    from engine import AgentStream, AgentWorkflow, TavilyToolSpec, ToolCall, ToolCallResult
+    from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+
+    search = search_tool(index.as_retriever(similarity_top_k=3))
+    agent = AgentWorkflow.from_tools([search, calculator_tool(), clock_tool(), TavilyToolSpec()])
+    handler = agent.run(user_msg=task)
+    for event in handler.events():
+        if isinstance(event, ToolCall):
+            print(f"{event.at:.2f} s: {event.tool_name}({dict(event.tool_kwargs)})")
+        elif isinstance(event, ToolCallResult):
+            print(f"{event.at:.2f} s: {event.tool_output.content[:70]!r}")
+        elif isinstance(event, AgentStream):
+            print(event.delta, end="", flush=True)
 
 
 def _with_imports(code: str, function: Function) -> str:

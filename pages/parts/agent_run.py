@@ -15,10 +15,13 @@ from engine.agent import AgentHandler
 from engine.run import Phase
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
+from pages.cells.behind import code_of_task
 from pages.parts.agent_cells import ShowSources, View, seconds, view_of
 from pages.parts.agent_story import Cell, Text, story
 from pages.parts.agent_timeline import show_agent_timeline
 from pages.parts.answer import ICONS, INTERVAL
+from pages.parts.code_cell import show_code_behind
+from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.sources import show_evidence
 
@@ -39,6 +42,10 @@ def show_run(workspace: Workspace, run: AgentRun) -> None:
         if handler.phase.ended:
             with foot:
                 _show_outcome(handler)
+                with st.container(horizontal=True, gap="xsmall"):
+                    _offer_export(handler)
+                    if folder := folder_of(workspace, run.collection):
+                        show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
     if handler.pending and not handler.phase.ended:
         st.fragment(_look, run_every=LOOK)(handler, handler.pending.tool_id)
 
@@ -113,6 +120,9 @@ def _show_outcome(handler: AgentHandler) -> None:
         st.caption(f":material/info: {plain_markdown(note)}")
     with st.expander("Where the time went", type="compact", key=f"time-{handler.id}"):
         show_agent_timeline(handler)
+
+
+def _offer_export(handler: AgentHandler) -> None:
     st.download_button(
         "Export as JSON",
         data=lambda: json.dumps(handler.to_dict(), indent=2, ensure_ascii=False),
