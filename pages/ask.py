@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from engine.llm import Packing
+from engine.response import StreamingResponse
 from engine.synthesis import ResponseMode
 from engine.workspace import Conversation, Turn, Workspace
 from pages.cells.behind import code_of_turn
@@ -34,6 +35,13 @@ def ask(workspace: Workspace, collection: str, question: str) -> None:
         workspace.ask(conversation, question)
     except (ValueError, NotImplementedError) as error:
         st.session_state.ask_problem = str(error)
+
+
+def ask_what(workspace: Workspace, collection: str, key: str) -> None:
+    """Ask what a field holds. As its callback: the model begins before the page is drawn again,
+    which then happens once."""
+    if question := st.session_state[key]:
+        ask(workspace, collection, question)
 
 
 def show_head(workspace: Workspace, conversation: Conversation | None) -> None:
@@ -94,8 +102,10 @@ def show_documents(workspace: Workspace, collection: str) -> None:
     show_uploads(workspace, collection)
 
 
-def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
-    live = workspace.running(conversation.id)
+def show_conversation(
+    workspace: Workspace, conversation: Conversation, live: tuple[Turn, StreamingResponse] | None
+) -> None:
+    """`live` as the whole page has taken it: what ends meanwhile is followed to its end."""
     collection = conversation.collection
     show_sources = partial(show_evidence, partial(workspace.library.original, collection))
     ask_here = partial(ask, workspace, collection)
@@ -116,28 +126,35 @@ def show_conversation(workspace: Workspace, conversation: Conversation) -> None:
 
 def suggest(workspace: Workspace, collection: str) -> None:
     questions = suggested_questions(workspace, collection)
-    picked = st.pills("Try one of these", questions, key="suggested") if questions else None
-    if picked:
-        ask(workspace, collection, picked)
-        st.rerun()
+    if questions:
+        st.pills(
+            "Try one of these",
+            questions,
+            key="suggested",
+            on_change=ask_what,
+            args=(workspace, collection, "suggested"),
+        )
 
 
 def main() -> None:
     workspace = the_workspace()
     conversation = current_conversation(workspace)
     collection = conversation.collection if conversation else current_collection(workspace)
-    running = bool(conversation and workspace.running(conversation.id))
+    live = workspace.running(conversation.id) if conversation else None
     show_conversations(workspace, collection)
     show_head(workspace, conversation)
     show_documents(workspace, collection)
     if problem := st.session_state.pop("ask_problem", ""):
         st.warning(problem)
-    question = st.chat_input("Ask your documents", disabled=running, key="question")
-    if question:
-        ask(workspace, collection, question)
-        st.rerun()
+    st.chat_input(
+        "Ask your documents",
+        disabled=live is not None,
+        key="question",
+        on_submit=ask_what,
+        args=(workspace, collection, "question"),
+    )
     if conversation:
-        show_conversation(workspace, conversation)
+        show_conversation(workspace, conversation, live)
     else:
         suggest(workspace, collection)
 
