@@ -47,10 +47,11 @@ class Task:
     question: str
     texts: Sequence[str]
     history: Sequence[ChatMessage]
+    packing: Packing
     fits: Callable[[Sequence[ChatMessage]], bool]
 
     def answer(self, context: str) -> list[ChatMessage]:
-        return answer_prompt(self.question, context, self.history)
+        return answer_prompt(self.question, context, self.history, self.packing)
 
     def context_fits(self, context: str) -> bool:
         return self.fits(self.answer(context))
@@ -196,7 +197,9 @@ class ResponseSynthesizer:
     def _task(
         self, question: str, nodes: Sequence[NodeWithScore], history: Sequence[ChatMessage]
     ) -> Task:
-        return Task(question, excerpts(nodes, self.packing), history, self._fits)
+        several = self.response_mode is not ResponseMode.COMPACT  # these modes hear every passage
+        texts = excerpts(nodes, self.packing, of_each=several)
+        return Task(question, texts, history, self.packing, self._fits)
 
     def _call(self, step: Step, run: Run, options: GenerationOptions) -> Iterator[str]:
         run.check()

@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, Packing
-from engine.prompting import excerpts, pack, parts_that_fit
+from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, passage_prompt
 from engine.run import Run
 from engine.schema import Evidence, Node, NodeWithScore
 from engine.synthesis import ResponseMode, ResponseSynthesizer
@@ -105,13 +105,42 @@ def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
         ResponseSynthesizer.from_args(llm=ScriptedLLM(), response_mode="best")
 
 
-def test_sentences_go_into_the_prompt_in_their_own_order_and_only_the_best() -> None:
-    text = "First fact. Second fact. Third fact."
-    evidence = (Evidence(25, 36, 5.0), Evidence(0, 11, 3.0), Evidence(12, 24, -2.0))
-    weak = NodeWithScore(Node("Weak."), 0.1, evidence=(Evidence(0, 5, -9.0),))
-    nodes = [NodeWithScore(Node(text), 1.0, evidence=evidence), weak]
-    assert excerpts(nodes, Packing.SENTENCES) == ["First fact. … Third fact."]
-    assert excerpts(nodes, Packing.PASSAGES) == [text, "Weak."]
+FACTS = NodeWithScore(
+    Node("First fact. Second fact. Third fact."),
+    1.0,
+    evidence=(Evidence(25, 36, 5.0), Evidence(0, 11, 3.0), Evidence(12, 24, -2.0)),
+)
+WEAK = NodeWithScore(Node("Weak."), 0.1, evidence=(Evidence(0, 5, -9.0),))
+
+
+def test_only_the_sentence_that_bears_most_on_the_question_goes_into_the_prompt() -> None:
+    assert excerpts([WEAK, FACTS], Packing.SENTENCES) == ["Third fact."]
+    assert excerpts([FACTS, WEAK], Packing.PASSAGES) == [FACTS.text, "Weak."]
+
+
+def test_where_each_passage_is_heard_each_gives_its_best_sentence() -> None:
+    bare = NodeWithScore(Node("Never looked at."), 0.0)
+    assert excerpts([WEAK, FACTS, bare], Packing.SENTENCES, of_each=True) == [
+        "Weak.",
+        "Third fact.",
+    ]
+
+
+def test_several_sentences_stand_in_their_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.prompting.EVIDENCE_SENTENCES", 2)
+    assert excerpts([FACTS, WEAK], Packing.SENTENCES) == ["First fact. … Third fact."]
+
+
+def test_a_prompt_of_whole_passages_begins_with_what_can_be_prepared() -> None:
+    system, prepared = passage_prompt("One.")
+    first, last = answer_prompt("Why?", "One.\n\nTwo.", packing=Packing.PASSAGES)
+    assert first == system
+    assert last.content.startswith(prepared.content)
+
+
+def test_a_prompt_of_sentences_begins_with_the_question() -> None:
+    prompt = answer_prompt("Why?", "One.", packing=Packing.SENTENCES)
+    assert prompt[-1].content.startswith("Why?")
 
 
 def test_packing_joins_in_order_and_drops_nothing() -> None:

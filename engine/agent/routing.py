@@ -140,11 +140,11 @@ class RoutingPolicy:
             fitting = next(parts_that_fit(context, lambda text: self._fits(question, text)))
         if len(fitting) < len(context):
             run.note(f"Only the beginning of what {done.call.tool_name} gave fitted the prompt.")
-        return answer_prompt(question, fitting)
+        return _retelling(question, fitting)
 
     def _fits(self, question: str, context: str) -> bool:
         room = min(self._options.max_tokens, self._llm.metadata.context_window // 4)
-        prompt = answer_prompt(question, context)
+        prompt = _retelling(question, context)
         return self._llm.count_tokens(prompt) + room <= self._llm.metadata.context_window
 
 
@@ -192,6 +192,10 @@ def _bearing(done: Finished, question: str, run: Run) -> str:
     scores = Settings.reranker.score(question, sentences, run)
     best = sorted(range(len(sentences)), key=lambda at: -scores[at])[:EVIDENCE_SENTENCES]
     return "\n".join(sentences[at] for at in sorted(best))
+
+
+def _retelling(question: str, context: str) -> list[ChatMessage]:
+    return answer_prompt(question, context, packing=Packing.SENTENCES)
 
 
 def _small_talk(task: Task) -> list[ChatMessage]:
