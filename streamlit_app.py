@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.parts.heartbeat import keep_answer_alive
-from pages.parts.resources import opening
+from pages.parts.resources import opening, workspace
 from pages.parts.security import SecurityHeaders
 
 HERE = Path(__file__).parent
 LOGO, ICON = (str(HERE / "static" / name) for name in ("logo.svg", "icon.svg"))
+CODE_COLOURS = HERE / "static" / "code.css"
 ABOUT = (
     "**First Token** answers questions about your own documents, on your own machine, and shows "
     "where every millisecond of the answer goes."
@@ -56,9 +57,11 @@ def main() -> None:
     # Before the navigation, which would fetch the open page's icon from Google for the tab.
     st.set_page_config(page_icon=ICON, menu_items={"About": ABOUT})
     st.logo(LOGO, icon_image=ICON, size="large")
+    st.html(CODE_COLOURS)
     open_page = navigation()
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
+    workspace()  # the frame is there before a page imports what it needs
     keep_answer_alive(open_page.title)
     open_page.run()
 

@@ -23,7 +23,7 @@ _STAGING = ".staging-"
 def damaged(wanted: Mapping[Path, str]) -> list[Path]:
     """Those files (path → sha256) that are missing or whose hash is another."""
     with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
-        found = pool.map(_sha256, wanted)
+        found = pool.map(sha256_of, wanted)
         return [path for path, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[path]]
 
 
@@ -85,9 +85,10 @@ def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
         ) from error
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """In hexadecimal; empty where the file is not there or cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # not there, or not readable, which is as good as damaged
+    except OSError:
         return ""

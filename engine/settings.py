@@ -33,7 +33,11 @@ class _Settings:
 
     @cached_property
     def weights(self) -> Weights:
-        return ensure_weights(self.config.weights_dir, chat_model=self.config.chat_model)
+        return ensure_weights(
+            self.config.weights_dir,
+            chat_model=self.config.chat_model,
+            answers_here=not self.config.openai_base_url,
+        )
 
     @property
     def llm(self) -> LLM:
@@ -96,7 +100,7 @@ class _Settings:
             return OpenAICompatible.from_config(self.config)
         from engine.llm import LlamaCpp
 
-        return LlamaCpp(config=self.config)
+        return LlamaCpp(self.weights.chat_model, config=self.config)
 
     def _default_splitter(self) -> SentenceSplitter:
         return SentenceSplitter(count_tokens=self.embed_model.count_tokens)

@@ -16,6 +16,7 @@ def main() -> None:
             config.weights_dir,
             lambda step, done, total: line.show(step, bar(done, total)),
             config.chat_model,
+            answers_here=not config.openai_base_url,
         )
     except FirstTokenError as error:
         line.end()

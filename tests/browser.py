@@ -96,8 +96,8 @@ def running_app(
         RuntimeError: it did not become healthy; the message carries what it printed.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    _share_models(data_dir)
-    port = _free_port()
+    share_models(data_dir)
+    port = free_port()
     log = data_dir / "app.log"
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", port]
     with log.open("wb") as output:
@@ -144,14 +144,14 @@ def low_contrast(browser_page: Page, asked: float = 4.5) -> list[str]:
     return found
 
 
-def _share_models(data_dir: Path) -> None:
+def share_models(data_dir: Path) -> None:
     """Nothing but the models, which are large and never change, comes from the usual folder."""
     models, link = load_config(ROOT / ".env").weights_dir.resolve(), data_dir / "weights"
     if models.is_dir() and not link.exists():
         link.symlink_to(models)
 
 
-def _free_port() -> str:
+def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return str(probe.getsockname()[1])

@@ -1,6 +1,6 @@
 // Every text that is shown with less contrast than asked, as "2.2 text": WCAG 2.2, 1.4.3, with
-// translucent colours and opacity laid over what is behind them. Leaves out what WCAG does
-// (disabled controls, hidden text), and syntax colours, which Streamlit 1.67 does not let us set.
+// translucent colours and opacity laid over what is behind them. Leaves out what WCAG does:
+// disabled controls, hidden text.
 (asked) => {
   const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 })
     .getContext("2d", { willReadFrequently: true });
@@ -24,7 +24,7 @@
   const shown = (element) =>
     element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
     && element.getClientRects().length > 0
-    && !element.closest(":disabled, [aria-disabled=true], [aria-hidden=true], style, .token");
+    && !element.closest(":disabled, [aria-disabled=true], [aria-hidden=true], style");
   const low = new Set();
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {

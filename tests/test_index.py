@@ -155,7 +155,9 @@ def test_questions_are_answered_while_a_document_goes_in() -> None:
     adding.start()
     going_in.wait(30)
     answers = 0
-    while adding.is_alive():
+    # Only a few: questions come first, and beside those that never cease a core takes in one
+    # passage a second (`Priority.BACKGROUND`), by design.
+    while adding.is_alive() and answers < 5:
         assert retriever.retrieve("When is rye bread baked?")[0].node.label == "bakery.txt"
         answers += 1
     adding.join()

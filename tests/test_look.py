@@ -70,12 +70,21 @@ def test_fonts_are_served_from_here_with_their_licences_and_stay_small() -> None
 
 # ---- The theme, shown
 
-SPECIMEN = """
+SPECIMEN = '''
 import altair as alt
 import pandas as pd
 import streamlit as st
 
 from pages.parts.charts import BLOCKING, STREAMING, ink, legible
+
+CODE = """
+# What comes
+@cache
+def first(token: str) -> bool:
+    return token.startswith(f"{token}!") and len(token) > 3 is not None or True
+class One(Two):
+    three = [1.5, "four", None]
+"""
 
 st.title("A title")
 st.caption("A caption")
@@ -89,13 +98,14 @@ st.expander("Passage 1", expanded=True).write("The supply boat comes on the firs
 st.file_uploader("Documents")
 st.button("Ask", type="primary")
 st.sidebar.selectbox("Collection", ["Samples"])
-st.code("print('first token')")
+st.code(CODE)
+st.code("CORES=0  # all of them", language="ini")
 frame = pd.DataFrame({"mode": ["streaming", "whole"], "seconds": [0.2, 1.1]})
 bars = alt.Chart(frame).encode(x="seconds", y="mode")
 colours = alt.Color("mode").scale(range=[STREAMING, BLOCKING])
 labels = bars.mark_text(color=ink()).encode(text="seconds")
 st.altair_chart(legible(bars.mark_bar().encode(color=colours) + labels))
-"""
+'''
 
 
 @pytest.fixture(scope="module")

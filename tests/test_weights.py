@@ -24,7 +24,7 @@ import pytest
 from engine import weights
 from engine.config import load_config
 from engine.errors import WeightsError
-from engine.files import damaged, only_one
+from engine.files import only_one, sha256_of
 from engine.weights import ensure_weights
 from engine.wheels import Bundle, Wheel, ensure_bundles
 
@@ -269,15 +269,49 @@ def real() -> weights.Weights:
     return ensure_weights(load_config().weights_dir)
 
 
-def test_the_chat_model_is_made_again_from_the_shipped_one_with_the_same_bytes(
-    real: weights.Weights, tmp_path: Path
-) -> None:
+@pytest.fixture
+def copied(real: weights.Weights, tmp_path: Path) -> Path:
+    """A folder with all the fetched models, and no prepared one."""
     for path in (real.embedder, real.reranker, real.chat_model.parent / weights.CHAT.name):
-        shutil.copytree(path, tmp_path / path.name)
-    (tmp_path / weights.CHAT_Q8_NAME).write_bytes(b"GGUF, cut short")
-    found = ensure_weights(tmp_path)
-    assert not damaged({found.chat_model: weights.CHAT_Q8_SHA256})
-    assert not list(tmp_path.glob(".staging*"))
+        (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+def test_the_chat_model_is_made_again_from_the_shipped_one_with_the_same_bytes(
+    real: weights.Weights, copied: Path
+) -> None:
+    shutil.copy(real.chat_model.parent / weights.CHAT_Q8_NOTE, copied)
+    (copied / weights.CHAT_Q8_NAME).write_bytes(b"GGUF, cut short")
+    found = ensure_weights(copied)
+    assert sha256_of(found.chat_model) == sha256_of(real.chat_model)
+    assert not list(copied.glob(".staging*"))
+
+
+def test_another_processors_quantizer_may_write_other_bytes_and_damage_is_still_found(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def quantize(source: Path, target: Path) -> None:
+        made.append(source)
+        target.write_bytes(b"GGUF, rounded otherwise")
+
+    monkeypatch.setattr(weights, "_quantize", quantize)
+    path = ensure_weights(copied).chat_model
+    assert ensure_weights(copied).chat_model == path
+    assert len(made) == 1, "what was made once holds at later starts"
+    path.write_bytes(b"GGUF, rounded otherwisE")
+    ensure_weights(copied)
+    assert path.read_bytes() == b"GGUF, rounded otherwise"
+    (copied / weights.CHAT_Q8_NOTE).write_text("nonsense")
+    ensure_weights(copied)
+    assert len(made) == 3
+
+
+def test_where_a_server_answers_no_chat_model_is_fetched(tiny: None, tmp_path: Path) -> None:
+    ensure_weights(tmp_path / "weights", answers_here=False)  # of it, the index holds no wheel
+    names = sorted(path.name for path in (tmp_path / "weights").iterdir())
+    assert names == [".lock", "one", "pip.log", "two"]
 
 
 def test_where_llama_cpp_fails_the_sentence_says_so(tmp_path: Path) -> None:

@@ -1,22 +1,28 @@
-"""What all pages and sessions share: the one workspace of this process."""
+"""What all pages and sessions share: the one workspace of this process.
+
+The server imports this file before it answers, so what the workspace needs is imported by the
+thread that opens it: from a cold disk that alone takes most of a minute.
+"""
 
 import atexit
 import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.errors import FirstTokenError
-from engine.settings import Settings
-from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
 
 _lock = threading.Lock()
-_opened: list[Workspace] = []
+_opened: list["Workspace"] = []
 
 
-def open_workspace() -> Workspace:
+def open_workspace() -> "Workspace":
     """The workspace, opened by the first who asks; the others wait for it.
 
     Raises:
@@ -24,6 +30,9 @@ def open_workspace() -> Workspace:
     """
     with _lock:
         if not _opened:
+            from engine.settings import Settings
+            from engine.workspace import Workspace
+
             config = Settings.config
             workspace = Workspace(config.data_dir / "app", config, Settings.llm)
             atexit.register(workspace.close)
@@ -32,7 +41,7 @@ def open_workspace() -> Workspace:
         return _opened[0]
 
 
-def workspace() -> Workspace:
+def workspace() -> "Workspace":
     """The workspace, or a page that says in a sentence why there is none, and ends."""
     with shown_errors():
         if _opened:
