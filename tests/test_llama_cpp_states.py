@@ -90,3 +90,13 @@ def test_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not errors
+
+
+def test_what_was_begun_before_all_was_dropped_is_not_kept_afterwards() -> None:
+    store = StateStore(1_000_000)
+    before = store.epoch
+    store.clear()
+    store.add([1, 2, 3], cells(), epoch=before)
+    assert store.kept([1, 2, 3]) == 0
+    store.add([1, 2, 3], cells(), epoch=store.epoch)
+    assert store.kept([1, 2, 3]) == 3

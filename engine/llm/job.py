@@ -24,7 +24,8 @@ class Job:
 
     `tokens` are the prompt's and then the answer's; the first `position` of them are in the
     context, as `sequence`. `common` is how many begin other prompts too (the system message):
-    their state is kept apart. `limit` is how many may be written.
+    their state is kept apart. `limit` is how many may be written. `epoch` is that of the kept
+    states when it was submitted.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Job:
         self.sequence = -1
         self.position = 0
         self.reused = 0
+        self.epoch = 0
         self.begun = False
         self._assembler = assembler or TextAssembler()
         self._abandoned = False

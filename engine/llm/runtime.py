@@ -51,6 +51,7 @@ class Runtime:
 
     def submit(self, job: Job) -> None:
         """Queue a job. Its pieces, progress and end come through the job itself."""
+        job.epoch = self.states.epoch
         with self._changed:
             if self._closing:
                 job.end("error", LLMError(CLOSED))

@@ -40,11 +40,12 @@ class StateStore:
     """States within `budget` bytes.
 
     `divisible`: a state's beginning can be used without its end, as it can wherever the model
-    keeps something for every token.
+    keeps something for every token. `epoch` counts how often all was dropped.
     """
 
     def __init__(self, budget: int, divisible: bool = True) -> None:
         self.budget, self._divisible = budget, divisible
+        self.epoch = 0
         self._states: list[State] = []
         self._clock = itertools.count(1)
         self._lock = threading.Lock()
@@ -68,12 +69,23 @@ class StateStore:
         with self._lock:
             return self._best(np.asarray(prompt, np.int32))[1]
 
-    def add(self, tokens: Sequence[int], cells: NDArray[np.uint8], lasting: bool = False) -> None:
-        """Keep a state, in place of those that are no more than its beginning."""
+    def add(
+        self,
+        tokens: Sequence[int],
+        cells: NDArray[np.uint8],
+        lasting: bool = False,
+        epoch: int | None = None,
+    ) -> None:
+        """Keep a state, in place of those that are no more than its beginning.
+
+        One of an earlier `epoch` is not kept: it may be of a text that was to be dropped.
+        """
         state = State(np.asarray(tokens, np.int32), cells, lasting, next(self._clock))
         if state.size > self.budget:
             return
         with self._lock:
+            if epoch not in (None, self.epoch):
+                return
             self._states = [old for old in self._states if not self._contains(state, old)]
             self._states.append(state)
             while self.size > self.budget:
@@ -82,6 +94,7 @@ class StateStore:
     def clear(self) -> None:
         with self._lock:
             self._states.clear()
+            self.epoch += 1
 
     def _contains(self, state: State, other: State) -> bool:
         return (

@@ -244,7 +244,8 @@ class Worker:
     def _keep(self, job: Job, lasting: bool = False) -> None:
         states, done = self._office.states, job.tokens[: job.position]
         if job.options.reuse and states.kept(done) < len(done):
-            states.add(done, self._context.read_state(job.sequence), lasting)
+            cells = self._context.read_state(job.sequence)
+            states.add(done, cells, lasting, job.epoch)
 
     def _release(self, job: Job) -> None:
         """Make room for another. What was read of a prompt is kept, to go on from there."""

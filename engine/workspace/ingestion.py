@@ -48,7 +48,7 @@ class Upload:
     """One file on its way in. `done` of `total` counts what the stage works through.
 
     `seconds` is what each stage has taken; `message` says why it failed, or what it asks.
-    `files` counts those that were packed in it.
+    `files` counts those that were packed in it; `source_id` is the document it became.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Upload:
     notices: list[str] = field(default_factory=list)
     passages: int = 0
     files: int = 0
+    source_id: str = ""
     seconds: dict[Stage, float] = field(default_factory=dict)
     password: str | None = None
     replaces: str | None = None
@@ -88,7 +89,8 @@ class Upload:
         return spent / self.done * (self.total - self.done)
 
 
-Take = Callable[[Upload], Iterable[tuple[str, Path]]]
+Packed = tuple[str, Path]
+Take = Callable[[Upload], Iterable[Packed]]
 """Takes an upload in. Gives the name and place of each file that was packed in it."""
 
 

@@ -12,10 +12,10 @@ from engine.config import Config
 from engine.errors import DuplicateDocumentError
 from engine.index import IngestProgress, VectorStoreIndex
 from engine.reading import is_archive, read_file, unpack_archive
-from engine.schema import Document
+from engine.schema import Document, Node
 from engine.settings import Settings
 from engine.store import Source, open_store
-from engine.workspace.ingestion import ChangedFile, Stage, Upload
+from engine.workspace.ingestion import ChangedFile, Packed, Stage, Upload
 
 DEFAULT_COLLECTION = "default"
 
@@ -48,6 +48,18 @@ class Library:
         """What is indexed, the latest first."""
         return self.index(collection).sources()
 
+    def passages(self, collection: str, source_id: str) -> list[Node]:
+        """A document's passages, in order; none where it is gone."""
+        return self.index(collection).collection.nodes_of(source_id)
+
+    def places(self) -> list[tuple[str, str]]:
+        """Every document's collection and id, those of each collection the latest first."""
+        return [
+            (collection, document.source_id)
+            for collection in self.collections()
+            for document in self.documents(collection)
+        ]
+
     def original(self, collection: str, source_id: str) -> Path | None:
         """The file as it was added; None where it is gone."""
         folder = self._files / collection / source_id
@@ -65,7 +77,7 @@ class Library:
         shutil.rmtree(self._files / collection, ignore_errors=True)
         self.index(DEFAULT_COLLECTION)
 
-    def take(self, upload: Upload) -> list[tuple[str, Path]]:
+    def take(self, upload: Upload) -> list[Packed]:
         """Take one upload in: read, split, embed, store, and keep its original.
 
         Of a ZIP, nothing is taken in: its files are unpacked, and given.
@@ -86,7 +98,8 @@ class Library:
         )
         upload.notices = list(read.notices)
         self._look_for_twin(upload, read.documents[0].source_id)
-        upload.passages = self._store_documents(upload, read.documents).passages
+        source = self._store_documents(upload, read.documents)
+        upload.passages, upload.source_id = source.passages, source.source_id
         if upload.replaces:
             self.delete(upload.collection, [upload.replaces])
         return []
@@ -128,7 +141,7 @@ class Library:
                     shutil.rmtree(kept, ignore_errors=True)
 
 
-def _unpacked(upload: Upload) -> list[tuple[str, Path]]:
+def _unpacked(upload: Upload) -> list[Packed]:
     unpacked = unpack_archive(upload.path, upload.folder / "unpacked", upload.run)
     upload.notices = list(unpacked.notices)
     upload.files = len(unpacked.files)

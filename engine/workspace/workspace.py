@@ -19,12 +19,13 @@ from engine.measuring.runner import measured_engine
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
-from engine.schema import new_id
+from engine.schema import ChatMessage, new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import TITLE_LENGTH, Conversation, ConversationStore, Turn
-from engine.workspace.ingestion import Ingestor
+from engine.workspace.ingestion import Ingestor, Packed, Upload
 from engine.workspace.library import Library
+from engine.workspace.preparing import Preparer
 
 # A page that reads along renews its hold several times a second, any other page of the session
 # every 3 s; a closed tab renews no more, and its answer stops within this many seconds.
@@ -49,7 +50,8 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         self.llm = llm
         self.library = Library(folder, config)
-        self.ingestor = Ingestor(folder / "incoming", self.library.take)
+        self._preparer = Preparer(llm, self.library.passages, self.library.places)
+        self.ingestor = Ingestor(folder / "incoming", self._take)
         self.conversations = ConversationStore(folder / "conversations.sqlite3")
         self.measurements = Measurements(
             folder / "measurements",
@@ -85,8 +87,9 @@ class Workspace:
             settings = self.settings
             turn = Turn(new_id(), question.strip(), settings=asdict(settings))
             response = self._engine(conversation.collection, settings).start(
-                question,
+                turn.question,
                 stream=settings.streaming,
+                history=self._history(conversation.id),
                 on_done=lambda done: self._ended(conversation, turn, done),
             )
             response.hold(LEASE)
@@ -115,14 +118,20 @@ class Workspace:
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
         """For good: passages, files, and what the model kept of having read them."""
         self.library.delete(collection, source_ids)
-        self.llm.forget()
+        self._preparer.forget()
 
     def delete_collection(self, collection: str) -> None:
         """With its documents and its conversations."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
         self.library.delete_collection(collection)
-        self.llm.forget()
+        self._preparer.forget()
+
+    def prepared(self, collection: str, source_id: str) -> int | None:
+        """How many passages of a document the model has read ahead; None where it has no need."""
+        if not self._preparer.of_use:
+            return None
+        return self._preparer.prepared(collection, source_id)
 
     def hold(self, conversation_id: str) -> bool:
         """Keep the answer being written there alive a while longer. False where there is none."""
@@ -137,8 +146,17 @@ class Workspace:
         self.agents.close()
         self.measurements.close()
         self.ingestor.close()
+        self._preparer.close()
         self.conversations.close()
         self.library.close()
+
+    def _take(self, upload: Upload) -> list[Packed]:
+        packed = self.library.take(upload)
+        if upload.replaces:
+            self._preparer.forget()  # and what is there now is prepared
+        elif upload.source_id:
+            self._preparer.add(upload.collection, upload.source_id)
+        return packed
 
     def _engine(self, collection: str, settings: AskSettings) -> RetrieverQueryEngine:
         retriever = self.library.index(collection).as_retriever(similarity_top_k=settings.passages)
@@ -150,6 +168,14 @@ class Workspace:
             options=options,
         )
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
+
+    def _history(self, conversation_id: str) -> list[ChatMessage]:
+        """What was said there before, in order."""
+        return [
+            ChatMessage(role, content)
+            for turn in self.conversations.turns(conversation_id)
+            for role, content in (("user", turn.question), ("assistant", turn.text))
+        ]
 
     def _save_asked(self, conversation: Conversation, turn: Turn) -> None:
         if not self.conversations.turns(conversation.id):

@@ -1,0 +1,140 @@
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import pytest
+
+from engine.errors import Cancelled
+from engine.llm import LlamaCpp
+from engine.llm.base import LLMMetadata, Packing
+from engine.prompting import answer_prompt, passage_prompt
+from engine.run import Run
+from engine.schema import ChatMessage, Node
+from engine.workspace.preparing import Place, Preparer
+from tests.scripted import ScriptedLLM
+
+DOCUMENTS = {
+    ("default", "new"): ["The mill was built in 1684.", "The boat comes on Thursdays."],
+    ("default", "old"): ["Rye bread is baked on Fridays."],
+}
+
+
+def passages(collection: str, source_id: str) -> list[Node]:
+    return [Node(text) for text in DOCUMENTS.get((collection, source_id), [])]
+
+
+def everything() -> list[Place]:
+    return list(DOCUMENTS)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
+
+
+class KeepingLLM(ScriptedLLM):
+    """Keeps the last `room` beginnings that it was asked to read. `gate` opens the next one."""
+
+    def __init__(self, room: int = 100, packing: Packing = Packing.PASSAGES) -> None:
+        super().__init__()
+        self.room, self.packing = room, packing
+        self.kept: list[str] = []
+        self.read: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata("keeping", 4096, packing=self.packing)
+
+    def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
+        self.read.append(messages[-1].content)
+        self.gate.wait(30)
+        if run:
+            run.check()
+        self.kept = [*self.kept, messages[-1].content][-self.room :]
+
+    def prepared(self, messages: Sequence[ChatMessage]) -> float:
+        return float(messages[-1].content in self.kept)
+
+    def forget(self) -> None:
+        self.kept.clear()
+
+
+Made = Callable[[KeepingLLM], Preparer]
+
+
+@pytest.fixture
+def preparer() -> Iterator[Made]:
+    made: list[Preparer] = []
+
+    def make(llm: KeepingLLM) -> Preparer:
+        made.append(Preparer(llm, passages, everything))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_at_a_start_every_document_is_read_the_latest_first(preparer: Made) -> None:
+    llm = KeepingLLM()
+    prepared = preparer(llm)
+    until(lambda: len(llm.kept) == 3)
+    assert llm.read == [*DOCUMENTS["default", "new"], *DOCUMENTS["default", "old"]]
+    assert prepared.prepared("default", "new") == 2
+    assert prepared.prepared("default", "gone") == 0
+
+
+def test_reading_ends_where_there_is_room_for_no_more(preparer: Made) -> None:
+    llm = KeepingLLM(room=1)
+    prepared = preparer(llm)
+    until(lambda: len(llm.read) == 2)
+    time.sleep(0.05)
+    assert llm.read == DOCUMENTS["default", "new"]
+    assert prepared.prepared("default", "new") == 1
+
+
+def test_a_model_that_reads_only_sentences_prepares_nothing(preparer: Made) -> None:
+    llm = KeepingLLM(packing=Packing.SENTENCES)
+    prepared = preparer(llm)
+    prepared.add("default", "new")
+    assert not prepared.of_use
+    assert llm.read == []
+
+
+def test_a_deletion_drops_what_is_being_read_too(
+    preparer: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = KeepingLLM()
+    llm.gate.clear()
+    prepared = preparer(llm)
+    until(lambda: len(llm.read) == 1)  # the new document's first passage, being read
+    monkeypatch.delitem(DOCUMENTS, ("default", "new"))
+    prepared.forget()
+    llm.gate.set()
+    until(lambda: prepared.prepared("default", "old") == 1)
+    assert llm.kept == DOCUMENTS["default", "old"]
+
+
+def test_closing_ends_the_reading(preparer: Made) -> None:
+    llm = KeepingLLM()
+    llm.gate.clear()
+    prepared = preparer(llm)
+    until(lambda: len(llm.read) == 1)
+    threading.Timer(0.05, llm.gate.set).start()
+    prepared.close()
+    assert llm.kept == []
+
+
+def test_a_question_on_a_prepared_passage_reads_only_its_own_words(llm: LlamaCpp) -> None:
+    passage = "The harbour master keeps the tide book, and writes every ship into it. " * 6
+    llm.prepare(passage_prompt(passage))
+    run = Run()
+    prompt = answer_prompt("Who keeps the tide book?", passage)
+    with suppress(Cancelled):
+        next(iter(llm.stream_chat(prompt, run=run)))
+    assert run.trace.calls[0].reused_tokens >= llm.count_tokens(prompt) - 20
