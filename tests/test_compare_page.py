@@ -1,9 +1,12 @@
 """The Compare page as its script runs: Streamlit's own test harness, a scripted model."""
 
+import csv
+import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pytest
@@ -163,6 +166,16 @@ def test_a_failure_is_told_in_its_own_words(filled: Workspace, llm: ScriptedLLM)
     assert "The race" not in texts(app), "nothing was measured"
 
 
+def test_a_question_that_the_documents_do_not_answer_is_not_measured(filled: Workspace) -> None:
+    app = open_page()
+    app.text_input[0].set_value("What is the capital of Mongolia?").run()
+    press(app, "Run the comparison")
+    finished(filled.measurements.job)  # type: ignore[arg-type]
+    app.run()
+    assert "nothing was found for this question" in texts(app)
+    assert "Nothing is kept yet" in texts(app)
+
+
 def test_a_failure_leaves_the_earlier_results_on_the_page(
     filled: Workspace, llm: ScriptedLLM
 ) -> None:
@@ -281,6 +294,55 @@ def test_a_table_is_imported_and_says_what_it_lacks(filled: Workspace) -> None:
     filled.measurements.import_file("tokens.jsonl", lines.encode())
     app = press(open_page(), "Show above")
     assert "has no name" in texts(app)
+
+
+ODD: dict[str, Callable[[dict[str, Any]], object]] = {
+    "every time is zero": lambda line: line.update(
+        {name: 0 for name in line if name.endswith("_s")}
+    ),
+    "everything took 300 years": lambda line: line.update(
+        {name: 1e10 for name in line if name.endswith("_s")}
+    ),
+    "billions of tokens": lambda line: [
+        call.update(output_tokens=10**10) for call in line.get("trace", {}).get("calls", [])
+    ],
+    "no stages": lambda line: line.get("trace", {}).update(spans=[]),
+    "markup for words": lambda line: line.update(text="<b>![x](http://x/?q) $a$ :red[b]"),
+    "every run in one pair": lambda line: line.get("step", {}).update(pair=0, role="measured"),
+    "all in one mode": lambda line: line.get("step", {}).update(mode="non-streaming"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_somebody_elses_odd_file_breaks_no_page(filled: Workspace, odd: str) -> None:
+    session = compared(filled)
+    filled.measurements.delete(session.id)
+    lines = [json.loads(line) for line in to_jsonl(session).splitlines()]
+    for line in lines:
+        ODD[odd](line)
+    filled.measurements.import_file(
+        "odd.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
+    )
+    app = press(open_page(), "Show above")
+    assert not app.exception
+    assert "Kept measurements" in texts(app), "the page was drawn to its end"
+
+
+@pytest.mark.parametrize("kind", [Kind.COMPARISON, Kind.MAP, Kind.READERS])
+def test_a_table_without_times_breaks_no_page(filled: Workspace, kind: Kind) -> None:
+    table = to_csv(compared(filled)).replace("comparison", kind).splitlines()
+    names = table[0].split(",")
+    rows = [dict(zip(names, row, strict=True)) for row in csv.reader(table[1:])]
+    blank = [{**row, "e2el": "", "ttft": "0"} for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(blank)
+    filled.measurements.delete(rows[0]["session"])
+    filled.measurements.import_file("odd.csv", text.getvalue().encode())
+    app = press(open_page(), "Show above")
+    assert not app.exception
+    assert "Kept measurements" in texts(app)
 
 
 def test_the_race_carries_every_piece_of_text_as_text(filled: Workspace) -> None:

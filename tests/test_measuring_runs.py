@@ -198,6 +198,23 @@ def test_every_run_is_on_disk_as_soon_as_it_has_ended(tmp_path: Path) -> None:
     assert counts == [0, 1, 2, 3, 4]
 
 
+def test_a_session_in_which_nothing_was_measured_is_not_kept(tmp_path: Path) -> None:
+    measurements = kept(tmp_path, scripted(ScriptedLLM([GenerationError("It fell over.")])))
+    job = finished(compared(measurements))
+    assert job.session.outcome is Outcome.FAILED
+    assert measurements.sessions() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_measured_is_not_among_the_kept(tmp_path: Path) -> None:
+    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))
+    job = compared(measurements)
+    while job.running and not job.taken:
+        assert measurements.sessions() == []
+    assert [each.id for each in measurements.sessions()] in ([], [finished(job).session.id])
+    assert len(measurements.sessions()) == 1
+
+
 def test_a_disk_that_is_full_is_told_and_the_runs_stay_on_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,9 +294,11 @@ def test_a_delay_in_retrieval_shows_in_its_stage_and_nowhere_else(
 
 def test_a_delay_between_the_stages_is_unaccounted() -> None:
     class Dawdler(ScriptedRetriever):
-        def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
+        def retrieve(
+            self, question: str, run: Run | None = None, earlier: str = ""
+        ) -> list[NodeWithScore]:
             time.sleep(DELAY)
-            return super().retrieve(question, run)
+            return super().retrieve(question, run, earlier)
 
     engine = RetrieverQueryEngine(Dawdler(MILL), ResponseSynthesizer(ScriptedLLM(PIECES)))
     response = engine.query("When?", stream=True)

@@ -48,17 +48,17 @@ class Comparison:
 def compare(session: Session) -> Comparison | None:
     """None where no pair is whole yet."""
     pairs = [
-        (streamed.figures, blocked.figures)
-        for streamed, blocked in session.pairs
-        if streamed.figures.ttft and blocked.figures.ttft
+        ((streamed.ttft, blocked.ttft), (streamed.e2el, blocked.e2el))
+        for streamed, blocked in ((s.figures, b.figures) for s, b in session.pairs)
+        if streamed.ttft and blocked.ttft and streamed.e2el and blocked.e2el
     ]
     if not pairs:
         return None
-    whole = [(s.e2el or 0.0, b.e2el or 0.0) for s, b in pairs]
+    whole = [pair for _, pair in pairs]
     inverse = ratio_of(whole)
     return Comparison(
         len(pairs),
-        _paired([(s.ttft or 0.0, b.ttft or 0.0) for s, b in pairs]),
+        _paired([pair for pair, _ in pairs]),
         _paired(whole),
         Estimate(
             streaming_tax(inverse.value, 1),

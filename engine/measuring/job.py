@@ -78,6 +78,8 @@ class Job:
             session.outcome = Outcome.FAILED
         with suppress(OSError):
             self._append([end_line(session)])
+            if not session.counted:  # nothing to show, nothing to take along
+                self._file.unlink(missing_ok=True)
 
     def _take_steps(self) -> None:
         for run, step in enumerate(self._steps):
@@ -93,10 +95,10 @@ class Job:
         self._append(run_lines(each))
         if each.outcome is Outcome.FAILED:
             raise MeasuringError(each.error or "The model gave up without a word. Try again.")
-        if not each.figures.output_tokens:
+        if not each.wrote:
             raise MeasuringError(
-                "There was no answer to measure: nothing was found for this question. Ask "
-                "something that your documents speak of."
+                "There was no answer to measure: nothing was found for this question in your "
+                "documents. Ask something that they speak of."
             )
 
     def _append(self, lines: Sequence[dict[str, object]]) -> None:

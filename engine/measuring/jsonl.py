@@ -171,7 +171,10 @@ def _trace(record: Line, tokens: Iterable[Line]) -> Trace:
     trace.spans = [_span(span) for span in record["spans"]]
     trace.calls = [_call(call) for call in record["calls"]]
     for token in tokens:
-        trace.calls[whole(token["call"])].token_times.append(seconds(token["time_s"]))
+        times = trace.calls[whole(token["call"])].token_times
+        times.append(seconds(token["time_s"]))
+        if times[-2:] != sorted(times[-2:]):
+            raise ValueError("A token came before the one before it.")
     return trace
 
 

@@ -67,10 +67,11 @@ class Measurements:
         return self._job is not None and self._job.running
 
     def sessions(self, kind: Kind | None = None) -> list[Session]:
-        """Every kept session, the latest first, without its runs: see `session`."""
+        """Every session that has ended, the latest first, without its runs: see `session`."""
         there = [self._header(file) for file in self._folder.iterdir()]
         found = [each for each in there if each and (kind is None or each.kind is kind)]
-        return sorted(found, key=lambda each: -each.started)
+        ended = [each for each in found if not self._is_measured(each.id)]
+        return sorted(ended, key=lambda each: -each.started)
 
     def session(self, session_id: str) -> Session | None:
         """One session, whole; None where it is not there or cannot be read."""
@@ -81,7 +82,7 @@ class Measurements:
         return self._read.get(session_id)
 
     def delete(self, session_id: str) -> None:
-        if not (self.busy and self._job and self._job.session.id == session_id):
+        if not self._is_measured(session_id):
             self._read.pop(session_id, None)
             for file in self._files(session_id):
                 file.unlink(missing_ok=True)
@@ -112,6 +113,10 @@ class Measurements:
         if self._job and self._thread:
             self._job.stop()
             self._thread.join(10)
+
+    def _is_measured(self, session_id: str) -> bool:
+        """It is being measured just now."""
+        return self._job is not None and self._job.running and self._job.session.id == session_id
 
     def _files(self, session_id: str) -> list[Path]:
         kinds = (self._folder / f"{session_id}{kind}" for kind in (".jsonl", ".csv"))

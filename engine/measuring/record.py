@@ -75,10 +75,22 @@ class Measurement:
         return self.step.mode
 
     @property
+    def wrote(self) -> bool:
+        """There are tokens, a first and a last, after the submit."""
+        figures = self.figures
+        return figures.output_tokens > 0 and bool(figures.ttft) and bool(figures.e2el)
+
+    @property
     def counts(self) -> bool:
         """It belongs in the results: it ended by itself, wrote something, and is no warm-up."""
-        whole = self.outcome is Outcome.DONE and self.figures.output_tokens > 0
+        whole = self.outcome is Outcome.DONE and self.wrote
         return whole and self.step.role is not Role.WARM_UP
+
+    @property
+    def recorded(self) -> bool:
+        """The time of every token of the answer is there."""
+        times = self.trace.calls[-1].token_times if self.trace and self.trace.calls else []
+        return bool(times) and times[-1] > 0
 
     @property
     def text(self) -> str:
@@ -120,7 +132,7 @@ class Session:
     @property
     def recorded(self) -> list[Measurement]:
         """Those that count and whose every token has its time."""
-        return [each for each in self.counted if each.trace is not None]
+        return [each for each in self.counted if each.recorded]
 
 
 def figures_of(trace: Trace, chunks: Iterable[Chunk]) -> Figures:

@@ -16,6 +16,7 @@ from engine.measuring.record import Chunk, Measurement, Outcome, figures_of
 from engine.measuring.schedule import Mode, Setup, Step
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import StreamingResponse
+from engine.retrieving import is_relevant
 from engine.run import Phase
 from engine.synthesis import ResponseSynthesizer
 
@@ -32,9 +33,8 @@ def measured_engine(
         max_tokens=step.length, temperature=0.0, reuse=setup.warm, ignore_eos=step.exact
     )
     retriever = index_of(setup.collection).as_retriever(similarity_top_k=step.passages)
-    return RetrieverQueryEngine(
-        retriever, ResponseSynthesizer(llm, options=options, packing=setup.packing)
-    )
+    synthesizer = ResponseSynthesizer(llm, options=options, packing=setup.packing)
+    return RetrieverQueryEngine(retriever, synthesizer, is_relevant=is_relevant)
 
 
 class Runner:

@@ -11,6 +11,7 @@ from engine.errors import MeasuringError
 from engine.measuring import Kind, Measurements, Mode, Session
 from engine.measuring.findings import compare, two, verdict
 from engine.measuring.jsonl import to_jsonl
+from engine.measuring.measurements import MOST_BYTES
 from engine.measuring.table import to_csv
 from pages.parts.compare_measuring import shown_key
 from pages.parts.markdown import plain_markdown
@@ -171,7 +172,11 @@ def _settings(session: Session) -> dict[str, Any]:
 def _import(measurements: Measurements) -> None:
     turn = st.session_state.setdefault("imports_taken", 0)
     file = st.file_uploader(
-        "Import measurements", ["jsonl", "csv"], key=f"import-{turn}", help="As exported here."
+        "Import measurements",
+        ["jsonl", "csv"],
+        key=f"import-{turn}",
+        help="As exported here, or on another computer.",
+        max_upload_size=MOST_BYTES // 1_000_000,
     )
     if problem := st.session_state.pop("import_problem", ""):
         st.error(problem, icon=":material/error:")

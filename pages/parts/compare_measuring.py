@@ -56,8 +56,13 @@ def show_measuring(measurements: Measurements, kind: Kind) -> None:
         elif job.session.problem:
             st.error(job.session.problem, icon=":material/error:")
         elif job.session.outcome is Outcome.STOPPED:
-            kept = counted(len(job.session.counted), "run")
-            st.info(f"Stopped. What was measured is kept: {kept}.", icon=":material/stop_circle:")
+            st.info(_stopped(len(job.session.counted)), icon=":material/stop_circle:")
+
+
+def _stopped(runs: int) -> str:
+    if not runs:
+        return "Stopped before a run had ended: nothing was measured."
+    return f"Stopped. What was measured is kept: {counted(runs, 'run')}."
 
 
 def _follow(job: Job) -> None:

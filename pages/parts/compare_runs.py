@@ -21,6 +21,8 @@ LANES = (
 )
 MIDDLE = 0.66  # of a lane: its name stands above, its bar and dots here
 
+NO_PAIR = "Too few runs to tell: there is no pair of a streaming and a non-streaming one."
+
 Lane = tuple[str, Mode, list[float]]
 Difference = tuple[str, Estimate, list[float]]
 
@@ -30,7 +32,7 @@ def show_runs(session: Session) -> None:
     if not session.counted:
         st.info("No run was finished, so there is nothing to compare.")
         return
-    finding(verdict(comparison) if comparison else "No pair of runs is whole yet.")
+    finding(verdict(comparison) if comparison else NO_PAIR)
     _show_dots([(name, mode, _times(session.of(mode), figure)) for name, mode, figure in LANES])
     about(session, session.counted)
     if comparison:
@@ -127,7 +129,7 @@ def _plot_differences(rows: Sequence[Difference], describes: str) -> None:
     low, high = min(0.0, *known), max(0.0, *known)
     room = 0.08 * (high - low or 1.0)
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
-    axis = alt.Axis(title="seconds", grid=False, tickCount=5, format="~f")
+    axis = alt.Axis(title="seconds that streaming is ahead", grid=False, tickCount=5, format="~f")
     x = alt.X("x", type="quantitative", scale=scale, axis=axis)
     y = lane("y", len(rows))
     names = [{"x": low - room, "y": at + 0.2, "text": name} for at, (name, *_) in enumerate(rows)]

@@ -19,8 +19,7 @@ HEIGHT, GAPS_HEIGHT = 300, 170  # pixels
 
 
 def show_timeline(session: Session) -> None:
-    recorded = [each for each in session.recorded if each.trace and each.trace.calls]
-    streamed = [each for each in recorded if len(each.chunks) > 1]
+    streamed = [each for each in session.recorded if len(each.chunks) > 1]
     if not streamed:
         st.info("No streamed run with more than one token was recorded.")
         return
