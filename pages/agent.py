@@ -11,7 +11,7 @@ from pages.parts.agent_run import show_run
 from pages.parts.agent_tools import show_tools
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection
-from pages.parts.uploads import offer_samples, show_uploads
+from pages.parts.uploads import offer_samples, show_unsettled
 
 INTRODUCTION = (
     "Give it a task. It picks its tools by itself, you see every call with what went in and what "
@@ -60,6 +60,13 @@ def start(workspace: Workspace, collection: str, task: str) -> None:
         st.session_state.agent_problem = str(error)
 
 
+def start_what(workspace: Workspace, collection: str, key: str) -> None:
+    """Start what a field holds. As its callback: the agent begins before the page is drawn again,
+    which then happens once."""
+    if task := st.session_state[key]:
+        start(workspace, collection, task)
+
+
 def show_head(workspace: Workspace, collection: str) -> None:
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
@@ -98,11 +105,15 @@ def suggest(workspace: Workspace, collection: str) -> None:
     if not there:
         st.caption("There are no documents yet for it to search.")
         offer_samples(workspace, collection)
-    show_uploads(workspace, collection)
+    show_unsettled(workspace, collection)
     tasks = [task for task, needs in TASKS if not needs or needs in there]
-    if picked := st.pills("Try one of these", tasks, key="agent_suggested"):
-        start(workspace, collection, picked)
-        st.rerun()
+    st.pills(
+        "Try one of these",
+        tasks,
+        key="agent_suggested",
+        on_change=start_what,
+        args=(workspace, collection, "agent_suggested"),
+    )
 
 
 def body(shows: str) -> DeltaGenerator:
@@ -127,9 +138,13 @@ def main() -> None:
     if problem := st.session_state.pop("agent_problem", ""):
         st.warning(problem)
     busy = bool(run and not run.handler.phase.ended)
-    if task := st.chat_input("Give the agent a task", disabled=busy, key="agent_task"):
-        start(workspace, collection, task)
-        st.rerun()
+    st.chat_input(
+        "Give the agent a task",
+        disabled=busy,
+        key="agent_task",
+        on_submit=start_what,
+        args=(workspace, collection, "agent_task"),
+    )
     with body(run.handler.id if run else ""):
         if run:
             show_run(workspace, run)

@@ -21,7 +21,7 @@ from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection
-from pages.parts.uploads import offer_samples, show_uploads
+from pages.parts.uploads import offer_samples, show_unsettled
 
 INTRODUCTION = (
     "A **streaming** answer shows while it is being written. A **non-streaming** one shows when it "
@@ -85,25 +85,23 @@ def _other(session: Session, setup: Setup) -> str:
 
 
 def show_deeper(workspace: Workspace, collection: str, setup: Setup) -> None:
-    cell(
-        "When does it matter?",
-        "The more the model writes, the more streaming spares you; the more it has to read first, "
-        "the less. A few points are measured with whole passages in the prompt, and the rest is "
-        "worked out from how fast the model reads and writes.",
-    )
-    show_map(workspace, collection, setup)
-    cell(
-        "Several readers at once",
-        "The same question from 1, 2 and 4 readers at the same moment. They share the cores, so "
-        "everybody waits longer; in which mode is it worse?",
-    )
-    show_readers(workspace, collection, setup)
-    cell(
-        "Kept measurements",
-        "Every measurement stays on this computer, with the machine, model file and versions it "
-        "was made with.",
-    )
-    show_history(workspace.measurements)
+    """The two further measurements, where there is something to measure or to show."""
+    there = bool(workspace.library.documents(collection))
+    if there or shown_session(workspace, Kind.MAP, collection):
+        cell(
+            "When does it matter?",
+            "The more the model writes, the more streaming spares you; the more it has to read "
+            "first, the less. A few points are measured with whole passages in the prompt, and "
+            "the rest is worked out from how fast the model reads and writes.",
+        )
+        show_map(workspace, collection, setup)
+    if there or shown_session(workspace, Kind.READERS, collection):
+        cell(
+            "Several readers at once",
+            "The same question from 1, 2 and 4 readers at the same moment. They share the cores, "
+            "so everybody waits longer; in which mode is it worse?",
+        )
+        show_readers(workspace, collection, setup)
 
 
 def main() -> None:
@@ -116,10 +114,10 @@ def main() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             offer_samples(workspace, collection)
             st.page_link("pages/library.py", label="Add documents", icon=":material/folder_open:")
-        show_uploads(workspace, collection)
+        show_unsettled(workspace, collection)
         setup = Setup("", collection)
     else:
-        show_uploads(workspace, collection)
+        show_unsettled(workspace, collection)
         setup = show_setup(workspace, collection)
     session = shown_session(workspace, Kind.COMPARISON, collection)
     if session:
@@ -127,6 +125,12 @@ def main() -> None:
     else:
         st.caption(TO_COME)
     show_deeper(workspace, collection, setup)
+    cell(
+        "Kept measurements",
+        "Every measurement stays on this computer, with the machine, model file and versions it "
+        "was made with.",
+    )
+    show_history(workspace.measurements)
 
 
 main()

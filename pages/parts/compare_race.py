@@ -15,6 +15,7 @@ from engine.measuring.findings import two
 from pages.parts.charts import BLOCKING, STREAMING
 
 SPEEDS = {"Half speed": 0.5, "Real time": 1.0, "Double speed": 2.0}
+IN_WORDS = {0.5: "at half speed", 1.0: "in real time", 2.0: "at double speed"}
 
 # The names begin with ft-, and touch nothing of Streamlit's. The text column is reversed so that
 # a panel that is full stays at its newest line. --ft-ms is the clock: an integer that is animated;
@@ -92,10 +93,10 @@ def show_race(record: Measurement) -> None:
         turn = st.session_state.setdefault("race_turn", 0)
         if st.button("Replay", icon=":material/replay:"):
             turn = st.session_state.race_turn = turn + 1
-    name = chosen or "Real time"
-    st.html(race_html(record, SPEEDS[name], turn))
+    speed = SPEEDS[chosen or "Real time"]
+    st.html(race_html(record, speed, turn))
     st.caption(
-        f":material/replay: A replay at {name.lower()}: one answer, generated once and recorded "
+        f":material/replay: A replay {IN_WORDS[speed]}: one answer, generated once and recorded "
         "token by token. Both panels show the same tokens, so the only difference is when you "
         "see them."
     )

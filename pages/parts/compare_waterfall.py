@@ -29,6 +29,14 @@ MEANINGS = {
     "hand-over": "The last text goes to its reader.",
     UNACCOUNTED: "Between the stages: no name for it yet.",
 }
+# The same in the title's few words, for the stages that take longest.
+IN_WORDS = {
+    "decode": "writing the answer (decode)",
+    "prefill": "reading the prompt (prefill)",
+    "rerank": "scoring sentences (rerank)",
+    "queue": "waiting for the model (queue)",
+    "server": "the server, up to its first text",
+}
 ROW = 26  # pixels
 LABELS = 1.55  # room at the ends of bars, as wide as a phone needs for the longest label
 STRIPES = 6
@@ -87,11 +95,17 @@ def _spent(stages: Sequence[Stage]) -> float:
 
 
 def _said(rows: Rows, total: float) -> str:
-    first, second = sorted(rows, key=lambda name: -_spent(rows[name]))[:2]
-    shares = [f"{_spent(rows[name]) / total * 100:.0f} %" for name in (first, second)]
+    named = sorted(rows.keys() - {UNACCOUNTED}, key=lambda name: -_spent(rows[name]))[:2]
+    parts = [f"{_spent(rows[name]) / total * 100:.0f} % {_in_words(name)}" for name in named]
     missing = _spent(rows[UNACCOUNTED]) / total * 100
     nameless = "less than 0.1 %" if missing < 0.1 else f"{two(missing)} %"
-    return f"{shares[0]} of the time is {first}, {shares[1]} {second}; {nameless} has no name"
+    return f"Of the time, {', '.join([*parts, nameless])} has no name"
+
+
+def _in_words(name: str) -> str:
+    """A stage, of one of several calls perhaps."""
+    stage, _, call = name.partition(",")
+    return f"is {IN_WORDS.get(stage, stage)}{',' if call else ''}{call}"
 
 
 def _ms(duration: float) -> str:

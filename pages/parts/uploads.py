@@ -14,6 +14,8 @@ ICONS = {
     Stage.CHANGED: ":material/difference:",
     Stage.WAITING: ":material/hourglass_empty:",
 }
+WORK = (Stage.READING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
+WORTH_A_REPORT = 2.0  # seconds: of what took less, nobody asks where the time went
 TICK = 0.5  # seconds: fast enough to see life, slow enough to leave the cores to the work
 
 
@@ -65,6 +67,12 @@ def show_uploads(workspace: Workspace, collection: str) -> None:
             st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, uploads, busy)
 
 
+def show_unsettled(workspace: Workspace, collection: str) -> None:
+    """The same, only while one of them takes time or needs a word: for pages of another purpose."""
+    if any(upload.stage is not Stage.READY for upload in workspace.ingestor.uploads(collection)):
+        show_uploads(workspace, collection)
+
+
 def _summary(uploads: list[Upload]) -> str:
     ready = sum(upload.stage is Stage.READY for upload in uploads)
     icon = ":material/sync:" if ready < len(uploads) else ICONS[Stage.READY]
@@ -103,6 +111,8 @@ def _upload_row(workspace: Workspace, upload: Upload) -> None:
                 on_click=workspace.ingestor.cancel,
                 args=(upload,),
             )
+    if report := _report(upload):
+        st.caption(report, help="Storing is the database's part; the rest is the computer's work.")
     if upload.total and not upload.stage.ended:
         st.progress(min(1.0, upload.done / upload.total))
     for notice in upload.notices:
@@ -117,15 +127,26 @@ def _state(upload: Upload) -> str:
     if upload.stage is Stage.READY and upload.files:
         return f"unpacked, {counted(upload.files, 'file')}"
     if upload.stage is Stage.READY:
-        took = sum(
-            seconds for stage, seconds in upload.seconds.items() if stage is not Stage.WAITING
-        )
-        return f"ready, {counted(upload.passages, 'passage')} in {took:.1f} s"
+        return f"ready, {counted(upload.passages, 'passage')} in {_worked(upload):.1f} s"
     if upload.message:
         return plain_markdown(upload.message)
     so_far = f" {upload.done} of {upload.total}" if upload.total else ""
     left = upload.seconds_left
     return f"{upload.stage}{so_far}" + (f", about {left:.0f} s left" if left and left >= 1 else "")
+
+
+def _worked(upload: Upload) -> float:
+    return sum(upload.seconds.get(stage, 0.0) for stage in WORK)
+
+
+def _report(upload: Upload) -> str:
+    """What each stage took of a file that took a while, and the database's share."""
+    total = _worked(upload)
+    if upload.stage is not Stage.READY or total < WORTH_A_REPORT:
+        return ""
+    stages = [f"{stage} {upload.seconds.get(stage, 0.0):.1f} s" for stage in WORK]
+    share = upload.seconds.get(Stage.STORING, 0.0) / total
+    return " · ".join([*stages, f"the database's share {share:.0%}"])
 
 
 def counted(number: int, noun: str) -> str:
