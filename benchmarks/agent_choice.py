@@ -38,7 +38,12 @@ Choose = Callable[[str], str]
 
 
 class _Empty:
-    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:  # noqa: ARG002
+    def retrieve(
+        self,
+        question: str,  # noqa: ARG002
+        run: Run | None = None,  # noqa: ARG002
+        earlier: str = "",  # noqa: ARG002
+    ) -> list[NodeWithScore]:
         return []
 
 

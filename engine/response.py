@@ -22,6 +22,7 @@ class Answer:
 
     def __init__(self, question: str, streaming: bool) -> None:
         self.question = question
+        self.searched_for = question
         self.streaming = streaming
         self.run = Run()
         self.chunks: Stream[str] = Stream(on_abandoned=lambda: self.lease.abandoned())
@@ -65,6 +66,11 @@ class Response:
     @property
     def question(self) -> str:
         return self._answer.question
+
+    @property
+    def searched_for(self) -> str:
+        """The question as it was searched for: of a follow-up, with those it leans on before it."""
+        return self._answer.searched_for
 
     @property
     def response(self) -> str:

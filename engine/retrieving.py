@@ -11,7 +11,7 @@ from typing import Protocol
 
 from engine.embedding import Embedding, Reranker
 from engine.lexical import question_terms
-from engine.reranking import CONTENDERS, rerank
+from engine.reranking import CONTENDERS, FollowUpReranker, rerank
 from engine.run import Run
 from engine.schema import NodeWithScore, Scores
 from engine.store import Collection, Hit
@@ -30,8 +30,12 @@ RELEVANT = -0.5
 
 
 class Retriever(Protocol):
-    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
+    def retrieve(
+        self, question: str, run: Run | None = None, earlier: str = ""
+    ) -> list[NodeWithScore]:
         """The passages that bear most on the question, best first.
+
+        `earlier`: questions before it that this one leans on, where it does.
 
         Raises:
             Cancelled: where `run` is cancelled.
@@ -63,21 +67,25 @@ class HybridRetriever:
         self.similarity_top_k = similarity_top_k
         self._collection, self._embedding, self._reranker = collection, embedding, reranker
 
-    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
+    def retrieve(
+        self, question: str, run: Run | None = None, earlier: str = ""
+    ) -> list[NodeWithScore]:
         run = run or Run()
         run.check()
+        whole = f"{earlier} {question}".strip()
         with run.span("embed"):
-            vector = self._embedding.embed_query(question)
+            vector = self._embedding.embed_query(whole)
         run.check()
         with run.span("search"):
             dense = self._collection.search_dense(vector, CANDIDATES)
-            lexical = self._collection.search_terms(question_terms(question), CANDIDATES)
+            lexical = self._collection.search_terms(question_terms(whole), CANDIDATES)
             wanted = max(self.similarity_top_k, CONTENDERS)
             found = self._passages(fuse(dense, lexical, self._collection.passages)[:wanted])
         run.check()
         if self._reranker is not None:
             with run.span("rerank"):
-                found = rerank(question, found, self._reranker, run)
+                reranker = FollowUpReranker(self._reranker, question) if earlier else self._reranker
+                found = rerank(whole, found, reranker, run)
         return found[: self.similarity_top_k]
 
     def _passages(self, fused: Sequence[tuple[str, Scores]]) -> list[NodeWithScore]:

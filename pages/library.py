@@ -11,7 +11,9 @@ from pages.parts.passages import look_inside
 from pages.parts.resources import shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection
+from pages.parts.sources import forget_pages
 from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
+from pages.parts.walkthrough_state import forget_documents
 
 
 def show_head(workspace: Workspace, collection: str) -> None:
@@ -53,6 +55,7 @@ def _confirm_collection(workspace: Workspace, collection: str) -> None:
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary"):
             workspace.delete_collection(collection)
+            _forget_shown()
             choose_collection(DEFAULT_COLLECTION)
             st.rerun()
         if st.button("Keep it"):
@@ -72,7 +75,11 @@ def show_documents(workspace: Workspace, collection: str) -> None:
             "This is more than the embedded collection searches quickly. Start a Qdrant server "
             "and set QDRANT_URL in .env."
         )
-    chosen = _table(_matching(documents))
+    matching = _matching(documents)
+    if not matching:
+        st.caption("No name has that in it.")
+        return
+    chosen = _table(workspace, collection, matching)
     if len(chosen) == 1:
         look_inside(workspace, collection, chosen[0])
     if chosen:
@@ -91,18 +98,23 @@ def _matching(documents: list[Source]) -> list[Source]:
     return [each for each in documents if wanted.strip().lower() in each.file_name.lower()]
 
 
-def _table(documents: list[Source]) -> list[Source]:
+def _row(workspace: Workspace, collection: str, document: Source) -> dict[str, object]:
+    row: dict[str, object] = {
+        "Name": document.file_name,
+        "Pages": document.pages,
+        "Passages": document.passages,
+        "Size": document.size / 1024,
+        "Added": datetime.fromisoformat(document.added_at),
+    }
+    prepared = workspace.prepared(collection, document.source_id)
+    if prepared is not None:
+        row["Prepared"] = 100 * prepared / max(1, document.passages)
+    return row
+
+
+def _table(workspace: Workspace, collection: str, documents: list[Source]) -> list[Source]:
     """The documents as a table; those that are ticked."""
-    rows = [
-        {
-            "Name": document.file_name,
-            "Pages": document.pages,
-            "Passages": document.passages,
-            "Size": document.size / 1024,
-            "Added": datetime.fromisoformat(document.added_at),
-        }
-        for document in documents
-    ]
+    rows = [_row(workspace, collection, document) for document in documents]
     picked = st.dataframe(
         rows,
         hide_index=True,
@@ -112,11 +124,13 @@ def _table(documents: list[Source]) -> list[Source]:
             "Name": st.column_config.TextColumn(width="large"),
             "Size": st.column_config.NumberColumn(format="%.0f KB"),
             "Added": st.column_config.DatetimeColumn(format="distance"),
+            "Prepared": st.column_config.NumberColumn(
+                format="%.0f %%", help="Passages that the model has read ahead, while nobody asked."
+            ),
         },
         key="documents",
     )
-    if rows:
-        st.caption("Tick one to look inside, or several to delete them.")
+    st.caption("Tick one to look inside, or several to delete them.")
     return [documents[row] for row in picked.selection.rows if row < len(documents)]
 
 
@@ -124,13 +138,23 @@ def _table(documents: list[Source]) -> list[Source]:
 def _confirm_delete(workspace: Workspace, collection: str, documents: list[Source]) -> None:
     names = ", ".join(document.file_name for document in documents[:5])
     more = f" and {len(documents) - 5} more" if len(documents) > 5 else ""
-    st.text(f"{names}{more}: the passages, the file and all that was kept of it go for good.")
+    st.text(
+        f"{names}{more}: passages, file and what the model kept of it go for good. Answers already "
+        "given keep what they quote."
+    )
     with st.container(horizontal=True):
         if st.button("Delete for good", type="primary"):
             workspace.delete_documents(collection, [each.source_id for each in documents])
+            _forget_shown()
             st.rerun()
         if st.button("Keep"):
             st.rerun()
+
+
+def _forget_shown() -> None:
+    """What pages keep of documents goes with them."""
+    forget_pages()
+    forget_documents()
 
 
 def main() -> None:

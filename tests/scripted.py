@@ -27,9 +27,13 @@ class ScriptedRetriever:
         self.nodes = found(*texts)
         self.seconds = seconds
         self.fault = fault
+        self.asked: list[tuple[str, str]] = []
 
-    def retrieve(self, question: str, run: Run | None = None) -> list[NodeWithScore]:
+    def retrieve(
+        self, question: str, run: Run | None = None, earlier: str = ""
+    ) -> list[NodeWithScore]:
         run = run or Run()
+        self.asked.append((question, earlier))
         with run.span("search"):
             time.sleep(self.seconds)
         run.check()

@@ -119,3 +119,37 @@ def test_markup_in_an_answer_is_shown_and_not_obeyed(
     app = ask(open_app(), "Who built the tide mill?")
     assert any("!\\[x\\](http" in str(element.value) for element in app.markdown)
     assert not any("<script" in str(element.value).replace("\\<", "") for element in app.markdown)
+
+
+def test_a_follow_up_is_understood_and_the_page_says_what_was_searched_for(
+    workspace: Workspace,
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    add(workspace, "boats.txt", b"The boats of Quernsay were built in 1702 by Oliver Grange.")
+    app = ask(ask(open_app(), "Who built the tide mill?"), "And when was that?")
+    shown = texts(app)
+    assert "Searched for: Who built the tide mill? And when was that?" in shown
+    _, follow_up = workspace.turns("".join(app.query_params["conversation"]))
+    assert follow_up.sources[0].node.file_name == "mill.txt"
+    assert follow_up.searched_for == "Who built the tide mill? And when was that?"
+    assert "condense" in [span.name for span in follow_up.trace.spans] if follow_up.trace else False
+    again = ask(app, "Who built the boats of Quernsay?")
+    assert texts(again).count("Searched for:") == 1  # it stands alone
+
+
+def test_a_sentence_that_a_source_has_is_marked_with_a_link_to_it_and_an_invented_one_is_not(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    said = [
+        "Hannah Voss built it in 1684. ",
+        "She was a famous whale hunter [1](http://x.example).",
+    ]
+    monkeypatch.setattr(workspace, "llm", ScriptedLLM(said))
+    app = ask(open_app(), "Who built the tide mill?")
+    (turn,) = workspace.turns("".join(app.query_params["conversation"]))
+    (text,) = [str(each.value) for each in app.markdown if "famous" in str(each.value)]
+    assert f"in 1684. [\\[1\\]](#source-{turn.id}-1) She" in text
+    assert text.count("](") == 2
+    assert "\\[1\\](http" in text
+    assert [each.anchor for each in app.subheader] == [f"source-{turn.id}-1"]

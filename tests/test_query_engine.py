@@ -5,9 +5,11 @@ import time
 import pytest
 
 from engine.errors import GenerationError, PromptTooLongError, ServerError, StoreError
+from engine.llm.base import Packing
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.run import Phase
+from engine.schema import ChatMessage
 from engine.synthesis import ResponseSynthesizer
 from tests.scripted import ScriptedLLM, ScriptedRetriever
 
@@ -326,3 +328,37 @@ def test_a_slow_reader_loses_nothing_and_slows_nothing() -> None:
     first = next(reader)
     assert wait_for(lambda: response.phase is Phase.DONE)
     assert [first, *reader] == PIECES
+
+
+def test_a_follow_up_is_searched_and_asked_with_the_question_it_leans_on() -> None:
+    retriever, llm = ScriptedRetriever("The mill was built in 1887."), ScriptedLLM(PIECES)
+    before = [ChatMessage("user", "Who built the mill?"), ChatMessage("assistant", "Ann Lee.")]
+    response = engine_of(llm, retriever).start("And when?", history=before)
+    assert str(response) == WHOLE
+    assert retriever.asked == [("And when?", "Who built the mill?")]
+    assert (response.question, response.searched_for) == (
+        "And when?",
+        "Who built the mill? And when?",
+    )
+    assert "Who built the mill? And when?" in llm.prompts[0][-1].content
+    assert response.trace.spans[0].name == "condense"
+
+
+def test_a_model_that_is_given_sentences_is_asked_the_follow_up_by_itself() -> None:
+    llm = ScriptedLLM(PIECES)
+    synthesizer = ResponseSynthesizer(llm, streaming=True, packing=Packing.SENTENCES)
+    engine = RetrieverQueryEngine(ScriptedRetriever("It was built in 1887."), synthesizer)
+    before = [ChatMessage("user", "Who built the mill?")]
+    assert str(engine.start("And when?", history=before)) == WHOLE
+    assert "And when?" in llm.prompts[0][-1].content
+    assert "Who built the mill?" not in llm.prompts[0][-1].content
+
+
+def test_a_question_that_stands_alone_is_not_led_astray_by_what_was_said_before() -> None:
+    retriever = ScriptedRetriever("The mill was built in 1887.")
+    before = [ChatMessage("user", "Who paints the boats?"), ChatMessage("assistant", "Ann Lee.")]
+    question = "In which year was the mill built?"
+    response = engine_of(ScriptedLLM(PIECES), retriever).start(question, history=before)
+    assert str(response) == WHOLE
+    assert retriever.asked == [(question, "")]
+    assert response.searched_for == question

@@ -41,7 +41,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and what became of it. `settings` says what it was asked with."""
+    """One question and what became of it. `settings` says what it was asked with.
+
+    `searched_for`: the question with those it leans on, where it is a follow-up; else empty.
+    """
 
     id: str
     question: str
@@ -52,12 +55,14 @@ class Turn:
     sources: tuple[NodeWithScore, ...] = ()
     trace: Trace | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    searched_for: str = ""
 
     def answered(self, response: Response) -> "Turn":
         """This turn with what the response has come to so far."""
         return replace(
             self,
             text=response.text,
+            searched_for="" if response.searched_for == self.question else response.searched_for,
             phase=response.phase,
             error=str(response.error or ""),
             notes=tuple(response.notes),
@@ -74,6 +79,7 @@ class Turn:
         return {
             "id": self.id,
             "question": self.question,
+            "searched_for": self.searched_for,
             "text": self.text,
             "phase": str(self.phase),
             "error": self.error,
@@ -96,6 +102,7 @@ class Turn:
             sources=tuple(_source_from_dict(source) for source in record["sources"]),
             trace=Trace.from_dict(trace) if trace else None,
             settings=record["settings"],
+            searched_for=record.get("searched_for", ""),  # not in records of the first version
         )
 
 

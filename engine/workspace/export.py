@@ -22,7 +22,10 @@ def as_markdown(conversation: Conversation, turns: Sequence[Turn]) -> str:
 
 
 def _turn(turn: Turn) -> str:
-    lines = [f"## {turn.question}", turn.text or f"({turn.phase})"]
+    lines = [f"## {turn.question}"]
+    if turn.searched_for:
+        lines.append(f"*Searched for: {turn.searched_for}*")
+    lines.append(turn.text or f"({turn.phase})")
     if turn.error:
         lines.append(f"**{turn.error}**")
     lines += [f"{n}. {source.node.label}" for n, source in enumerate(turn.sources, start=1)]

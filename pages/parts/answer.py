@@ -1,7 +1,7 @@
 """The answer cell: one turn of a conversation, live or ended, drawn by the same code.
 
-Slots are reserved in one order (state, evidence, text, figures), so nothing jumps when the
-answer ends or the page runs again.
+Slots are reserved in one order (state, what was searched for, evidence, text, figures), so
+nothing jumps when the answer ends or the page runs again.
 """
 
 import time
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine.citing import cite
 from engine.response import StreamingResponse
 from engine.run import Phase, Progress
 from engine.schema import NodeWithScore
 from engine.timing import Metrics, Trace
 from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
-from pages.parts.markdown import answer_markdown, plain_markdown
+from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
+from pages.parts.sources import anchor_of
 
 # The browser is sent the whole text at each chunk, and the eye does not tell 16 a second from
 # more: measured by Streamlit's users and in this project's facts at 50 to 80 ms.
@@ -41,6 +43,7 @@ ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 @dataclass(frozen=True, slots=True)
 class _Slots:
     state: DeltaGenerator
+    searched: DeltaGenerator
     evidence: DeltaGenerator
     text: DeltaGenerator
     figures: DeltaGenerator
@@ -55,13 +58,21 @@ def show_turn(
     """
     slots = _cell(turn)
     slots.state.caption(_ended_line(turn))
+    _show_searched(slots, turn)
     with slots.evidence:
         show_sources(turn.sources, turn.id)
     if turn.text:
-        slots.text.markdown(answer_markdown(turn.text))
+        slots.text.markdown(_cited(turn.id, turn))
     _show_outcome(slots, turn)
     with slots.figures:
         _show_actions(turn, ask, busy, show_more)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _cited(turn_id: str, _turn: Turn) -> str:
+    """The answer as Markdown, each sentence with the number of the source that has it."""
+    marks = [(each.end, each.passage) for each in cite(_turn.text, _turn.question, _turn.sources)]
+    return with_marks(_turn.text, marks, lambda number: f"#{anchor_of(turn_id, number)}")
 
 
 def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
@@ -86,9 +97,10 @@ def _cell(turn: Turn, stop: Callable[[], None] | None = None) -> _Slots:
             state = st.container().empty()
             if stop:
                 st.button("Stop", icon=":material/stop:", on_click=stop, key=f"stop-{turn.id}")
+        searched = st.empty()
         evidence = st.container()
         text = st.container(key=f"text-{turn.id}").empty()
-        return _Slots(state, evidence, text, figures=st.container())
+        return _Slots(state, searched, evidence, text, figures=st.container())
 
 
 class _Watch:
@@ -106,6 +118,7 @@ class _Watch:
         response.hold(LEASE)
         if not self._evidence_shown and response.found is not None:
             self._evidence_shown = True
+            _show_searched(self._slots, self._turn.answered(response))
             with self._slots.evidence:
                 self._show_sources(response.found, self._turn.id)
         _show_progress(self._slots.state, response.progress, response.trace)
@@ -132,6 +145,14 @@ def _show_progress(slot: DeltaGenerator, progress: Progress, trace: Trace) -> No
         slot.progress(min(1.0, progress.done / progress.total), text=line)
     else:
         slot.caption(line)
+
+
+def _show_searched(slots: _Slots, turn: Turn) -> None:
+    if turn.searched_for:
+        slots.searched.caption(
+            f":material/search: Searched for: {plain_markdown(turn.searched_for)}",
+            help="A follow-up, as it seems: what was asked before it was searched for as well.",
+        )
 
 
 def _ended_line(turn: Turn) -> str:

@@ -5,12 +5,34 @@ where it leads, HTML, or Streamlit's own markup ($…$, :name:). Each character 
 escaped by itself, so a chunk may end anywhere. Emphasis, lists, tables and code stay.
 """
 
+from collections.abc import Callable, Sequence
+
 _ESCAPED = str.maketrans({c: "\\" + c for c in "[]<>$:~"} | {"&": "&amp;"})
 
 
 def answer_markdown(text: str) -> str:
     """For text a model wrote: its lists and emphasis show, links and images as their source."""
     return text.translate(_ESCAPED)
+
+
+def with_marks(text: str, marks: Sequence[tuple[int, int]], link: Callable[[int], str]) -> str:
+    """`answer_markdown` with a linked number after each place (the first of each pair).
+
+    Where a table or code would show the mark's own markup, there is none.
+    """
+    parts, done = [], 0
+    for place, number in marks:
+        if not _takes_a_link(text, place):
+            continue
+        parts.append(f"{answer_markdown(text[done:place])} [\\[{number}\\]]({link(number)})")
+        done = place
+    return "".join([*parts, answer_markdown(text[done:])])
+
+
+def _takes_a_link(text: str, place: int) -> bool:
+    before = text[:place]
+    line = before.rpartition("\n")[2]
+    return before.count("`") % 2 == 0 and not line.startswith(("|", "    ", "\t"))
 
 
 _PLAIN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>()#+-.!|$:~"} | {"&": "&amp;"})

@@ -8,7 +8,7 @@ import streamlit as st
 from engine.errors import DocumentError
 from engine.reading import render_page
 from engine.retrieving import RELEVANT, is_relevant
-from engine.schema import Evidence, NodeWithScore
+from engine.schema import Evidence, Node, NodeWithScore
 from pages.parts.markdown import plain_markdown
 
 MARKED = 2  # more than two marked sentences are a marked passage
@@ -25,12 +25,25 @@ def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore],
         st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
-            label = f"**{number}** {plain_markdown(source.node.label)} · score {source.score:.2f}"
-            with st.expander(label, type="compact", key=f"source-{key}-{number}"):
-                st.markdown(highlighted(source))
-                _show_scores(source)
-                if source.metadata.get("file_type") == "pdf":
-                    _offer_page(find_original, source, f"{key}-{number}")
+            _show_source(find_original, source, number, key)
+
+
+def anchor_of(key: str, number: int) -> str:
+    """Where the marks in an answer lead: its source of that number."""
+    return f"source-{key}-{number}"
+
+
+def _show_source(find_original: FindOriginal, source: NodeWithScore, number: int, key: str) -> None:
+    """Its number is a heading, the one thing on a page that a link can lead to."""
+    anchor = anchor_of(key, number)
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="top"):
+        st.subheader(f":small[{number}]", anchor=anchor, width="content")
+        label = f"{plain_markdown(source.node.label)} · score {source.score:.2f}"
+        with st.expander(label, type="compact", key=anchor):
+            st.markdown(highlighted(source))
+            _show_scores(source)
+            sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
+            offer_page(find_original, source.node, f"{key}-{number}", sentences)
 
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
@@ -60,25 +73,31 @@ def _show_scores(source: NodeWithScore) -> None:
         )
 
 
-def _offer_page(find_original: FindOriginal, source: NodeWithScore, key: str) -> None:
-    """The picture of the page, with the passage marked on it, when it is asked for."""
-    if not st.toggle("Show the page", key=f"page-{key}"):
+def offer_page(
+    find_original: FindOriginal, node: Node, key: str, sentences: tuple[str, ...] = ()
+) -> None:
+    """Of a PDF: the picture of the page, with the passage marked on it, when it is asked for."""
+    if node.metadata.get("file_type") != "pdf" or not st.toggle("Show the page", key=f"page-{key}"):
         return
-    original = find_original(source.node.source_id)
+    original = find_original(node.source_id)
     if original is None:
         st.caption("The file is not here any more.")
         return
-    sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
     try:
         png, marked = _page_picture(
-            str(original), int(source.metadata["page_number"]), source.text, sentences
+            str(original), int(node.metadata["page_number"]), node.text, sentences
         )
     except DocumentError as error:
         st.caption(plain_markdown(str(error)))
         return
-    st.image(png, alt=f"Page {source.metadata['page_label']} of {source.node.file_name}")
+    st.image(png, alt=f"Page {node.metadata['page_label']} of {node.file_name}")
     if not marked:
         st.caption("The passage could not be located on this picture.")
+
+
+def forget_pages() -> None:
+    """Drop the pictures of pages, those of deleted documents with them."""
+    _page_picture.clear()
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the page…")

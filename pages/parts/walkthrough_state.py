@@ -47,6 +47,13 @@ def current_notebook(workspace: Workspace) -> Notebook:
     return notebook
 
 
+def forget_documents() -> None:
+    """Drop what every notebook has made: it may hold passages of a deleted document."""
+    with _lock:
+        for notebook in _open.values():
+            notebook.forget()
+
+
 def folders(workspace: Workspace) -> dict[str, str]:
     """What can be learned on: folder → what it is called. The samples, and each collection."""
     named = {short(SAMPLES): "The samples"}

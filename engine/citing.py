@@ -1,0 +1,71 @@
+"""Citing: which passage stands behind each sentence of an answer. Pure, and the same every time.
+
+An answer, its question and its passages go in; spans of the answer with a passage's number come
+out. A sentence is cited where one sentence of a passage says in much the same words what the
+question had not said already, with every number. That the words stand there is all it knows:
+whether the answer is right, or a "not" was lost, it does not.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.lexical import passage_terms
+from engine.schema import NodeWithScore
+from engine.splitting import sentence_spans
+
+# Shares of an answer's words that the sentence must have: of all of them, and of those that are
+# not in the question. The second is the one that tells an answer from the question said again.
+OF_ALL, OF_NEW = 0.5, 0.75
+
+_GROUPED = re.compile(r"(?<=\d),(?=\d{3})")  # 9,000 is 9000
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`answer[start:end]` is a sentence; `passage` counts the passages from 1."""
+
+    start: int
+    end: int
+    passage: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    terms: frozenset[int]
+    numbers: frozenset[str]
+
+
+def cite(answer: str, question: str, passages: Sequence[NodeWithScore]) -> list[Citation]:
+    """In the order of the answer; a sentence that no passage stands behind has none."""
+    asked = frozenset(passage_terms(question))
+    sentences = [
+        (number, _words(found.text[start:end]))
+        for number, found in enumerate(passages, start=1)
+        for start, end in sentence_spans(found.text)
+    ]
+    cited = []
+    for start, end in sentence_spans(answer):
+        said = _words(answer[start:end])
+        shares = [(_share(said, words, asked), -number) for number, words in sentences]
+        best, number = max(shares, default=(0.0, 0))
+        if best > 0:
+            cited.append(Citation(start, end, -number))
+    return cited
+
+
+def _words(text: str) -> _Words:
+    text = _GROUPED.sub("", text)
+    return _Words(frozenset(passage_terms(text)), frozenset(_NUMBER.findall(text)))
+
+
+def _share(said: _Words, sentence: _Words, asked: frozenset[int]) -> float:
+    """Of the words said, how many the sentence has; 0 where that is not enough."""
+    if not said.terms or not said.numbers <= sentence.numbers:
+        return 0.0
+    new = said.terms - asked
+    of_all = len(said.terms & sentence.terms) / len(said.terms)
+    of_new = len(new & sentence.terms) / len(new) if new else of_all
+    enough = of_all >= OF_ALL and of_new >= (OF_NEW if new else 1.0)
+    return of_all + of_new if enough else 0.0

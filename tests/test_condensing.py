@@ -1,0 +1,51 @@
+import pytest
+
+from engine.condensing import earlier_questions, leans
+from engine.schema import ChatMessage
+
+
+def said(*questions: str) -> list[ChatMessage]:
+    return [
+        message
+        for question in questions
+        for message in (ChatMessage("user", question), ChatMessage("assistant", "It is so."))
+    ]
+
+
+@pytest.mark.parametrize(
+    "question", ["And in 1887?", "Who built it?", "Why?", "What did they pay for it?", "And a dog?"]
+)
+def test_a_follow_up_takes_the_question_before_with_it(question: str) -> None:
+    before = "When was Cold Ness Light first lit?"
+    assert earlier_questions(question, said(before)) == before
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Why did the sledge party turn back?", "What does a small car cost on the ferry?", "?!", ""],
+)
+def test_a_question_that_stands_alone_takes_nothing_with_it(question: str) -> None:
+    assert not leans(question)
+    assert earlier_questions(question, said("Who built the tide mill?")) == ""
+
+
+def test_the_first_question_leans_on_nothing() -> None:
+    assert earlier_questions("Who built it?", []) == ""
+
+
+def test_a_follow_up_of_a_follow_up_goes_back_to_what_began_the_subject() -> None:
+    before = said(
+        "What does the bakery cost?", "What happened at the light in 1931?", "And in 1887?"
+    )
+    assert earlier_questions("What drove it?", before) == (
+        "What happened at the light in 1931? And in 1887?"
+    )
+
+
+def test_a_follow_up_asked_again_does_not_lean_on_itself() -> None:
+    before = said("Who built the tide mill?", "When was that?")
+    assert earlier_questions("When was that?", before) == "Who built the tide mill?"
+
+
+def test_where_all_that_was_said_leans_the_first_is_where_it_began() -> None:
+    assert earlier_questions("And then?", said("Who?", "Why?")) == "Who? Why?"
