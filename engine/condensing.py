@@ -24,6 +24,8 @@ _GOING_ON = frozenset(["and", "but", "or", "why"])
 _SHORT = 6  # words; longer ones that begin so tell what they are about
 _FEW = 2  # words that mean something
 
+_LONGEST = 300  # characters of each; the cross-encoder reads 512 tokens, sentence included
+
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -50,4 +52,4 @@ def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:
     if not asked or not leans(question):
         return ""
     began = next((each for each in reversed(asked) if not leans(each)), asked[0])
-    return " ".join(dict.fromkeys([began, asked[-1]]))
+    return " ".join(each[:_LONGEST] for each in dict.fromkeys([began, asked[-1]]))

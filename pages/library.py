@@ -7,6 +7,8 @@ import streamlit as st
 from engine.store import Source
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
+from pages.parts.answer import forget_answers
+from pages.parts.markdown import plain_markdown
 from pages.parts.passages import look_inside
 from pages.parts.resources import shown_errors
 from pages.parts.resources import workspace as the_workspace
@@ -27,12 +29,13 @@ def show_head(workspace: Workspace, collection: str) -> None:
 
 def _show_collections(workspace: Workspace, collection: str) -> None:
     names = workspace.library.collections()
+    key = f"collection-{collection}"  # a new field where another one was made or deleted
     st.selectbox(
         "Questions are asked of",
         names,
         index=names.index(collection),
-        key="collection_choice",
-        on_change=lambda: choose_collection(st.session_state.collection_choice),
+        key=key,
+        on_change=lambda: choose_collection(st.session_state[key]),
     )
     with st.form("new-collection", border=False, clear_on_submit=True):
         name = st.text_input("New collection", placeholder="Its name")
@@ -42,7 +45,7 @@ def _show_collections(workspace: Workspace, collection: str) -> None:
             choose_collection(name.strip())
             st.rerun()
     if collection != DEFAULT_COLLECTION and st.button(
-        f"Delete {collection}", icon=":material/delete:"
+        f"Delete {plain_markdown(collection)}", icon=":material/delete:"
     ):
         _confirm_collection(workspace, collection)
 
@@ -51,15 +54,23 @@ def _show_collections(workspace: Workspace, collection: str) -> None:
 def _confirm_collection(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
     count = counted(len(documents), "document")
-    st.markdown(f"**{collection}**: its {count} and its conversations go for good.")
+    st.markdown(f"**{plain_markdown(collection)}**: its {count} and its conversations go for good.")
     with st.container(horizontal=True):
-        if st.button("Delete it", type="primary"):
-            workspace.delete_collection(collection)
-            _forget_shown()
-            choose_collection(DEFAULT_COLLECTION)
+        if st.button(
+            "Delete it",
+            type="primary",
+            on_click=_delete_collection,
+            args=(workspace, collection),
+        ):
             st.rerun()
         if st.button("Keep it"):
             st.rerun()
+
+
+def _delete_collection(workspace: Workspace, collection: str) -> None:
+    workspace.delete_collection(collection)
+    _forget_shown()
+    choose_collection(DEFAULT_COLLECTION)
 
 
 def show_documents(workspace: Workspace, collection: str) -> None:
@@ -143,17 +154,26 @@ def _confirm_delete(workspace: Workspace, collection: str, documents: list[Sourc
         "given keep what they quote."
     )
     with st.container(horizontal=True):
-        if st.button("Delete for good", type="primary"):
-            workspace.delete_documents(collection, [each.source_id for each in documents])
-            _forget_shown()
+        if st.button(
+            "Delete for good",
+            type="primary",
+            on_click=_delete_documents,
+            args=(workspace, collection, [each.source_id for each in documents]),
+        ):
             st.rerun()
         if st.button("Keep"):
             st.rerun()
 
 
+def _delete_documents(workspace: Workspace, collection: str, source_ids: list[str]) -> None:
+    workspace.delete_documents(collection, source_ids)
+    _forget_shown()
+
+
 def _forget_shown() -> None:
     """What pages keep of documents goes with them."""
     forget_pages()
+    forget_answers()
     forget_documents()
 
 

@@ -97,3 +97,14 @@ def test_changing_page_in_mid_answer_loses_nothing(asked: Page) -> None:
     expect(asked.get_by_text("Your answer is ready.")).to_be_visible(timeout=SECONDS)
     asked.get_by_role("link", name="Go to it").click()
     expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+
+
+def test_a_follow_up_is_understood_and_says_what_was_searched_for(asked: Page) -> None:
+    ask(asked, "When was Cold Ness Light first lit?")
+    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
+    wait_until_idle(asked)
+    ask(asked, "Who built it?")
+    searched = "Searched for: When was Cold Ness Light first lit? Who built it?"
+    expect(asked.get_by_text(searched)).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_text("Agnes Rowntree").first).to_be_visible(timeout=SECONDS)
+    expect(asked.get_by_text("finished after")).to_have_count(2, timeout=SECONDS)

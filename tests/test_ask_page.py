@@ -153,3 +153,12 @@ def test_a_sentence_that_a_source_has_is_marked_with_a_link_to_it_and_an_invente
     assert text.count("](") == 2
     assert "\\[1\\](http" in text
     assert [each.anchor for each in app.subheader] == [f"source-{turn.id}-1"]
+
+
+def test_markup_in_a_question_or_a_file_name_is_shown_and_not_obeyed(workspace: Workspace) -> None:
+    add(workspace, "![x](http:evil.example).txt", MILL)
+    app = ask(open_app(), "![x](http://evil.example) Who built the tide mill?")
+    title = next(each.label for each in app.button if "evil" in each.label)
+    assert "!\\[x\\]" in title.replace("\\!", "!")
+    shown = [str(each.value) for each in app.markdown] + [each.label for each in app.expander]
+    assert not any("![x](" in text or "!\\[x](" in text for text in shown)

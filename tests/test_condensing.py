@@ -47,5 +47,10 @@ def test_a_follow_up_asked_again_does_not_lean_on_itself() -> None:
     assert earlier_questions("When was that?", before) == "Who built the tide mill?"
 
 
+def test_a_pasted_page_does_not_drown_the_follow_up() -> None:
+    before = said(f"What does this letter say of the harbour? {'Dear all. ' * 500}")
+    assert len(earlier_questions("Who wrote it?", before)) <= 300
+
+
 def test_where_all_that_was_said_leans_the_first_is_where_it_began() -> None:
     assert earlier_questions("And then?", said("Who?", "Why?")) == "Who? Why?"

@@ -29,7 +29,7 @@ def code_of_turn(turn: Turn, folder: str) -> str:
     parts = [
         body(open_documents, literals({"folder": folder})),
         _with_imports(body(Workspace._engine, fill, result="query_engine"), Workspace._engine),
-        body(read, literals({"question": turn.question})),
+        body(read, literals({"question": turn.searched_for or turn.question})),
     ]
     return "\n\n".join(parts)
 

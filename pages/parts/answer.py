@@ -75,6 +75,11 @@ def _cited(turn_id: str, _turn: Turn) -> str:
     return with_marks(_turn.text, marks, lambda number: f"#{anchor_of(turn_id, number)}")
 
 
+def forget_answers() -> None:
+    """Drop what was drawn of answers, those of deleted conversations with it."""
+    _cited.clear()
+
+
 def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
     """A turn whose answer is being written: stay with it to its end."""
     slots = _cell(turn, stop=response.cancel)
@@ -164,7 +169,7 @@ def _ended_line(turn: Turn) -> str:
 def _show_outcome(slots: _Slots, turn: Turn) -> None:
     with slots.figures:
         if turn.phase is Phase.FAILED:
-            st.error(turn.error, icon=":material/error:")
+            st.error(plain_markdown(turn.error), icon=":material/error:")
         elif not turn.sources and turn.phase is Phase.DONE:
             st.info("No passage was found. Add documents, or ask in other words.")
         for note in turn.notes:

@@ -4,6 +4,8 @@ import streamlit as st
 
 from engine.workspace import Conversation, Workspace
 from engine.workspace.export import as_json, as_markdown
+from pages.parts.answer import forget_answers
+from pages.parts.markdown import plain_markdown
 
 SHOWN = 12  # what a sidebar holds without scrolling; older ones are a click away
 
@@ -37,10 +39,11 @@ def show_conversations(workspace: Workspace, collection: str) -> None:
 
 
 def _entry(conversation: Conversation, is_open: bool) -> None:
+    title = plain_markdown(conversation.title)
     st.button(
-        conversation.title,
+        f"**{title}**" if is_open else title,
         key=f"conversation-{conversation.id}",
-        icon=":material/chat_bubble:" if is_open else ":material/chat_bubble_outline:",
+        icon=":material/arrow_right:" if is_open else ":material/chat_bubble:",
         type="tertiary",
         on_click=open_conversation,
         args=(conversation.id,),
@@ -82,6 +85,7 @@ def _confirm_delete(workspace: Workspace, conversation: Conversation) -> None:
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary"):
             workspace.delete_conversation(conversation.id)
+            forget_answers()
             st.query_params.clear()
             st.rerun()
         if st.button("Keep it"):

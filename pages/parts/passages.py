@@ -13,7 +13,7 @@ A_PAGE = 10  # passages shown at once
 
 
 def look_inside(workspace: Workspace, collection: str, document: Source) -> None:
-    st.subheader(document.file_name, anchor=False)
+    st.subheader(plain_markdown(document.file_name), anchor=False)
     find_original = partial(workspace.library.original, collection)
     nodes = workspace.library.passages(collection, document.source_id)
     pages = -(-len(nodes) // A_PAGE)

@@ -58,7 +58,7 @@ def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None
 def show_uploads(workspace: Workspace, collection: str) -> None:
     """Every upload not yet dismissed, with its stage; live while there is work."""
     for problem in st.session_state.pop("upload_problems", []):
-        st.error(problem, icon=":material/error:")
+        st.error(plain_markdown(problem), icon=":material/error:")
     uploads = workspace.ingestor.uploads(collection)
     if uploads:
         unsettled = [upload for upload in uploads if upload.stage is not Stage.READY]

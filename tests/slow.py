@@ -1,0 +1,99 @@
+"""First Token with a model and a search that take their time, so that each phase can be seen.
+
+`slow_frame` makes an app of which only those two are not the real ones. Its first line imports
+this module, which puts them in place.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.errors import GenerationError
+from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
+from engine.retrieving import HybridRetriever
+from engine.run import Phase, Run
+from engine.schema import ChatMessage, NodeWithScore
+from engine.settings import Settings
+from tests.browser import ROOT
+
+SECONDS = 1.5  # of each phase but the writing: enough to see it, and to press Stop
+PROMPT, SLICES = 480, 12  # tokens, and in how many steps they are read
+WORDS = (
+    "The lamp of Cold Ness Light gives two white flashes every fifteen seconds. "
+    "A friendly whale was seen beside it, which no handbook mentions. "
+) * 2
+FAILS = "Fail, please"  # a question that asks for a fault after ten words
+
+
+def slow_frame(folder: Path) -> Path:
+    """Make `folder` the real app, but slow."""
+    folder.mkdir()
+    for name in (".streamlit", "static", "engine", "pages", "samples", "tests"):
+        (folder / name).symlink_to(ROOT / name)
+    source = (ROOT / "streamlit_app.py").read_text(encoding="utf-8")
+    install = "import tests.slow\n\ntests.slow.install()\n"
+    (folder / "streamlit_app.py").write_text(install + source, encoding="utf-8")
+    return folder
+
+
+def install() -> None:
+    """Put the slow model and the slow search in place, once in a process."""
+    if not isinstance(Settings._parts.get("llm"), SlowLLM):
+        Settings.llm = SlowLLM()
+        HybridRetriever.retrieve = _slow_search(HybridRetriever.retrieve)  # type: ignore[method-assign]
+
+
+def _slow_search(retrieve):  # type: ignore[no-untyped-def]
+    def slowly(
+        self: HybridRetriever, question: str, run: Run | None = None, earlier: str = ""
+    ) -> list[NodeWithScore]:
+        run = run or Run()
+        _wait(run, SECONDS)
+        found: list[NodeWithScore] = retrieve(self, question, run, earlier)
+        return found
+
+    return slowly
+
+
+class SlowLLM(LLM):
+    """Waits behind two others, reads in slices, writes a word at a time."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata("slow", 2000, packing=Packing.SENTENCES)
+
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    def stream_chat(
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+    ) -> Iterator[str]:
+        run = run or Run()
+        call = current_call(run)
+        call.prompt_tokens = PROMPT
+        for ahead in (2, 1):
+            run.report(Phase.QUEUED, ahead)
+            _wait(run, SECONDS / 2)
+        with run.span("prefill"):
+            for done in range(0, PROMPT, PROMPT // SLICES):
+                run.report(Phase.READING, done, PROMPT)
+                _wait(run, SECONDS / SLICES)
+        for number, word in enumerate(WORDS.split(), start=1):
+            if number > 10 and FAILS in messages[-1].content:
+                raise GenerationError("The model failed in the middle. Ask again.")
+            _wait(run, 0.06)
+            call.token_times.append(run.trace.now())
+            call.output_tokens = number
+            run.report(Phase.WRITING, number)
+            yield f"{word} "
+
+
+def _wait(run: Run, seconds: float) -> None:
+    """As long, unless it is stopped."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        run.check()
+        time.sleep(0.01)
