@@ -6,7 +6,7 @@ from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.code_cell import code_switch
 from pages.parts.markdown import plain_markdown
-from pages.parts.models_facts import layout, models_in_use
+from pages.parts.models_facts import is_default, layout, models_in_use
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.walkthrough_cells import follow, show_cell
 from pages.parts.walkthrough_state import speed_notebook
@@ -28,6 +28,10 @@ SUGGESTED = [
     {"Model": "Llama-3.2-3B-Instruct", "File": "Q4_K_M", "Size": "2.0 GB", "Memory": "6 GB"},
     {"Model": "Qwen2.5-7B-Instruct", "File": "Q4_K_M", "Size": "4.7 GB", "Memory": "8 GB"},
 ]
+WHERE = (
+    "On Hugging Face, the folder bartowski/*model*-GGUF has each as *model*-Q4_K_M.gguf. Memory "
+    "is what should be free."
+)
 ENV = """\
 CHAT_MODEL=models/qwen2.5-1.5b-instruct-q4_k_m.gguf
 CONTEXT_WINDOW=0    # tokens; 0: 4,096, or less where memory is short
@@ -62,6 +66,7 @@ def show_layout(workspace: Workspace) -> None:
 def show_how_to_change() -> None:
     st.markdown(LARGER)
     st.dataframe(SUGGESTED, hide_index=True, alt="Models to try, with their sizes")
+    st.caption(WHERE)
     st.code(ENV, language="ini", wrap_lines=True)
     st.markdown(
         "Or let a server answer that speaks OpenAI's API. Your questions, and the passages found "
@@ -77,7 +82,8 @@ def main() -> None:
     ):
         st.title("Models", anchor=False)
         with_code = code_switch()
-    st.markdown(EXPECT)
+    if is_default(workspace.llm):
+        st.markdown(EXPECT)
     show_models(workspace)
     notebook = speed_notebook()
     version = notebook.version

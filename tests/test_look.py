@@ -137,7 +137,7 @@ def test_the_fonts_of_the_theme_and_the_name_of_the_page_are_the_ones_shown(
     page: Page, app_url: str
 ) -> None:
     open_page(page, app_url)
-    page.locator("[data-testid=stCode]").wait_for()
+    page.locator("[data-testid=stCode]").first.wait_for()
     page.wait_for_function("document.fonts.status === 'loaded'")
     loaded = page.evaluate(
         "[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)"

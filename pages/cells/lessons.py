@@ -23,7 +23,7 @@ def load_documents(folder: str) -> list[Document]:
     documents = reader.load_data()
     for document in documents[:8]:
         print(document.metadata["file_name"], len(document.text), "characters")
-    print(len(documents), "documents in all")
+    print("documents in all:", len(documents))
     for problem in reader.problems:
         print(problem)
     return documents

@@ -43,13 +43,19 @@ def _chat(llm: LLM, config: Config) -> Model:
     window = f"{known.context_window:,} tokens of context"
     if known.model_file is None:
         return Model(task, known.model_name, (f"on {config.openai_base_url}", window))
-    if known.model_file.name == CHAT_Q8_NAME:
+    if is_default(llm):
         facts = ("135 million parameters, English", window)
         return Model(
             task, "SmolLM2-135M-Instruct", (*facts, *_file(known.model_file), "Apache-2.0")
         )
     licence = "its licence: see where you got it"
     return Model(task, known.model_name, (window, *_file(known.model_file), licence))
+
+
+def is_default(llm: LLM) -> bool:
+    """Whether it is the model that First Token brings along."""
+    file = llm.metadata.model_file
+    return file is not None and file.name == CHAT_Q8_NAME
 
 
 def _file(path: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.errors import FirstTokenError
+from engine.errors import ConfigError, FirstTokenError
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -30,15 +30,25 @@ def open_workspace() -> "Workspace":
     """
     with _lock:
         if not _opened:
-            from engine.settings import Settings
-            from engine.workspace import Workspace
-
-            config = Settings.config
-            workspace = Workspace(config.data_dir / "app", config, Settings.llm)
+            workspace = _open()
             atexit.register(workspace.close)
             _opened.append(workspace)
             gc.freeze()  # 200,000 objects that stay: a look at each holds all threads for 170 ms
         return _opened[0]
+
+
+def _open() -> "Workspace":
+    from engine.settings import Settings
+    from engine.workspace import Workspace
+
+    config = Settings.config
+    try:
+        return Workspace(config.data_dir / "app", config, Settings.llm)
+    except OSError as error:
+        raise ConfigError(
+            f"Nothing can be kept in {config.data_dir} ({error}). Make room or mend its "
+            "permissions, or name another folder as DATA_DIR in .env, and reload this page."
+        ) from error
 
 
 def workspace() -> "Workspace":

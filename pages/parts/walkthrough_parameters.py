@@ -9,7 +9,7 @@ from engine.synthesis import ResponseMode
 from engine.workspace import Workspace
 from pages.cells.notebook import Notebook
 from pages.cells.source import Cell
-from pages.parts.walkthrough_state import first_question, folders
+from pages.parts.walkthrough_state import first_question, first_values, folders
 
 Draw = Callable[[Any, str], Any]
 """The value of now and a widget's key → the value chosen."""
@@ -32,7 +32,7 @@ def choose_common(workspace: Workspace, notebook: Notebook) -> None:
         help="The index is built anew, in memory: many documents take their time. Stop works.",
     )
     if folder != now:
-        notebook.values |= {"folder": folder, "question": first_question(workspace, folder)}
+        notebook.values |= first_values(workspace, folder)
     question = middle.text_input(
         "Question",
         notebook.values["question"],
@@ -49,8 +49,9 @@ def choose_for(cell: Cell, notebook: Notebook) -> None:
     """The parameters that belong to one cell; most have none."""
     if own := _OWN.get(cell.name):
         with st.container(horizontal=True, vertical_alignment="bottom", key=f"set-{cell.name}"):
+            of = f"{notebook.id}-{notebook.values['folder']}"  # a new folder brings a new task
             for name, draw in own.items():
-                notebook.values[name] = draw(notebook.values[name], f"{name}-{notebook.id}")
+                notebook.values[name] = draw(notebook.values[name], f"{name}-{of}")
 
 
 def _slider(label: str, low: Any, high: Any, step: Any, help_: str, width: Width = WIDTH) -> Draw:

@@ -26,7 +26,6 @@ VALUES = {
     "passages": 3,
     "response_mode": "refine",
     "pieces": 6,
-    "task": "Who built the tide mill, and what is 2026 - 1684?",
 }
 
 _open: dict[str, Notebook] = {}
@@ -71,9 +70,16 @@ def first_question(workspace: Workspace, folder: str) -> str:
     return suggested[0] if suggested else OWN_QUESTION
 
 
+def first_values(workspace: Workspace, folder: str) -> dict[str, str]:
+    """What is asked of these documents at first, and what an agent is given to do."""
+    question = first_question(workspace, folder)
+    task = f"{question.rstrip('?')}, and what is 2026 - 1684?"
+    return {"folder": folder, "question": question, "task": task}
+
+
 def _new_notebook(workspace: Workspace) -> Notebook:
     folder = folder_of(workspace, current_collection(workspace)) or short(SAMPLES)
-    values = {**VALUES, "folder": folder, "question": first_question(workspace, folder)}
+    values = VALUES | first_values(workspace, folder)
     notebook = Notebook(LESSONS, values, _contents)
     with _lock:
         _open[notebook.id] = notebook
