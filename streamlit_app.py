@@ -16,7 +16,7 @@ from pages.parts.security import SecurityHeaders
 
 HERE = Path(__file__).parent
 LOGO, ICON = (str(HERE / "static" / name) for name in ("logo.svg", "icon.svg"))
-CODE_COLOURS = HERE / "static" / "code.css"
+STYLE = HERE / "static" / "look.css"
 ABOUT = (
     "**First Token** answers questions about your own documents, on your own machine, and shows "
     "where every millisecond of the answer goes."
@@ -57,7 +57,7 @@ def main() -> None:
     # Before the navigation, which would fetch the open page's icon from Google for the tab.
     st.set_page_config(page_icon=ICON, menu_items={"About": ABOUT})
     st.logo(LOGO, icon_image=ICON, size="large")
-    st.html(CODE_COLOURS)
+    st.html(STYLE)
     open_page = navigation()
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
