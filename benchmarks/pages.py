@@ -144,10 +144,12 @@ def _open(browser: Browser, url: str) -> tuple[float, float]:
 
 
 def scripts() -> Iterator[tuple[str, Figures]]:
-    with _workspace():
+    with _workspace() as conversation:
         for page in PAGES:
             app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=LIMIT).run()
-            app.switch_page(f"pages/{page}.py").run()  # the first run imports
+            app.switch_page(f"pages/{page}.py")
+            app.query_params["conversation"] = conversation  # what Ask shows
+            app.run()  # the first run imports
             assert not app.exception, app.exception
             seconds = [_seconds(app.run) for _ in range(RUNS)]
             yield (
@@ -162,8 +164,8 @@ def scripts() -> Iterator[tuple[str, Figures]]:
 
 
 @contextmanager
-def _workspace() -> Iterator[None]:
-    """One with the samples, which pages find as theirs."""
+def _workspace() -> Iterator[str]:
+    """One with the samples, which pages find as theirs. Yields a conversation of one question."""
     with tempfile.TemporaryDirectory() as data:
         workspace = Workspace(Path(data), Config(data_dir=Path(data)), Settings.llm)
         resources._opened.append(workspace)
@@ -172,7 +174,7 @@ def _workspace() -> Iterator[None]:
             time.sleep(0.05)
         conversation = workspace.conversations.create("default")
         str(workspace.ask(conversation, QUESTION))
-        yield
+        yield conversation.id
         workspace.close()
 
 
