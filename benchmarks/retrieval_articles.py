@@ -16,7 +16,7 @@ from engine.schema import Document, Node
 from engine.settings import Settings
 from engine.splitting import SentenceSplitter
 
-LENGTHS = (128, 200, 256, 384, 510)
+LENGTHS = (128, 200, 256, 384, 510, 1024)
 SEPARATOR = "\n\n"
 Places = list[tuple[int, int]]
 
