@@ -26,20 +26,23 @@ _FEW = 2  # words that mean something
 
 _LONGEST = 300  # characters of each; the cross-encoder reads 512 tokens, sentence included
 
+_NAME = re.compile(r"(?<!^)\b[A-Z][a-z]")  # or anything else with a capital inside the sentence
 _WORD = re.compile(r"[^\W_]+")
 
 
 def leans(question: str) -> bool:
     """Whether a question is likely to need the ones before it to be understood.
 
-    It points back, goes on, or has hardly a word of its own. By words of English; in other
-    languages only the last tells.
+    It points back, goes on, or has hardly a word of its own and no name. By words of English; in
+    other languages only the last tells.
     """
     words = [word.lower() for word in _WORD.findall(question)]
     if not words:
         return False
     goes_on = words[0] in _GOING_ON and len(words) <= _SHORT
-    return goes_on or not _POINTING.isdisjoint(words) or len(question_terms(question)) <= _FEW
+    points = not _POINTING.isdisjoint(words)
+    bare = len(question_terms(question)) <= _FEW and not _NAME.search(question)
+    return goes_on or points or bare
 
 
 def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:

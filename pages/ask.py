@@ -85,7 +85,9 @@ def show_documents(workspace: Workspace, collection: str) -> None:
     if documents or workspace.ingestor.uploads(collection):
         passages = sum(document.passages for document in documents)
         count = f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}"
-        with st.expander(count, icon=":material/folder_open:", key="documents"):
+        with st.expander(
+            count if documents else "Add documents", icon=":material/folder_open:", key="documents"
+        ):
             add_documents(workspace, collection)
     else:
         st.markdown(

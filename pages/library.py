@@ -91,12 +91,12 @@ def show_documents(workspace: Workspace, collection: str) -> None:
         st.caption("No name has that in it.")
         return
     chosen = _table(workspace, collection, matching)
-    if len(chosen) == 1:
-        look_inside(workspace, collection, chosen[0])
     if chosen:
         label = f"Delete {counted(len(chosen), 'document')}"
         if st.button(label, icon=":material/delete:"):
             _confirm_delete(workspace, collection, chosen)
+    if len(chosen) == 1:
+        look_inside(workspace, collection, chosen[0])
 
 
 def _matching(documents: list[Source]) -> list[Source]:
@@ -132,7 +132,7 @@ def _table(workspace: Workspace, collection: str, documents: list[Source]) -> li
         on_select="rerun",
         selection_mode="multi-row",
         column_config={
-            "Name": st.column_config.TextColumn(width="large"),
+            "Name": st.column_config.TextColumn(width="medium"),
             "Size": st.column_config.NumberColumn(format="%.0f KB"),
             "Added": st.column_config.DatetimeColumn(format="distance"),
             "Prepared": st.column_config.NumberColumn(

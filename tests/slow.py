@@ -16,7 +16,7 @@ from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from tests.browser import ROOT
 
-SECONDS = 1.5  # of each phase but the writing: enough to see it, and to press Stop
+SECONDS = 1.0  # of each phase but the writing: enough to see it, and to press Stop
 PROMPT, SLICES = 480, 12  # tokens, and in how many steps they are read
 WORDS = (
     "The lamp of Cold Ness Light gives two white flashes every fifteen seconds. "
@@ -40,19 +40,18 @@ def install() -> None:
     """Put the slow model and the slow search in place, once in a process."""
     if not isinstance(Settings._parts.get("llm"), SlowLLM):
         Settings.llm = SlowLLM()
-        HybridRetriever.retrieve = _slow_search(HybridRetriever.retrieve)  # type: ignore[method-assign]
+        HybridRetriever.retrieve = _slow_search  # type: ignore[method-assign]
 
 
-def _slow_search(retrieve):  # type: ignore[no-untyped-def]
-    def slowly(
-        self: HybridRetriever, question: str, run: Run | None = None, earlier: str = ""
-    ) -> list[NodeWithScore]:
-        run = run or Run()
-        _wait(run, SECONDS)
-        found: list[NodeWithScore] = retrieve(self, question, run, earlier)
-        return found
+_search = HybridRetriever.retrieve
 
-    return slowly
+
+def _slow_search(
+    self: HybridRetriever, question: str, run: Run | None = None, earlier: str = ""
+) -> list[NodeWithScore]:
+    run = run or Run()
+    _wait(run, SECONDS)
+    return _search(self, question, run, earlier)
 
 
 class SlowLLM(LLM):
@@ -84,7 +83,7 @@ class SlowLLM(LLM):
         for number, word in enumerate(WORDS.split(), start=1):
             if number > 10 and FAILS in messages[-1].content:
                 raise GenerationError("The model failed in the middle. Ask again.")
-            _wait(run, 0.06)
+            _wait(run, 0.05)
             call.token_times.append(run.trace.now())
             call.output_tokens = number
             run.report(Phase.WRITING, number)

@@ -12,9 +12,9 @@ from tests.browser import ROOT, RunningApp, open_page, running_app, wait_until_i
 pytestmark = pytest.mark.browser
 SECONDS = 60_000.0  # milliseconds; a loaded machine, and a page that hangs for ever still fails
 HANDBOOK = ROOT / "samples" / "keepers-handbook.pdf"
-# The handbook has a sentence on her, so it is answered, and the model goes on to the limit.
-LONG = "Tell a long story about Bosun, the station's cat."
-LENGTH = 512  # tokens: about five seconds of writing
+# The handbook speaks of her, so it is answered, and the model goes on for 400 tokens or more.
+LONG = "Write a poem of twelve lines about Bosun, the station's cat."
+LENGTH = 256  # tokens: about two seconds of writing
 
 # Records how long the answer's text is at each change that the browser sees.
 WATCH = """() => {
@@ -29,7 +29,7 @@ WATCH = """() => {
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An app whose answers may be long enough to be interrupted."""
+    """An app whose answers may be long enough to be seen growing, and no longer."""
     data = tmp_path_factory.mktemp("data")
     (data / "app").mkdir()
     (data / "app" / "settings.json").write_text(json.dumps({"length": LENGTH}))
@@ -65,13 +65,6 @@ def test_an_uploaded_pdf_is_asked_and_the_answer_grows_while_it_is_written(asked
     assert len(grown) >= 3, lengths
 
 
-def test_stop_stops_and_keeps_what_was_written(asked: Page) -> None:
-    ask(asked, LONG)
-    asked.get_by_role("button", name="Stop").last.click()
-    expect(asked.get_by_text("stopped after")).to_be_visible(timeout=SECONDS)
-    expect(asked.get_by_test_id("stChatInputTextArea")).to_be_enabled(timeout=SECONDS)
-
-
 def test_two_tabs_both_get_their_answers(asked: Page, app: RunningApp) -> None:
     other = asked.context.new_page()
     open_page(other, app.url)
@@ -87,16 +80,6 @@ def test_a_reload_finds_the_answer_again(asked: Page) -> None:
     asked.reload()
     expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
     expect(asked.get_by_text("How often does the lamp flash?").first).to_be_visible()
-
-
-def test_changing_page_in_mid_answer_loses_nothing(asked: Page) -> None:
-    ask(asked, LONG)
-    expect(asked.get_by_role("button", name="Stop").last).to_be_visible(timeout=SECONDS)
-    asked.get_by_role("link", name="Library").click()
-    expect(asked.get_by_text("An answer is being written.")).to_be_visible(timeout=SECONDS)
-    expect(asked.get_by_text("Your answer is ready.")).to_be_visible(timeout=SECONDS)
-    asked.get_by_role("link", name="Go to it").click()
-    expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
 
 
 def test_a_follow_up_is_understood_and_says_what_was_searched_for(asked: Page) -> None:

@@ -116,6 +116,17 @@ def test_a_widget_touched_in_mid_answer_loses_nothing(asked: Page) -> None:
     asked.get_by_text("Stream the answer").click()  # as it was, for the tests after
 
 
+def test_changing_page_in_mid_answer_loses_nothing(asked: Page) -> None:
+    ask(asked)
+    expect(phase(asked, "queued")).to_be_visible()
+    asked.get_by_role("link", name="Library").click()
+    expect(asked.get_by_text("An answer is being written.")).to_be_visible()
+    expect(asked.get_by_text("Your answer is ready.")).to_be_visible()
+    asked.get_by_role("link", name="Go to it").click()
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    assert answer(asked).split() == WORDS.split()
+
+
 def test_two_tabs_on_one_conversation_show_the_same(asked: Page) -> None:
     ask(asked)
     expect(phase(asked, "reading")).to_be_visible()

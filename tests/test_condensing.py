@@ -22,7 +22,13 @@ def test_a_follow_up_takes_the_question_before_with_it(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["Why did the sledge party turn back?", "What does a small car cost on the ferry?", "?!", ""],
+    [
+        "Why did the sledge party turn back?",
+        "What is the capital of Portugal?",
+        "What does a small car cost on the ferry?",
+        "?!",
+        "",
+    ],
 )
 def test_a_question_that_stands_alone_takes_nothing_with_it(question: str) -> None:
     assert not leans(question)

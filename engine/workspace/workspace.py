@@ -172,9 +172,12 @@ class Workspace:
     def _history(self, conversation_id: str) -> list[ChatMessage]:
         """What was said there before, in order."""
         return [
-            ChatMessage(role, content)
+            message
             for turn in self.conversations.turns(conversation_id)
-            for role, content in (("user", turn.question), ("assistant", turn.text))
+            for message in (
+                ChatMessage("user", turn.question),
+                ChatMessage("assistant", turn.text),
+            )
         ]
 
     def _save_asked(self, conversation: Conversation, turn: Turn) -> None:

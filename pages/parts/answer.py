@@ -71,8 +71,14 @@ def show_turn(
 @st.cache_data(max_entries=256, show_spinner=False)
 def _cited(turn_id: str, _turn: Turn) -> str:
     """The answer as Markdown, each sentence with the number of the source that has it."""
-    marks = [(each.end, each.passage) for each in cite(_turn.text, _turn.question, _turn.sources)]
+    cited = cite(_turn.text, _turn.question, _turn.sources)
+    marks = [(each.end, each.passage) for each in cited if _is_whole(_turn, each.end)]
     return with_marks(_turn.text, marks, lambda number: f"#{anchor_of(turn_id, number)}")
+
+
+def _is_whole(turn: Turn, end: int) -> bool:
+    """Not the sentence in which an answer was cut off: of it nobody knows what it would say."""
+    return turn.phase is Phase.DONE or end < len(turn.text.rstrip()) or turn.text[end - 1] in ".!?"
 
 
 def forget_answers() -> None:

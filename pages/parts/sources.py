@@ -36,7 +36,7 @@ def anchor_of(key: str, number: int) -> str:
 def _show_source(find_original: FindOriginal, source: NodeWithScore, number: int, key: str) -> None:
     """Its number is a heading, the one thing on a page that a link can lead to."""
     anchor = anchor_of(key, number)
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="top"):
+    with st.container(horizontal=True, gap=None, vertical_alignment="top"):
         st.subheader(f":small[{number}]", anchor=anchor, width="content")
         label = f"{plain_markdown(source.node.label)} · score {source.score:.2f}"
         with st.expander(label, type="compact", key=anchor):

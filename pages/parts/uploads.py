@@ -62,7 +62,8 @@ def show_uploads(workspace: Workspace, collection: str) -> None:
     uploads = workspace.ingestor.uploads(collection)
     if uploads:
         unsettled = [upload for upload in uploads if upload.stage is not Stage.READY]
-        with st.expander(_summary(uploads), expanded=bool(unsettled), key="uploads"):
+        key = "uploads-open" if unsettled else "uploads-ready"  # it folds itself when all is well
+        with st.expander(_summary(uploads), expanded=bool(unsettled), key=key):
             busy = workspace.ingestor.busy
             st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, uploads, busy)
 
@@ -74,11 +75,14 @@ def show_unsettled(workspace: Workspace, collection: str) -> None:
 
 
 def _summary(uploads: list[Upload]) -> str:
+    """Not how many are ready while that changes: the list below says it, and this line stays."""
+    files = counted(len(uploads), "file")
+    if any(not upload.stage.ended for upload in uploads):
+        return f":material/sync: Adding {files}"
     ready = sum(upload.stage is Stage.READY for upload in uploads)
-    icon = ":material/sync:" if ready < len(uploads) else ICONS[Stage.READY]
-    return (
-        f"{icon} {ready} of {len(uploads)} {'file is' if len(uploads) == 1 else 'files are'} ready"
-    )
+    if ready < len(uploads):
+        return f"{ICONS[Stage.FAILED]} {ready} of {files} ready"
+    return f"{ICONS[Stage.READY]} {files} ready"
 
 
 def _upload_list(workspace: Workspace, uploads: list[Upload], was_busy: bool) -> None:
