@@ -1,16 +1,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
+from engine.config import Config
 from engine.errors import Cancelled
 from engine.llm import LlamaCpp
 from engine.llm.base import LLMMetadata, Packing
 from engine.prompting import answer_prompt, passage_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, Node
+from engine.workspace import Stage, Workspace
 from engine.workspace.preparing import Place, Preparer
 from tests.scripted import ScriptedLLM
 
@@ -138,3 +141,25 @@ def test_a_question_on_a_prepared_passage_reads_only_its_own_words(llm: LlamaCpp
     with suppress(Cancelled):
         next(iter(llm.stream_chat(prompt, run=run)))
     assert run.trace.calls[0].reused_tokens >= llm.count_tokens(prompt) - 20
+
+
+def test_an_upload_is_read_ahead_and_one_that_is_replaced_leaves_nothing(tmp_path: Path) -> None:
+    llm = KeepingLLM()
+    with closing(Workspace(tmp_path, Config(data_dir=tmp_path), llm)) as workspace:
+        add = workspace.ingestor.add
+        add("default", "mill.txt", b"The mill was built in 1684.")
+        until(lambda: llm.kept == ["The mill was built in 1684."])
+        (document,) = workspace.library.documents("default")
+        assert workspace.prepared("default", document.source_id) == 1
+        changed = add("default", "mill.txt", b"The mill was built in 1685.")
+        until(lambda: changed.stage is Stage.CHANGED)
+        workspace.ingestor.decide(changed, keep_both=False)
+        until(lambda: llm.kept == ["The mill was built in 1685."])
+        workspace.delete_documents("default", [changed.source_id])
+        until(lambda: not llm.kept)
+
+
+def test_a_model_with_nothing_to_prepare_says_so(tmp_path: Path) -> None:
+    llm = KeepingLLM(packing=Packing.SENTENCES)
+    with closing(Workspace(tmp_path, Config(data_dir=tmp_path), llm)) as workspace:
+        assert workspace.prepared("default", "any") is None
