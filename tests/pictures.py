@@ -31,7 +31,8 @@ def ask(tab: Page, url: str) -> None:
 
 def library(tab: Page, url: str) -> None:
     open_page(tab, f"{url}/library")
-    tab.get_by_text("keepers-handbook.pdf").first.wait_for()
+    tab.get_by_role("heading", name="Library").wait_for()
+    wait_until_idle(tab)
 
 
 def agent(tab: Page, url: str) -> None:
@@ -51,7 +52,7 @@ def compare(tab: Page, url: str) -> None:
     tab.get_by_role("button", name="Run the comparison").click()
     tab.get_by_role("heading", name="The race").wait_for()
     wait_until_idle(tab)
-    tab.get_by_role("heading", name="The race").scroll_into_view_if_needed()
+    tab.get_by_role("heading", name="The race").evaluate("e => e.scrollIntoView()")
 
 
 def walkthrough(tab: Page, url: str) -> None:
@@ -65,14 +66,14 @@ def walkthrough(tab: Page, url: str) -> None:
 
 def models(tab: Page, url: str) -> None:
     open_page(tab, f"{url}/models")
-    tab.get_by_role("button", name="Run").click()
+    tab.get_by_role("button", name=re.compile("Run( again)?$")).click()
     tab.get_by_text("finished after").wait_for()
     wait_until_idle(tab)
     tab.get_by_role("heading", name="How fast it is here").evaluate("e => e.scrollIntoView()")
 
 
 def _to_the_top(tab: Page) -> None:
-    tab.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
+    tab.get_by_test_id("stMainBlockContainer").evaluate("e => e.scrollIntoView()")
 
 
 def take(browser: Browser, url: str) -> None:
