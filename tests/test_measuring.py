@@ -72,6 +72,13 @@ def test_the_map_measures_its_corners_and_holds_out_points_between_them(availabl
     assert all(step.exact for step in steps)
 
 
+def test_a_step_weighs_what_it_reads_and_writes_for_everybody() -> None:
+    step = map_steps(100)[0]
+    assert replace(step, length=2 * step.length).work > step.work
+    assert replace(step, passages=8).work > step.work
+    assert replace(step, readers=4).work == 4 * step.work
+
+
 def test_readers_come_in_each_number_and_mode_equally_often() -> None:
     steps = readers_steps(SETUP)[1:]
     for readers, mode in product(READERS, Mode):

@@ -36,8 +36,8 @@ class Job:
 
     @property
     def done(self) -> float:
-        """The share of the work that is done, 0 to 1: answers, weighed by their length."""
-        work = [step.readers * step.length for step in self._steps]
+        """The share of the work that is done, 0 to 1."""
+        work = [step.work for step in self._steps]
         return sum(work[: self._taken]) / sum(work)
 
     @property

@@ -67,7 +67,7 @@ def _choice_label(cell: Choice) -> str:
     if cell.ended is None:
         return "Choosing what to do"
     took = seconds(cell.ended - cell.began)
-    names = " and ".join(f"**{_tool_name(tool)}**" for tool in cell.tools)
+    names = ", ".join(f"**{_tool_name(tool)}**" for tool in dict.fromkeys(cell.tools))
     return f"Chose {names or 'to answer'} · {took}"
 
 

@@ -59,7 +59,7 @@ def show_agent_timeline(handler: AgentHandler) -> None:
     if not found:
         return
     st.markdown(f"**{_said(found, end)}**")
-    x = clock("x", "seconds", end, room=1.02)
+    x = clock("x", "seconds since the task was given", end, room=1.02)
     y = lane("y", len(found))
     rows = [_row(piece, place) for place, piece in enumerate(found)]
     bars = [

@@ -11,7 +11,8 @@ from engine.measuring import Measurement, Mode, Session
 from engine.measuring.findings import Comparison, compare, percent_range, two
 from pages.parts.compare_cells import about
 
-COLUMNS = (4, 3, 4)  # widths: name, streaming, non-streaming
+COLUMNS = (4, 7)  # shares of the width: a name, its figures
+WIDTHS = (96, 112)  # pixels: streaming, non-streaming; a third column would not fit a phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,13 @@ SHOWN = (
 
 def show_metrics(session: Session) -> None:
     with st.container(gap="xsmall", key="metrics"):
-        _row(COLUMNS, "", "**Streaming**", "**Non-streaming**")
+        _row("", "**Streaming**", "**Non-streaming**")
         for shown in SHOWN:
             both = (_median(session.of(mode), shown) for mode in Mode)
-            _row(COLUMNS, _name(shown.key), *both, tooltip=_tooltip(shown.key))
+            _row(_name(shown.key), *both, tooltip=_tooltip(shown.key))
         if comparison := compare(session):
-            name, tooltip = _name("streaming_tax"), _tooltip("streaming_tax")
-            _row((COLUMNS[0], sum(COLUMNS[1:])), name, _tax(comparison), tooltip=tooltip)
+            tooltip = _tooltip("streaming_tax")
+            _row(_name("streaming_tax"), _tax(comparison), tooltip=tooltip)
     about(session, session.counted)
     if late := _seen_late(session.counted):
         st.caption(late)
@@ -62,12 +63,16 @@ def _tooltip(key: str) -> str:
     return f"{DEFINITIONS[key].meaning}\n\nSource: {DEFINITIONS[key].source}."
 
 
-def _row(widths: Sequence[int], *texts: str, tooltip: str | None = None) -> None:
-    """Texts side by side, on a phone too; the tooltip belongs to the first."""
-    columns = st.columns(widths, wrap=False, gap="xsmall")
-    columns[0].markdown(texts[0], help=tooltip)
-    for column, text in zip(columns[1:], texts[1:], strict=True):
-        column.markdown(text)
+def _row(name: str, *figures: str, tooltip: str | None = None) -> None:
+    """A metric with its figures side by side, or with one for both modes."""
+    left, right = st.columns(COLUMNS, wrap=False, gap="xsmall")
+    left.markdown(name, help=tooltip)
+    if len(figures) == 1:
+        right.markdown(figures[0])
+        return
+    with right.container(horizontal=True, gap="xsmall"):
+        for figure, width in zip(figures, WIDTHS, strict=True):
+            st.markdown(figure, width=width)
 
 
 def _median(runs: Sequence[Measurement], shown: Shown) -> str:

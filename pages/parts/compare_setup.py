@@ -88,6 +88,13 @@ def _settings(workspace: Workspace, collection: str, question: str) -> tuple[Set
         help="Cold: every run reads the whole prompt again. Warm: what the model has read before "
         "is kept, as it is when you ask the same again. Never mixed.",
     )
+    passages, packing, length = _sizes(workspace)
+    warm = cache == "Warm"
+    return Setup(question, collection, passages, packing, length, warm), pairs
+
+
+def _sizes(workspace: Workspace) -> tuple[int, Packing | None, int]:
+    """How much is found, what of it goes into the prompt, and how much is written."""
     length = st.select_slider(
         "Longest answer, in tokens",
         (16, 32, 64, 128, 256, 512),
@@ -111,7 +118,7 @@ def _settings(workspace: Workspace, collection: str, question: str) -> tuple[Set
         help="A small model answers best from a sentence or two; a large one from whole passages. "
         "More to read means a later first word.",
     )
-    return Setup(question, collection, passages, PACKINGS[packing], length, cache == "Warm"), pairs
+    return passages, PACKINGS[packing], length
 
 
 def _run_comparison_button(workspace: Workspace, setup: Setup, pairs: int) -> None:
