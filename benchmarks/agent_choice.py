@@ -2,9 +2,9 @@
 
     python -m benchmarks.agent_choice
 
-The questions are in agent_choice.json: those to report on were written after the method had been
-fixed on the others, by the same hand, so expect less of strangers' questions. Figures are
-printed and kept in benchmarks/results/.
+The questions are in agent_choice.json. They were written after the method and the examples that
+it chooses by (engine/agent/examples.json), but by the same hands, so expect less of strangers'
+questions. Figures are printed and kept in benchmarks/results/.
 """
 
 import json
@@ -19,6 +19,8 @@ import numpy as np
 from benchmarks.figures import keep
 from engine.agent import FunctionTool
 from engine.agent.arithmetic import calculator
+from engine.agent.examples import ANSWER
+from engine.agent.examples import QUESTIONS as EXAMPLES
 from engine.agent.filling import fill_arguments
 from engine.agent.routing import SMALL_TALK, RoutingPolicy
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
@@ -31,7 +33,8 @@ from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 
 QUESTIONS = json.loads(Path(__file__).with_suffix(".json").read_text())
-ANSWER = "answer"
+
+SHIPS = "the nearest examples, by embedding (ships)"
 
 Question = dict[str, Any]
 Choose = Callable[[str], str]
@@ -72,12 +75,13 @@ def by_descriptions(tools: Sequence[FunctionTool]) -> Choose:
 
 
 def by_cross_encoder(tools: Sequence[FunctionTool]) -> Choose:
-    """The reranker scores the descriptions; below the threshold that tuned best, no tool."""
+    """The reranker scores the descriptions; below the threshold that suits the examples best, no
+    tool."""
 
     def scores(question: str) -> list[float]:
         return Settings.reranker.score(question, [tool.summary for tool in tools])
 
-    tuned = [(scores(each["question"]), each["right"]) for each in QUESTIONS["tune"]]
+    tuned = [(scores(each), right) for right, some in EXAMPLES.items() for each in some]
     names = [tool.name for tool in tools]
 
     def right_at(threshold: float) -> int:
@@ -187,7 +191,7 @@ def measure_retelling(questions: Sequence[Question]) -> None:
 def main() -> None:
     tools, questions = shipped(), QUESTIONS["report"]
     choosers = {
-        "two nearest examples, by embedding (ships)": by_examples(tools),
+        SHIPS: by_examples(tools),
         "descriptions alone, by embedding": by_descriptions(tools),
         "descriptions, by cross-encoder": by_cross_encoder(tools),
         "the model itself, no examples": by_model(Settings.llm, tools, 0),
@@ -196,7 +200,8 @@ def main() -> None:
     }
     for name, choose in choosers.items():
         measure_choice(name, choose, questions)
-    everything = [*QUESTIONS["tune"], *questions]
+    measure_choice(f"{SHIPS}, fresh questions", choosers[SHIPS], QUESTIONS["fresh"])
+    everything = [*QUESTIONS["sums"], *questions, *QUESTIONS["fresh"]]
     measure_sums(everything)
     measure_retelling(everything)
 

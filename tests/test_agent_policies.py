@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from engine.agent import AgentStream, AgentWorkflow, FunctionTool, ToolCallResult, ToolOutput
+from engine.agent.examples import QUESTIONS
 from engine.agent.filling import bounded, fill_arguments
 from engine.agent.native import NativePolicy
 from engine.agent.planning import PlanningPolicy, decision_schema
@@ -32,6 +33,7 @@ from tests.scripted import ScriptedLLM, ScriptedRetriever
 from tests.test_agent import ANSWER, decision, get_weather
 
 OPTIONS = GenerationOptions()
+ROOT = Path(__file__).parents[1]
 
 
 def set_timer(minutes: int, sound: Literal["bell", "gong"], loud: bool) -> str:
@@ -106,6 +108,13 @@ def test_a_question_goes_to_the_tool_it_is_like(
     assert (choice.tool.name if choice.tool else None) == name
 
 
+def test_the_benchmark_asks_nothing_that_tools_are_chosen_by() -> None:
+    asked = json.loads((ROOT / "benchmarks" / "agent_choice.json").read_text())
+    held_out = {each["question"].lower() for part in ("report", "fresh") for each in asked[part]}
+    assert len(held_out) == 80
+    assert not held_out & {example.lower() for some in QUESTIONS.values() for example in some}
+
+
 def test_a_tool_without_examples_is_found_by_its_docstring() -> None:
     own = [FunctionTool(get_weather), FunctionTool(set_timer)]
     policy = RoutingPolicy(ScriptedLLM())
@@ -148,7 +157,7 @@ def test_evidence_that_a_tool_brings_is_what_the_small_model_reads() -> None:
         lambda: ToolOutput(text, (source,)), name="read", description="Say who built the mill."
     )
     AgentWorkflow.from_tools([tool], llm).run("Who built the mill?").result()
-    assert llm.prompts[-1][-1].content.startswith("It was built by Hannah Voss.\n\nQuestion:")
+    assert llm.prompts[-1][-1].content.endswith(": It was built by Hannah Voss.")
 
 
 def test_the_real_small_model_writes_arguments_that_fit(llm: LlamaCpp) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from engine.agent.arithmetic import calculator, names_a_number, plain_arithmetic
 from engine.agent.events import ToolOutput
+from engine.agent.examples import QUESTIONS
 from engine.agent.tools import Example, FunctionTool
 from engine.errors import ToolError
 from engine.retrieving import Retriever, is_relevant
@@ -32,7 +33,9 @@ def search_tool(retriever: Retriever) -> FunctionTool:
     return FunctionTool(
         search_documents,
         arguments_from=lambda question: {"query": question},
-        examples=[Example(question, {"query": question}) for question in _DOCUMENT_QUESTIONS],
+        examples=[
+            Example(question, {"query": question}) for question in QUESTIONS["search_documents"]
+        ],
     )
 
 
@@ -47,7 +50,7 @@ def calculator_tool() -> FunctionTool:
         arguments_from=read,
         return_direct=True,
         examples=[
-            *(Example(question) for question in _SUMS),
+            *(Example(question) for question in QUESTIONS["calculator"]),
             *(Example(question, {"expression": e}) for question, e in _WORD_PROBLEMS.items()),
         ],
     )
@@ -58,7 +61,7 @@ def clock_tool() -> FunctionTool:
         date_and_time,
         arguments_from=lambda question: {"place": _place_in(question)},
         return_direct=True,
-        examples=[Example(question) for question in _TIME_QUESTIONS],
+        examples=[Example(question) for question in QUESTIONS["date_and_time"]],
     )
 
 
@@ -88,39 +91,6 @@ def _place_in(question: str) -> str:
     return found[1] if found else ""
 
 
-# Questions like those that people ask, none of them from the benchmark's reported half.
-
-_DOCUMENT_QUESTIONS = (
-    "What does the report say about costs?",
-    "Who wrote the letter?",
-    "What is said in my documents about safety?",
-    "How many rooms does the house have?",
-    "When was the building finished?",
-    "Why did the expedition fail?",
-    "What does a ticket for the tour cost?",
-    "Summarise the file.",
-    "What is the name of the captain's ship?",
-    "When does the train leave?",
-    "Which wine do my notes suggest?",
-    "How long is the guarantee?",
-    "Which chapter is about gardens?",
-    "What does the handbook advise?",
-    "Why was the road closed?",
-    "What are these documents about?",
-    "How high is the tower?",
-    "How much sugar is in the recipe?",
-    "How heavy is the bell?",
-    "Compare the two files.",
-    "What do my documents say about taxes?",
-)
-_SUMS = (
-    "What is 23 * 19?",
-    "How much is 20 percent of 80?",
-    "Divide 144 by 12.",
-    "What is the square root of 81?",
-    "(5 + 7) / 4",
-    "What is 5 plus 8?",
-)
 # For these a model must think. Of the 17 in the benchmark the small default gets 7 right.
 _WORD_PROBLEMS = {
     "If one costs 3, what do 12 cost?": "12 * 3",
@@ -128,12 +98,3 @@ _WORD_PROBLEMS = {
     "7 people share 84 euros. What does each get?": "84 / 7",
     "How many weeks are 56 days?": "56 / 7",
 }
-_TIME_QUESTIONS = (
-    "What is the date today?",
-    "What time is it?",
-    "Which day of the week is it?",
-    "What year is it now?",
-    "What is the time in London?",
-    "Is it Monday today?",
-    "Have you got the time?",
-)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.agent.events import ToolOutput
+from engine.agent.examples import QUESTIONS
 from engine.agent.tools import Example, FunctionTool
 from engine.errors import ToolError
 from engine.schema import Node, NodeWithScore
@@ -45,7 +46,9 @@ class TavilyToolSpec:
             self.web_search,
             requires_approval=self._requires_approval,
             arguments_from=lambda question: {"query": question},
-            examples=[Example(question, {"query": question}) for question in _QUESTIONS],
+            examples=[
+                Example(question, {"query": question}) for question in QUESTIONS["web_search"]
+            ],
             unavailable="" if self._key else NO_KEY,
         )
         return [tool]
@@ -116,21 +119,3 @@ def _sources(pages: list[dict[str, Any]]) -> tuple[NodeWithScore, ...]:
         )
         for page in pages
     )
-
-
-_QUESTIONS = (
-    "What is the weather in Paris?",
-    "What is in the news today?",
-    "Who won the game yesterday?",
-    "What is the price of oil now?",
-    "Search the web for a hotel in Rome.",
-    "Find a website about gardening.",
-    "Who is the prime minister at the moment?",
-    "Is the motorway open?",
-    "Which concerts are on this week?",
-    "Has the new phone been released yet?",
-    "Are there delays at the airport right now?",
-    "What is the exchange rate of the pound today?",
-    "Is it raining in Rome now?",
-    "What do people say about the new film?",
-)
