@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,7 @@ def first(llm: LlamaCpp, rounds: int) -> Figures:
     }
 
 
-def _ways(
-    llm: LlamaCpp, index: VectorStoreIndex
-) -> Iterator[tuple[str, Callable[[str], float]]]:
+def _ways(llm: LlamaCpp, index: VectorStoreIndex) -> Iterator[tuple[str, Callable[[str], float]]]:
     for k in (1, 3):
         for rerank in (False, True):
             engine = RetrieverQueryEngine(
@@ -117,10 +116,10 @@ def _ways(
                 ResponseSynthesizer(llm, streaming=True, packing=Packing.PASSAGES),
             )
             name = f"passages, {'reranked, ' if rerank else ''}"
-            yield f"{name}top {k}", lambda question, e=engine: _until_text(e, question)
-            yield f"{name}prepared, top {k}", lambda question, e=engine: _prepared(llm, e, question)
+            yield f"{name}top {k}", partial(_until_text, engine)
+            yield f"{name}prepared, top {k}", partial(_prepared, llm, engine)
         default = index.as_query_engine(llm=llm, streaming=True, similarity_top_k=k)
-        yield f"as shipped, top {k}", lambda question, e=default: _until_text(e, question)
+        yield f"as shipped, top {k}", partial(_until_text, default)
 
 
 def _until_text(engine: RetrieverQueryEngine, question: str) -> float:

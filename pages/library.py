@@ -134,7 +134,7 @@ def _table(workspace: Workspace, collection: str, documents: list[Source]) -> li
         column_config={
             "Name": st.column_config.TextColumn(width="medium"),
             "Size": st.column_config.NumberColumn(format="%.0f KB"),
-            "Added": st.column_config.DatetimeColumn(format="distance"),
+            "Added": st.column_config.DatetimeColumn(format="distance", width=140),
             "Prepared": st.column_config.NumberColumn(
                 format="%.0f %%", help="Passages that the model has read ahead, while nobody asked."
             ),

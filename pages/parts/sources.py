@@ -23,9 +23,11 @@ def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore],
     if best.evidence and is_relevant(sources):
         quote = plain_markdown(best.sentence(best.evidence[0]))
         st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
+    judged = best.scores.rerank is not None
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
-            _show_source(find_original, source, number, key)
+            label = f"{plain_markdown(source.node.label)} · {_relevance(source, judged)}"
+            _show_source(find_original, source, number, label, key)
 
 
 def anchor_of(key: str, number: int) -> str:
@@ -33,17 +35,26 @@ def anchor_of(key: str, number: int) -> str:
     return f"source-{key}-{number}"
 
 
-def _show_source(find_original: FindOriginal, source: NodeWithScore, number: int, key: str) -> None:
+def _show_source(
+    find_original: FindOriginal, source: NodeWithScore, number: int, label: str, key: str
+) -> None:
     """Its number is a heading, the one thing on a page that a link can lead to."""
     anchor = anchor_of(key, number)
     with st.container(horizontal=True, gap=None, vertical_alignment="top"):
         st.subheader(f":small[{number}]", anchor=anchor, width="content")
-        label = f"{plain_markdown(source.node.label)} · score {source.score:.2f}"
         with st.expander(label, type="compact", key=anchor):
             st.markdown(highlighted(source))
             _show_scores(source)
             sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
             offer_page(find_original, source.node, f"{key}-{number}", sentences)
+
+
+def _relevance(source: NodeWithScore, judged: bool) -> str:
+    """In a word, where the reranker has judged; its scores are inside."""
+    if not judged:
+        return f"score {source.score:.2f}"
+    logit = source.scores.rerank  # none: it was too far behind to be looked at
+    return "relevant" if logit is not None and logit >= RELEVANT else "comes near"
 
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
@@ -65,12 +76,18 @@ def highlighted(source: NodeWithScore) -> str:
 
 def _show_scores(source: NodeWithScore) -> None:
     scores = source.scores
-    named = [("dense", scores.dense), ("BM25", scores.lexical), ("rerank", scores.rerank)]
+    named = [
+        ("score", source.score),
+        ("dense", scores.dense),
+        ("BM25", scores.lexical),
+        ("rerank", scores.rerank),
+    ]
     shown = [f"{name} {value:.2f}" for name, value in named if value is not None]
-    if shown:
-        st.caption(
-            " · ".join(shown), help="Cosine similarity, BM25, and the cross-encoder's logit."
-        )
+    st.caption(
+        " · ".join(shown),
+        help="The score that ranks it, and what it is made of: cosine similarity, BM25, and "
+        "the cross-encoder's logit.",
+    )
 
 
 def offer_page(
