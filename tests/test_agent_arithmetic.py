@@ -74,7 +74,7 @@ def test_everything_else_is_refused_with_a_sentence_and_at_once(expression: str)
 
 def test_what_is_read_off_a_question_is_right_and_only_read_where_it_stands() -> None:
     read = 0
-    for entry in QUESTIONS["tune"] + QUESTIONS["report"]:
+    for entry in QUESTIONS["sums"] + QUESTIONS["report"]:
         if (expression := plain_arithmetic(entry["question"])) is None:
             continue
         assert "value" in entry, entry["question"]
