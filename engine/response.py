@@ -192,9 +192,12 @@ class StreamingResponse(Response):
             sys.stdout.flush()
 
     def wait_for(self, seconds: float) -> None:
-        """Block until something arrives or the answer ends, at most so long."""
-        seen = len(self._answer.chunks.items)
-        self._answer.chunks.wait(lambda: len(self._answer.chunks.items) > seen, seconds)
+        """Block until sources or text arrive or the answer ends, at most so long."""
+        answer = self._answer
+        seen = (answer.sources is None, len(answer.chunks.items))
+        answer.chunks.wait(
+            lambda: (answer.sources is None, len(answer.chunks.items)) != seen, seconds
+        )
 
     def as_whole(self) -> Response:
         """The same answer, for one who wants it only when it is whole."""

@@ -46,12 +46,11 @@ class Task:
 
     question: str
     texts: Sequence[str]
-    history: Sequence[ChatMessage]
     packing: Packing
     fits: Callable[[Sequence[ChatMessage]], bool]
 
     def answer(self, context: str) -> list[ChatMessage]:
-        return answer_prompt(self.question, context, self.history, self.packing)
+        return answer_prompt(self.question, context, packing=self.packing)
 
     def context_fits(self, context: str) -> bool:
         return self.fits(self.answer(context))
@@ -170,7 +169,6 @@ class ResponseSynthesizer:
         question: str,
         nodes: Sequence[NodeWithScore],
         run: Run,
-        history: Sequence[ChatMessage] = (),
         on_last_call: Callable[[], None] = lambda: None,
     ) -> Iterator[str]:
         """The answer's pieces of text, as the last LLM call writes them.
@@ -185,7 +183,7 @@ class ResponseSynthesizer:
         if not nodes:
             return
         with run.span("prompt"):
-            plan = PLANS[self.response_mode](self._task(question, nodes, history))
+            plan = PLANS[self.response_mode](self._task(question, nodes))
             step = next(plan)
         while not step.last:
             reply = "".join(self._call(step, run, self._intermediate))
@@ -194,12 +192,10 @@ class ResponseSynthesizer:
         on_last_call()
         yield from self._call(step, run, self.options)
 
-    def _task(
-        self, question: str, nodes: Sequence[NodeWithScore], history: Sequence[ChatMessage]
-    ) -> Task:
+    def _task(self, question: str, nodes: Sequence[NodeWithScore]) -> Task:
         several = self.response_mode is not ResponseMode.COMPACT  # these modes hear every passage
         texts = excerpts(nodes, self.packing, of_each=several)
-        return Task(question, texts, history, self.packing, self._fits)
+        return Task(question, texts, self.packing, self._fits)
 
     def _call(self, step: Step, run: Run, options: GenerationOptions) -> Iterator[str]:
         run.check()

@@ -362,3 +362,15 @@ def test_a_question_that_stands_alone_is_not_led_astray_by_what_was_said_before(
     assert str(response) == WHOLE
     assert retriever.asked == [(question, "")]
     assert response.searched_for == question
+
+
+def test_whoever_waits_is_woken_by_the_sources_before_there_is_a_word() -> None:
+    write = threading.Event()
+    llm = ScriptedLLM(PIECES, before_piece=lambda _: held_back(write))
+    response = engine_of(llm, ScriptedRetriever("One.", seconds=0.05)).start("What?")
+    began = time.perf_counter()
+    response.wait_for(5)
+    assert time.perf_counter() - began < 5
+    assert response.found and not response.text
+    write.set()
+    assert str(response) == WHOLE
