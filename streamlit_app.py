@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.parts.heartbeat import keep_answer_alive
-from pages.parts.resources import opening, workspace
+from pages.parts.resources import opening, shown_errors, workspace
 from pages.parts.security import SecurityHeaders
 
 HERE = Path(__file__).parent
@@ -62,8 +62,9 @@ def main() -> None:
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
     workspace()  # the frame is there before a page imports what it needs
-    keep_answer_alive(open_page.title)
-    open_page.run()
+    with shown_errors():
+        keep_answer_alive(open_page.title)
+        open_page.run()
 
 
 if __name__ == "__main__":

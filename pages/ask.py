@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from engine.errors import FirstTokenError, StoreError
 from engine.llm import Packing
 from engine.response import StreamingResponse
 from engine.synthesis import ResponseMode
@@ -27,13 +28,13 @@ from pages.parts.uploads import add_documents, counted, offer_samples, show_uplo
 
 
 def ask(workspace: Workspace, collection: str, question: str) -> None:
-    conversation = current_conversation(workspace)
-    if conversation is None:
-        conversation = workspace.conversations.create(collection)
-        open_conversation(conversation.id)
     try:
+        conversation = current_conversation(workspace)
+        if conversation is None:
+            conversation = workspace.conversations.create(collection)
+            open_conversation(conversation.id)
         workspace.ask(conversation, question)
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, FirstTokenError) as error:
         st.session_state.ask_problem = str(error)
 
 
@@ -76,7 +77,10 @@ def show_settings(workspace: Workspace) -> None:
         temperature=st.slider("Temperature", 0.0, 1.5, now.temperature, step=0.1),
     )
     if chosen != now:
-        workspace.settings = chosen
+        try:
+            workspace.settings = chosen
+        except StoreError as error:
+            st.warning(str(error))
 
 
 def show_documents(workspace: Workspace, collection: str) -> None:

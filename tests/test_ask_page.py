@@ -1,13 +1,16 @@
 """The Ask page as its script runs: Streamlit's own test harness, the real model and collection."""
 
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
+from engine.errors import StoreError
 from engine.run import Phase
 from engine.settings import Settings
 from engine.workspace import Stage, Workspace
@@ -28,6 +31,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
     monkeypatch.setattr(resources, "_opened", [opened])
     yield opened
     opened.close()
+
+
+def held_back(until: threading.Event) -> None:
+    until.wait(SECONDS)
 
 
 def open_app() -> AppTest:
@@ -162,3 +169,44 @@ def test_markup_in_a_question_or_a_file_name_is_shown_and_not_obeyed(workspace: 
     assert "!\\[x\\]" in title.replace("\\!", "!")
     shown = [str(each.value) for each in app.markdown] + [each.label for each in app.expander]
     assert not any("![x](" in text or "!\\[x](" in text for text in shown)
+
+
+def test_a_full_disk_is_told_and_what_was_saved_is_still_there(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", MILL)
+    app = ask(open_app(), "Who built the tide mill?")
+    database = workspace.conversations._db
+    database.execute("PRAGMA max_page_count = 1")  # SQLite's own "disk is full" from here on
+    app = ask(app, "Who built it? " + "really " * 5000)
+    assert not app.exception
+    assert "Make room on the disk" in texts(app)
+    assert "finished after" in texts(app)
+    database.execute("PRAGMA max_page_count = 1000000")
+    app = ask(app, "Who built the tide mill?")
+    assert "Make room" not in texts(app)
+    assert len(workspace.turns("".join(app.query_params["conversation"]))) == 2
+
+
+def test_an_answer_that_cannot_be_saved_can_still_be_read(workspace: Workspace) -> None:
+    conversation = workspace.conversations.create("default")
+    asked = threading.Event()
+    workspace.llm = ScriptedLLM(["The mill. " * 2000], before_piece=lambda _: held_back(asked))
+    add(workspace, "mill.txt", MILL)
+    response = workspace.ask(conversation, "Who built the tide mill?")
+    workspace.conversations._db.execute("PRAGMA max_page_count = 1")
+    asked.set()
+    assert str(response)
+    (turn,) = workspace.turns(conversation.id)
+    assert turn.text == response.text
+
+
+def test_settings_that_cannot_be_saved_leave_those_that_were(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    workspace.settings = replace(workspace.settings, passages=5)
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StoreError, match="No space left"):
+        workspace.settings = replace(workspace.settings, passages=7)
+    assert workspace.settings.passages == 5

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.errors import StoreError
 from engine.response import Response
 from engine.run import Phase
 from engine.schema import Evidence, Node, NodeWithScore, Scores, new_id
@@ -132,8 +133,20 @@ class ConversationStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:
-            yield self._db
+        """What is written within is there whole or not at all.
+
+        Raises:
+            StoreError: it could not be written; what was there before is safe.
+        """
+        with self._lock:
+            try:
+                with self._db:
+                    yield self._db
+            except sqlite3.Error as fault:
+                raise StoreError(
+                    f"The conversation could not be saved ({fault}). Make room on the disk, then "
+                    "try again."
+                ) from fault
 
     def create(self, collection: str, title: str = "New conversation") -> Conversation:
         conversation = Conversation(new_id(), title, collection, time.time())

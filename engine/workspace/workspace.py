@@ -7,11 +7,13 @@ the workspace, so a rerun, a reload or a second tab sees the same.
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from engine.config import Config
+from engine.errors import StoreError
 from engine.llm.base import LLM, GenerationOptions
 from engine.measuring import Measurements
 from engine.measuring.fingerprint import fingerprint
@@ -73,13 +75,27 @@ class Workspace:
 
     @settings.setter
     def settings(self, settings: AskSettings) -> None:
-        self._settings_file.write_text(json.dumps(asdict(settings)))
+        """Remember these.
+
+        Raises:
+            StoreError: they could not be written; those saved before hold.
+        """
+        written = self._settings_file.with_suffix(".new")
+        try:
+            written.write_text(json.dumps(asdict(settings)))
+            written.replace(self._settings_file)
+        except OSError as fault:
+            raise StoreError(
+                f"The settings could not be saved ({fault.strerror}). Make room on the disk, then "
+                "change them again."
+            ) from fault
 
     def ask(self, conversation: Conversation, question: str) -> StreamingResponse:
         """Ask in a conversation, with the settings of now. One answer at a time in each.
 
         Raises:
             ValueError: the question is empty, or an answer is still being written.
+            StoreError: the question could not be saved; nothing is asked.
         """
         with self._lock:
             if self.running(conversation.id):
@@ -92,9 +108,13 @@ class Workspace:
                 history=self._history(conversation.id),
                 on_done=lambda done: self._ended(conversation, turn, done),
             )
+            try:
+                self._save_asked(conversation, turn)
+            except StoreError:
+                response.cancel()
+                raise
             response.hold(LEASE)
             self._running[conversation.id] = (turn, response)
-            self._save_asked(conversation, turn)
         return response
 
     def running(self, conversation_id: str) -> tuple[Turn, StreamingResponse] | None:
@@ -186,7 +206,8 @@ class Workspace:
         self.conversations.save(conversation.id, turn)
 
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
-        with self._lock:
+        """Save the answer. Where that fails, it stays to be read as long as the app runs."""
+        with self._lock, suppress(StoreError):
             self.conversations.save(conversation.id, turn.answered(response))
             live = self._running.get(conversation.id)
             if live and live[0].id == turn.id:
