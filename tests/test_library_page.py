@@ -136,3 +136,12 @@ def test_a_deleted_collection_is_gone_from_walkthrough_notebooks_too(
     assert forgotten == []
     button(app, "Delete it")
     assert forgotten == ["all"]
+
+
+def test_a_deleted_document_is_no_longer_told_as_a_ready_upload(workspace: Workspace) -> None:
+    gone, kept = (add(workspace, name, name.encode()) for name in ("a.txt", "b.txt"))
+    for upload in (gone, kept):
+        assert settled(upload).stage is Stage.READY
+    workspace.delete_documents("default", [gone.source_id])
+    assert workspace.ingestor.uploads("default") == [kept]
+    assert "1 file ready" in "\n".join(each.label for each in open_library().expander)

@@ -138,6 +138,9 @@ class Workspace:
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
         """For good: passages, files, and what the model kept of having read them."""
         self.library.delete(collection, source_ids)
+        for upload in self.ingestor.uploads(collection):
+            if upload.source_id in source_ids:
+                self.ingestor.dismiss(upload)
         self._preparer.forget()
 
     def delete_collection(self, collection: str) -> None:
