@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from engine.config import load_config
+from engine.config import Config, load_config
 from engine.llm import LlamaCpp
+from engine.settings import Settings
 from engine.weights import ensure_weights
+from engine.workspace import Workspace
+from pages.parts import resources
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
 
 RESULTS = Path("test-results")
@@ -26,6 +29,15 @@ def llm(chat_model_path: Path) -> Iterator[LlamaCpp]:
     model = LlamaCpp(chat_model_path)
     yield model
     model.close()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A workspace of this test's own with the real model, which the pages find as theirs."""
+    opened = Workspace(tmp_path, Config(data_dir=tmp_path), Settings.llm)
+    monkeypatch.setattr(resources, "_opened", [opened])
+    yield opened
+    opened.close()
 
 
 # Module-wide, not session-wide: while Playwright's synchronous driver runs, its thread has a

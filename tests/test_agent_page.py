@@ -3,35 +3,22 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.agent import AgentHandler
-from engine.config import Config
 from engine.errors import ToolError
 from engine.run import Phase
-from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.cells.behind import code_of_task
-from pages.parts import resources
 from tests.scripted import ScriptedLLM
 from tests.test_agent import ANSWER, decision
 from tests.test_ask_page import MILL, add
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60.0  # a loaded machine; a page that hangs for ever still fails
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace of this test's own, which the pages find as theirs."""
-    opened = Workspace(tmp_path, Config(data_dir=tmp_path), Settings.llm)
-    monkeypatch.setattr(resources, "_opened", [opened])
-    yield opened
-    opened.close()
 
 
 def scripted(workspace: Workspace, *replies: list[str]) -> ScriptedLLM:

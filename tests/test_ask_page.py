@@ -2,19 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.config import Config
 from engine.errors import StoreError
 from engine.run import Phase
-from engine.settings import Settings
 from engine.workspace import Stage, Workspace
-from pages.parts import resources
 from tests.scripted import ScriptedLLM
 
 ROOT = Path(__file__).parents[1]
@@ -22,15 +18,6 @@ MILL = (
     b"The tide mill of Quernsay was built in 1684 by Hannah Voss. It ground barley for the island."
 )
 SECONDS = 60.0  # a loaded machine; a page that hangs for ever still fails
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace of this test's own, which the pages find as theirs."""
-    opened = Workspace(tmp_path, Config(data_dir=tmp_path), Settings.llm)
-    monkeypatch.setattr(resources, "_opened", [opened])
-    yield opened
-    opened.close()
 
 
 def held_back(until: threading.Event) -> None:

@@ -2,32 +2,21 @@
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.llm import LLMMetadata
 from engine.settings import Settings
 from engine.workspace import Workspace
-from pages.parts import resources
 from pages.parts.models_facts import layout, models_in_use
 from pages.parts.walkthrough_state import speed_notebook
 from tests.browser import ROOT
 from tests.scripted import ScriptedLLM
 
 SECONDS = 60.0
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    opened = Workspace(tmp_path, Config(data_dir=tmp_path), Settings.llm)
-    monkeypatch.setattr(resources, "_opened", [opened])
-    yield opened
-    opened.close()
 
 
 def test_the_page_shows_the_models_in_use_and_measures_them(workspace: Workspace) -> None:
