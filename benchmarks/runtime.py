@@ -193,7 +193,7 @@ def stop_after(
         time.sleep(0.0005)
     began = time.perf_counter()
     run.cancel()
-    while cores().in_use or llm._runtime.people:
+    while cores().in_use or llm.jobs:
         time.sleep(0.0005)
     seconds = time.perf_counter() - began
     thread.join()
@@ -248,7 +248,7 @@ def memory(llm: LlamaCpp) -> Figures:
         options = GenerationOptions(max_tokens=8)
         llm.chat([SYSTEM, ChatMessage("user", text)], options)
         if number in (20, 200):
-            sizes[number] = (resident(), llm._runtime.states.size / 2**20)
+            sizes[number] = (resident(), llm._scheduler.states.size / 2**20)
     grown, kept = sizes[200][0] - sizes[20][0], sizes[200][1] - sizes[20][1]
     return {
         "MB after 20 questions": sizes[20][0],

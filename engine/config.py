@@ -22,7 +22,8 @@ class Config:
     data_dir: everything made at run time. chat_model: a GGUF file, or None for the default one.
     context_window: tokens, 0 for the model's own. gpu_layers: layers put on a GPU where the
     build has one. cores: threads that may compute at once, 0 for all of the machine's.
-    state_cache_mb: megabytes of kept prompt states. qdrant_url: a server instead of the
+    state_cache_mb: megabytes of kept prompt states. deterministic: the same question gets the
+    same words, whatever else the machine does; off, flash attention is used where it is quicker. qdrant_url: a server instead of the
     embedded collection.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the
     local model. tavily_api_key: for the agent's web search.
@@ -34,6 +35,7 @@ class Config:
     gpu_layers: int = 0
     cores: int = 0
     state_cache_mb: int = 1024
+    deterministic: bool = True
     qdrant_url: str = ""
     qdrant_api_key: str = field(default="", repr=False)  # keys stay out of logs
     openai_base_url: str = ""
@@ -77,6 +79,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         gpu_layers=_whole_number(known, "gpu_layers", default.gpu_layers),
         cores=_whole_number(known, "cores", default.cores),
         state_cache_mb=_whole_number(known, "state_cache_mb", default.state_cache_mb),
+        deterministic=_boolean(known, "deterministic", default.deterministic),
         qdrant_url=_address(known, "qdrant_url"),
         qdrant_api_key=known.get("qdrant_api_key", ""),
         openai_base_url=_address(known, "openai_base_url"),
@@ -110,6 +113,13 @@ def _whole_number(values: Mapping[str, str], name: str, default: int) -> int:
             f"{name.upper()} must be a whole number, not {text!r}. Change it in .env."
         )
     return int(text)
+
+
+def _boolean(values: Mapping[str, str], name: str, default: bool) -> bool:
+    text = values.get(name, str(default)).lower()
+    if text not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        raise ConfigError(f"{name.upper()} must be true or false, not {text!r}. Change it in .env.")
+    return text in ("true", "yes", "on", "1")
 
 
 def _address(values: Mapping[str, str], name: str) -> str:

@@ -27,7 +27,8 @@ def test_the_example_names_every_variable_and_states_its_default() -> None:
     assert load_config(EXAMPLE, {}) == Config()
     for name, text in dotenv_values(EXAMPLE).items():
         default = getattr(Config(), name.lower())
-        assert text == ("" if default is None else str(default))
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        assert text == ("" if default is None else shown)
 
 
 def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> None:
@@ -40,6 +41,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         gpu_layers=12,
         cores=3,
         state_cache_mb=64,
+        deterministic=False,
         qdrant_url="http://localhost:6333",
         qdrant_api_key="q",
         openai_base_url="https://example.org/v1",

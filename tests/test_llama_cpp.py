@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def is_idle(llm: LlamaCpp) -> bool:
-    return llm._runtime.people == 0 and not any(worker.jobs for worker in llm._runtime._workers)
+    return llm.idle
 
 
 def long_prompt(tokens: int) -> list[ChatMessage]:
@@ -276,14 +276,14 @@ def run_until(llm: LlamaCpp, run: Run, condition: Callable[[], bool], tokens: in
 def slow_llm(chat_model_path: Path) -> Iterator[LlamaCpp]:
     """It reads a whole prompt in one slice, which takes seconds for a long one."""
     model = LlamaCpp(chat_model_path, tuning=Tuning(contexts=1, largest_slice=2000))
-    model._runtime.slices.choose = lambda *_: 2000  # type: ignore[method-assign]
+    model._scheduler.slices.choose = lambda *_: 2000  # type: ignore[method-assign]
     yield model
     model.close()
 
 
 def test_stop_gives_up_a_step_that_has_begun(slow_llm: LlamaCpp) -> None:
     run = Run()
-    run_until(slow_llm, run, lambda: bool(slow_llm._runtime._workers[0]._computed), tokens=1500)
+    run_until(slow_llm, run, lambda: bool(slow_llm._scheduler._workers[0]._computing), tokens=1500)
     assert run.progress.done == 0
     assert "1874" in answer(slow_llm, asking(QUESTIONS[0]))[0]
 
@@ -292,7 +292,7 @@ def test_preparing_gives_way_in_the_middle_of_a_step(slow_llm: LlamaCpp) -> None
     run = Run()
     with ThreadPoolExecutor(1) as pool:
         prepared = pool.submit(slow_llm.prepare, long_prompt(600), run)
-        wait_until(lambda: bool(slow_llm._runtime._workers[0]._computed))
+        wait_until(lambda: bool(slow_llm._scheduler._workers[0]._computing))
         text, _ = answer(slow_llm, asking(QUESTIONS[0]))
         assert not prepared.done()
         prepared.result(60)
@@ -379,8 +379,8 @@ def stress(llm: LlamaCpp, count: int) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, plans))
     wait_until(lambda: is_idle(llm))
-    for worker in llm._runtime._workers:
-        assert sorted(worker._free) == list(range(llm._runtime.tuning.sequences))
+    for worker in llm._scheduler._workers:
+        assert sorted(worker._free) == list(range(llm._scheduler.tuning.sequences))
     assert cores().in_use == 0
 
 
@@ -487,7 +487,7 @@ def test_the_answer_is_cut_where_the_context_ends(lone_llm: LlamaCpp) -> None:
 def test_a_fault_in_one_answer_comes_after_its_text_and_spares_the_others(
     lone_llm: LlamaCpp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (worker,) = lone_llm._runtime._workers
+    (worker,) = lone_llm._scheduler._workers
     decode, steps = worker._context.decode, 0
 
     def failing(entries: Sequence[Entry]) -> bool:
@@ -521,4 +521,4 @@ def test_a_closed_model_says_so_and_ends_what_runs(chat_model_path: Path) -> Non
         list(model.stream_chat(asking(QUESTIONS[0])))
     with pytest.raises(LLMError, match="closed"):
         model.count_tokens(asking(QUESTIONS[0]))
-    assert not any(worker.thread.is_alive() for worker in model._runtime._workers)
+    assert not any(worker.thread.is_alive() for worker in model._scheduler._workers)

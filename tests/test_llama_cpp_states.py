@@ -40,7 +40,7 @@ def test_an_indivisible_state_is_used_whole_or_not_at_all() -> None:
 def test_of_two_that_save_as_much_the_smaller_is_restored() -> None:
     store = StateStore(10**6)
     store.add([1, 2, 3, 4, 5], cells(5000))
-    store.add([1, 2], cells(200), lasting=True)
+    store.add([1, 2], cells(200), pinned=True)
     state, length = store.find([1, 2, 9])
     assert state is not None
     assert (state.cells.size, length) == (200, 2)
@@ -48,7 +48,7 @@ def test_of_two_that_save_as_much_the_smaller_is_restored() -> None:
 
 def test_a_longer_state_replaces_its_beginning_unless_that_is_to_last() -> None:
     store = StateStore(10**6)
-    store.add([1], cells(), lasting=True)
+    store.add([1], cells(), pinned=True)
     store.add([1, 2], cells())
     store.add([1, 2, 3], cells())
     assert [len(state.tokens) for state in store._states] == [1, 3]

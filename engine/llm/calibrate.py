@@ -1,96 +1,137 @@
-"""Calibrate: how long steps of a model take on this machine, side by side and batched.
+"""Calibrate: how long the steps of a model take on this machine.
 
-In goes a loaded model, out come seconds a step. Small models do best with contexts side by
-side, a thread each; large ones, bound by memory, with several answers in one batch of one
-context. It does not choose.
+A loaded model goes in, Figures come out; tuning.py chooses from them. Contexts, sequence numbers
+and options are those of real answers, so that llama.cpp takes the same path. Small models do
+best with contexts side by side, one thread each; large ones, which memory bandwidth limits, with
+several answers in one step of one context.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 
-from engine.llm.context import Context, ContextSize, Entry
+from engine.errors import LLMError
+from engine.llm.context import Context, Entry
 from engine.llm.model import Model
+from engine.llm.pace import thread_counts
+from engine.llm.tuning import BATCH, DEFAULT_WINDOW, Figures, fitted, layouts, open_context
 
-BATCH = 4  # answers at once: a household, or Compare's largest number of readers
-_READ = 16  # tokens in each sequence before the steps that are timed
-_STEPS = 6  # timed, at most, in each of several rounds
-_ROUNDS = 4  # the quickest counts: others are slowed by other programs
-_SECONDS = 2.0  # after which no further round begins
+__all__ = ["BATCH", "Figures", "measure"]
 
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Seconds for one step. `single`, `pair`: one and two answers, one thread. `batch`: BATCH
-    answers, all threads. `side_by_side`: one answer in each of as many contexts as there are
-    threads, all at the same time."""
-
-    single: float
-    pair: float
-    batch: float
-    side_by_side: float
+_READ = 128  # tokens in each sequence before its steps are timed: a short prompt
+_STEPS = 6  # timed, at most, of one kind
+_STEP_SECONDS = 0.3  # after which no further step of this kind is timed
+_ROUNDS = 3  # the quickest counts: other programs slow some of them down
+_SLICES = (32, 64, 128, 256, 512)
+_SLICE_SECONDS = 1.0  # after a slice of this length, no larger one is tried
+_MEMORY = 8 * 2**30  # bytes, where the caller does not say
 
 
-def measure(model: Model, threads: int) -> Figures:
-    contexts = [_context(model, 1) for _ in range(threads)]
-    shared = _context(model, BATCH)
+def measure(model: Model, threads: int, memory: int = _MEMORY) -> Figures:
+    """Time the steps. It takes about 5 s, and longer for models of billions of parameters.
+
+    Raises:
+        LLMError: there is not enough memory for the contexts.
+    """
+    token_bytes = model.cache_bytes_per_token()
+    window = min(DEFAULT_WINDOW, model.trained_context or DEFAULT_WINDOW)
+    largest = min(max(_SLICES), window)
+    beside, batched = (
+        fitted(replace(layout, window=window, largest_slice=largest), token_bytes, memory)
+        for layout in layouts(threads)
+    )
+
+    with closing(open_context(model, batched)) as context:
+        slices = _slices(context, [size for size in _SLICES if size <= largest], threads)
+        for sequence in range(batched.sequences):
+            _read(context, sequence, threads)
+        pair = _token(context, list(range(min(2, batched.sequences))), 1)
+        everybody = list(range(batched.sequences))
+        batch = _token(context, everybody, threads) * BATCH / len(everybody)
+
+    contexts = [open_context(model, beside) for _ in range(beside.contexts)]
     try:
-        began, rounds = time.perf_counter(), list[Figures]()
-        while len(rounds) < _ROUNDS and time.perf_counter() - began < _SECONDS:
-            rounds.append(_measure_once(shared, contexts, threads))
+        for context in contexts:
+            _read(context, 0, threads)
+        by_threads = [(n, _token(contexts[0], [0], n)) for n in thread_counts(threads)]
+        side_by_side = min(_at_once(contexts) for _ in range(_ROUNDS))
     finally:
-        for context in (shared, *contexts):
+        for context in contexts:
             context.close()
-    return Figures(*(min(values) for values in zip(*map(astuple, rounds), strict=True)))
 
+    flash_prefill = flash_single = 0.0
+    with (
+        suppress(LLMError),  # not every model can do without the attention matrix
+        closing(open_context(model, replace(beside, flash_attention=True))) as context,
+    ):
+        best = int(max(slices, key=lambda each: each[1])[0])
+        flash_prefill = _slices(context, [best], threads)[0][1]
+        _read(context, 0, threads)
+        flash_single = min(_token(context, [0], n) for n in thread_counts(threads))
 
-def _measure_once(shared: Context, contexts: Sequence[Context], threads: int) -> Figures:
     return Figures(
-        single=_quickest(shared, 1, threads=1),
-        pair=_quickest(shared, 2, threads=1),
-        batch=_quickest(shared, BATCH, threads),
-        side_by_side=_at_once([_timing(context) for context in contexts]),
+        single=by_threads[0][1],
+        pair=pair,
+        batch=batch,
+        side_by_side=side_by_side,
+        by_threads=by_threads,
+        slices=slices,
+        flash_single=flash_single,
+        flash_prefill=flash_prefill,
     )
 
 
-def _context(model: Model, sequences: int) -> Context:
-    size = ContextSize(window=256, batch=max(_READ, BATCH), sequences=sequences)
-    context = Context(model, size, flash_attention=False, cache_type="f16")
-    for sequence in range(sequences):
-        context.decode([Entry(0, at, sequence, False) for at in range(_READ)])
-    return context
+def _slices(context: Context, sizes: Sequence[int], threads: int) -> list[tuple[float, float]]:
+    """(tokens, tokens/s) of slices at the beginning of a prompt, the smallest first."""
+    context.use_threads(threads)
+    context.decode([Entry(0, at, 0, False) for at in range(min(sizes))])  # warms up
+    measured: list[tuple[float, float]] = []
+    for size in sizes:
+        seconds: list[float] = []
+        while not seconds or (len(seconds) < _ROUNDS and sum(seconds) < _STEP_SECONDS):
+            context.trim(0, 0)
+            began = time.perf_counter()
+            context.decode([Entry(0, at, 0, at == size - 1) for at in range(size)])
+            seconds.append(time.perf_counter() - began)
+        measured.append((size, size / min(seconds)))
+        if min(seconds) > _SLICE_SECONDS:
+            break
+    context.trim(0, 0)
+    return measured
 
 
-def _timing(context: Context) -> Callable[[], float]:
-    return lambda: _quickest(context, 1, threads=1)
+def _read(context: Context, sequence: int, threads: int) -> None:
+    context.use_threads(threads)
+    context.decode([Entry(0, at, sequence, False) for at in range(_READ)])
 
 
-def _at_once(timings: Sequence[Callable[[], float]]) -> float:
-    """The slowest of several, each on a thread of its own."""
-    results: list[float] = []
+def _token(context: Context, sequences: Sequence[int], threads: int) -> float:
+    """Seconds of the step that computes the next token in each of these sequences."""
+    context.use_threads(threads)
+    seconds: list[float] = []
+    for step in range(1 + _STEPS):
+        entries = [Entry(0, _READ + step, sequence, True) for sequence in sequences]
+        began = time.perf_counter()
+        context.decode(entries)
+        seconds.append(time.perf_counter() - began)
+        if step and sum(seconds) > _STEP_SECONDS:
+            break
+    for sequence in sequences:
+        context.trim(sequence, _READ)
+    return min(seconds[1:])  # the first step warms up
+
+
+def _at_once(contexts: Sequence[Context]) -> float:
+    """Seconds of a token while every context computes with one thread: those of the slowest."""
+    seconds: list[float] = []
     threads = [
-        threading.Thread(target=lambda timing=timing: results.append(timing()))
-        for timing in timings
+        threading.Thread(target=lambda c=context: seconds.append(_token(c, [0], 1)))
+        for context in contexts
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return max(results)
-
-
-def _quickest(context: Context, answers: int, threads: int) -> float:
-    """The first step warms up and does not count."""
-    context.use_threads(threads)
-    durations = []
-    for step in range(1 + _STEPS):
-        entries = [Entry(0, _READ + step, sequence, True) for sequence in range(answers)]
-        began = time.perf_counter()
-        context.decode(entries)
-        durations.append(time.perf_counter() - began)
-        if step and sum(durations) > _SECONDS / _ROUNDS / 4:
-            break
-    for sequence in range(answers):
-        context.trim(sequence, _READ)
-    return min(durations[1:])
+    return max(seconds)

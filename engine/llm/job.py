@@ -1,7 +1,4 @@
-"""Job: one request on its way through the runtime: queued, reading, writing, ended.
-
-It knows its tokens, its trace and its readers; it does not compute.
-"""
+"""Job: one request on its way through the scheduler: queued, reading, writing, ended."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,18 +11,18 @@ from engine.run import Phase, Run
 from engine.stream import Stream
 from engine.timing import CallRecord, FinishReason
 
-# A token read alone is computed in another way than in a slice: with rounding that differs, and
-# now and then another word. Two or more always give the same, so no slice is shorter.
+# llama.cpp computes a single token with other kernels than several, and rounds differently, which
+# now and then changes a word. Two or more tokens give the same result, so no slice is shorter.
 MIN_SLICE = 2
 
 
 class Job:
-    """A prompt to read and, unless it only prepares, an answer to write.
+    """A prompt to read and, unless the job is a background job, an answer to write.
 
-    `tokens` are the prompt's and then the answer's; the first `position` of them are in the
-    context, as `sequence`. `common` is how many begin other prompts too (the system message):
-    their state is kept apart. `limit` is how many may be written. `epoch` is that of the kept
-    states when it was submitted.
+    tokens: those of the prompt, then those of the answer. The first `position` of them are in
+    the context, as sequence number `sequence`. shared_prefix: how many first tokens other prompts
+    share (the system message); their state is kept separately. limit: tokens to write at most.
+    epoch: that of the kept states when the job was submitted.
     """
 
     def __init__(
@@ -34,7 +31,7 @@ class Job:
         options: GenerationOptions,
         run: Run,
         record: CallRecord,
-        common: int = 0,
+        shared_prefix: int = 0,
         limit: int = 0,
         sampler: Sampler | None = None,
         assembler: TextAssembler | None = None,
@@ -42,7 +39,7 @@ class Job:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
         self.options, self.run, self.record = options, run, record
-        self.common, self.limit = common, limit
+        self.shared_prefix, self.limit = shared_prefix, limit
         self.pieces: Stream[str] = Stream()
         self.sampler = sampler
         self.sequence = -1
@@ -56,7 +53,7 @@ class Job:
         self.enter("queue")
 
     @property
-    def only_prepares(self) -> bool:
+    def background(self) -> bool:
         return self.limit == 0
 
     @property
@@ -76,13 +73,13 @@ class Job:
         self._abandoned = True
 
     def enter(self, stage: str) -> None:
-        """The trace's current span ends, and the next begins."""
+        """End the trace's current span and begin the next."""
         self.begun = stage != "queue"
         self._stage.close()
         self._stage.enter_context(self.run.span(stage))
 
     def go_back(self) -> None:
-        """It gave way, and waits again. What it read is among the kept states."""
+        """Wait again. What the job has read is among the kept states."""
         self.position = 0
         self.enter("queue")
 
@@ -90,20 +87,20 @@ class Job:
         self.run.report(Phase.QUEUED, ahead)
 
     def slice_end(self, size: int) -> int:
-        """Where the next slice of the prompt ends: at `common`, and leaving no single token."""
+        """Where the next slice ends: not beyond `shared_prefix`, and leaving no single token."""
         stop = self.prompt_length
-        if self.position + MIN_SLICE <= self.common <= stop - MIN_SLICE:
-            stop = self.common
+        if self.position + MIN_SLICE <= self.shared_prefix <= stop - MIN_SLICE:
+            stop = self.shared_prefix
         end = min(self.position + size, stop)
         return end - 1 if 0 < stop - end < MIN_SLICE else end
 
     def reuse(self, count: int) -> None:
-        """The first `count` tokens are in the context: their state was kept."""
+        """The first `count` tokens are in the context: a kept state held them."""
         self.position = self.reused = self.record.reused_tokens = count
         self.read(0)
 
     def note(self, setting: str, value: int) -> None:
-        """For the trace: each value that a setting had."""
+        """Record in the trace each value that a setting had."""
         values = self.record.settings.setdefault(setting, [])
         if value not in values:
             values.append(value)
@@ -114,7 +111,7 @@ class Job:
         self.run.report(Phase.READING, self.position, self.prompt_length, self.reused)
 
     def write(self, token: int, data: bytes) -> FinishReason | None:
-        """The model wrote a token; say whether that was the last one, and why."""
+        """Take the next token of the answer. Returns why it was the last one, or None."""
         self.record.token_times.append(self.run.trace.now())
         self.record.output_tokens += 1
         self.tokens.append(token)
@@ -125,7 +122,7 @@ class Job:
         return "length" if self.record.output_tokens >= self.limit else None
 
     def end(self, reason: FinishReason, error: BaseException | None = None) -> None:
-        """Readers get the rest of the text, then the end or the error."""
+        """Give readers the rest of the text, then the end or the error."""
         if self.ended:
             return
         if self.sampler:

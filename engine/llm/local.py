@@ -1,8 +1,6 @@
 """LlamaCpp: a GGUF model on this machine, behind the LLM protocol.
 
-    messages → tokens → job → runtime → pieces of text
-
-It does not know what is asked, and keeps no conversation; kept states are the runtime's.
+    messages → tokens → job → scheduler → pieces of text
 """
 
 import weakref
@@ -18,9 +16,10 @@ from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, curren
 from engine.llm.binding import VERSION
 from engine.llm.job import Job
 from engine.llm.model import Model
+from engine.llm.pace import ThreadChoice
 from engine.llm.probe import physical_memory, probe
-from engine.llm.runtime import Runtime
 from engine.llm.sampling import Sampler
+from engine.llm.scheduler import Scheduler
 from engine.llm.states import StateStore
 from engine.llm.template import PromptTemplate
 from engine.llm.text import COMBINING, TextAssembler
@@ -57,14 +56,15 @@ class LlamaCpp(LLM):
         )
         found = probe(path, cores(), config.weights_dir / "probed.json")
         self._tuning = tuning or tuned(
-            found, cores().total, physical_memory(), config.context_window
+            found, cores().total, physical_memory(), config.context_window, config.deterministic
         )
         self._gpu_layers = config.gpu_layers
         self._model = Model(path, config.gpu_layers)
         self._template = PromptTemplate(self._model)
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
-        self._runtime = Runtime(self._model, self._tuning, states, cores())
-        weakref.finalize(self, self._runtime.close)  # at the latest, where the process ends
+        threads = ThreadChoice({int(n): seconds for n, seconds in found.figures.by_threads})
+        self._scheduler = Scheduler(self._model, self._tuning, states, cores(), threads)
+        weakref.finalize(self, self._scheduler.close)  # at the latest when the process ends
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -82,7 +82,7 @@ class LlamaCpp(LLM):
         return {
             "model": self._model.path.name,
             "llama_cpp": VERSION,
-            "cores": self._runtime.cores.total,
+            "cores": self._scheduler.cores.total,
             "gpu_layers": self._gpu_layers,
             **asdict(self._tuning),
         }
@@ -109,31 +109,42 @@ class LlamaCpp(LLM):
         """
         run = run or Run()
         tokens = self._template.beginning(messages)[: self._tuning.window]
-        if self._runtime.states.kept(tokens) < len(tokens):
-            job = Job(tokens, GenerationOptions(), run, current_call(run), self._common(messages))
+        if self._scheduler.states.kept(tokens) < len(tokens):
+            shared_prefix = self._shared_prefix(messages)
+            job = Job(tokens, GenerationOptions(), run, current_call(run), shared_prefix)
             for _ in self._pieces(job):
                 pass
 
     def prepared(self, messages: Sequence[ChatMessage]) -> float:
         """The share of such a beginning whose state is kept, 0 to 1."""
         tokens = self._template.beginning(messages)
-        return self._runtime.states.kept(tokens) / len(tokens)
+        return self._scheduler.states.kept(tokens) / len(tokens)
 
     def forget(self) -> None:
         """Drop all kept states, and the texts with them."""
-        self._runtime.states.clear()
+        self._scheduler.states.clear()
+
+    @property
+    def jobs(self) -> int:
+        """Answers that are running or waiting now; prompts read ahead do not count."""
+        return self._scheduler.interactive_jobs
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is running or waiting, prompts read ahead included."""
+        return self._scheduler.idle
 
     def close(self) -> None:
         """Stop every answer, end the threads, free the memory."""
-        self._runtime.close()
+        self._scheduler.close()
 
     def _pieces(self, job: Job) -> Iterator[str]:
-        forget = job.run.on_cancel(lambda: self._runtime.stop(job))
+        forget = job.run.on_cancel(lambda: self._scheduler.stop(job))
         try:
-            self._runtime.submit(job)
+            self._scheduler.submit(job)
             yield from job.pieces.read()
         finally:
-            self._runtime.stop(job)  # nothing where it has ended
+            self._scheduler.stop(job)  # nothing where it has ended
             forget()
 
     def _job(self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run) -> Job:
@@ -142,7 +153,7 @@ class LlamaCpp(LLM):
         try:
             with run.span("tokenise"):
                 prompt = self._template.tokens(messages)
-                common = self._common(messages) if options.reuse else 0
+                shared_prefix = self._shared_prefix(messages) if options.reuse else 0
             record.prompt_tokens = len(prompt)
             if len(prompt) > self._tuning.window:
                 raise PromptTooLongError(len(prompt), self._tuning.window)
@@ -154,9 +165,9 @@ class LlamaCpp(LLM):
         limit = min(options.max_tokens, room)
         combining = any(COMBINING.search(message.content) for message in messages)
         assembler = TextAssembler(options.stop, combining)
-        return Job(prompt, options, run, record, common, limit, sampler, assembler)
+        return Job(prompt, options, run, record, shared_prefix, limit, sampler, assembler)
 
-    def _common(self, messages: Sequence[ChatMessage]) -> int:
+    def _shared_prefix(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the system message's part, which most prompts share."""
         if not messages or messages[0].role != "system":
             return 0

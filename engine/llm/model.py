@@ -1,22 +1,19 @@
-"""Model: the weights and vocabulary of one GGUF file, shared by all threads.
-
-It tokenises and names; it does not compute, and does not know what the tokens mean.
-"""
+"""Model: the weights and vocabulary of one GGUF file, shared by all threads."""
 
 import ctypes
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import LLMError
 from engine.llm.binding import clear_log, last_log
+
+_QUANTIZATION = re.compile(r"[-._](I?Q\d\w*|B?F16|F32|MXFP4\w*)$", re.IGNORECASE)
 
 
 class Model:
@@ -44,12 +41,21 @@ class Model:
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.adds_bos: bool = llama_cpp.llama_vocab_get_add_bos(self._vocab)
         self.parameters: int = llama_cpp.llama_model_n_params(self._model)
+        self.ends = frozenset(
+            token
+            for token in range(self.vocabulary_size)
+            if llama_cpp.llama_vocab_is_eog(self._vocab, token)
+        )
         self._pieces: dict[int, bytes] = {}
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
-        return self._metadata("general.name") or self.path.stem
+        """The file's name without its quantization: what people download the model as.
+
+        `general.name` in the file is often a training run's label.
+        """
+        return _QUANTIZATION.sub("", self.path.stem) or self.path.stem
 
     @property
     def chat_template(self) -> str | None:
@@ -122,15 +128,12 @@ class Model:
         return self._render(token, special=True).decode("utf-8", "replace")
 
     def is_end(self, token: int) -> bool:
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
-
-    @cached_property
-    def ends(self) -> NDArray[np.intp]:
-        """Every token that ends an answer."""
-        return np.flatnonzero([self.is_end(token) for token in range(self.vocabulary_size)])
+        """Whether this token ends an answer. Safe to call after `close`."""
+        return token in self.ends
 
     def is_control(self, token: int) -> bool:
-        return bool(llama_cpp.llama_vocab_is_control(self._vocab, token))
+        with self.in_use() as vocabulary:
+            return bool(llama_cpp.llama_vocab_is_control(vocabulary, token))
 
     def close(self) -> None:
         """Free the weights. Every context must have been closed before."""
@@ -145,12 +148,8 @@ class Model:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            with self.in_use() as vocabulary:
+                count = llama_cpp.llama_token_to_piece(vocabulary, token, buffer, size, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
-
-    def _metadata(self, key: str) -> str:
-        buffer = ctypes.create_string_buffer(256)
-        count = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, 256)
-        return buffer.value.decode("utf-8", "replace") if count > 0 else ""

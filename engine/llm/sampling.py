@@ -68,7 +68,7 @@ class Sampler:
     def __init__(self, model: Model, options: GenerationOptions) -> None:
         check_options(options)
         self._model = model
-        self._forbidden = model.ends if options.ignore_eos else None
+        self._forbidden = list(model.ends) if options.ignore_eos else None
         self._grammar = _grammar_sampler(model, options)
         self._greedy = options.temperature == 0 and options.repeat_penalty == 1
         self._chain = None if self._greedy and not self._grammar else _chain(model, options)

@@ -1,9 +1,8 @@
-"""Kept prompt states: what a context knew after some tokens, so that nothing is read twice.
+"""Kept prompt states, so that the beginning of a prompt is not read twice.
 
-In go the tokens of a prompt and the cells of a sequence that has read them; out comes the
-state that shares the longest beginning with a new prompt, exact to the token. The least
-recently used go first where the budget is full. Safe to use from many threads. It does not
-know what the tokens say.
+A state is the key-value cells of a sequence after some tokens. For a new prompt, the store finds
+the state that shares the longest beginning with it. When the budget is full, the least recently
+used state is dropped. Safe to use from many threads.
 """
 
 import itertools
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 
 @dataclass(eq=False, slots=True)
 class State:
-    """A sequence after `tokens`. `cells` is llama.cpp's own form. `lasting`: many prompts begin
-    so, and it is worth its place beside a longer one that contains it."""
+    """A sequence after `tokens`; `cells` has llama.cpp's own format. A `pinned` state is kept
+    beside a longer one that contains it, because many prompts begin with it."""
 
     tokens: NDArray[np.int32]
     cells: NDArray[np.uint8]
-    lasting: bool
+    pinned: bool
     used: int
 
     @property
@@ -73,14 +72,14 @@ class StateStore:
         self,
         tokens: Sequence[int],
         cells: NDArray[np.uint8],
-        lasting: bool = False,
+        pinned: bool = False,
         epoch: int | None = None,
     ) -> None:
         """Keep a state, in place of those that are no more than its beginning.
 
         One of an earlier `epoch` is not kept: it may be of a text that was to be dropped.
         """
-        state = State(np.asarray(tokens, np.int32), cells, lasting, next(self._clock))
+        state = State(np.asarray(tokens, np.int32), cells, pinned, next(self._clock))
         if state.size > self.budget:
             return
         with self._lock:
@@ -99,7 +98,7 @@ class StateStore:
     def _contains(self, state: State, other: State) -> bool:
         return (
             self._divisible
-            and not other.lasting
+            and not other.pinned
             and state.shared(other.tokens) == len(other.tokens)
         )
 
