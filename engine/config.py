@@ -23,8 +23,8 @@ class Config:
     context_window: tokens, 0 for the model's own. gpu_layers: layers put on a GPU where the
     build has one. cores: threads that may compute at once, 0 for all of the machine's.
     state_cache_mb: megabytes of kept prompt states. deterministic: the same question gets the
-    same words, whatever else the machine does; off, flash attention is used where it is quicker. qdrant_url: a server instead of the
-    embedded collection.
+    same words, whatever else the machine does; off, flash attention is used where it is quicker.
+    qdrant_url: a server instead of the embedded collection.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the
     local model. tavily_api_key: for the agent's web search.
     """
