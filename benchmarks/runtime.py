@@ -1,9 +1,11 @@
 """The llama.cpp runtime, measured: decoding, many at once, pauses, Stop, reuse, memory.
 
-    python -m benchmarks.runtime [decode] [streams] [pauses] [stop] [reuse] [memory]
+    python -m benchmarks.runtime [--layout beside|batched] [decode] [streams] [pauses] …
 
-Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. What
-they mean is said in benchmarks/README.md.
+Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. --layout
+forces one of the two layouts; the figures of the batched one are kept under names of their own.
+LLAMA_SERVER and LLAMA_BENCH name binaries of llama.cpp to compare with (benchmarks/README.md says
+how to build them); without them those comparisons are left out.
 """
 
 import argparse
@@ -18,12 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import peers
 from benchmarks.bare_loop import BareLoop
 from benchmarks.figures import Figures, keep
 from benchmarks.squad import load
 from engine.cores import cores
 from engine.errors import Cancelled
 from engine.llm import GenerationOptions, LlamaCpp
+from engine.llm.tuning import layouts
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.settings import Settings
@@ -36,10 +40,14 @@ STORY = [ChatMessage("user", "Write a long story about a lighthouse and the peop
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--layout", choices=["beside", "batched"])
     options = parser.parse_args()
-    llm = LlamaCpp(Settings.weights.chat_model)
+    beside, batched = layouts(cores().total)
+    tuning = {"beside": beside, "batched": batched, None: None}[options.layout]
+    llm = LlamaCpp(Settings.weights.chat_model, tuning=tuning)
     for part in options.parts or PARTS:
-        keep("runtime", part, PARTS[part](llm))
+        name = f"{part}, {options.layout}" if options.layout else part
+        keep("runtime", name, PARTS[part](llm))
     llm.close()
 
 
@@ -59,43 +67,60 @@ def decode_rate(run: Run) -> float:
 
 
 def decode(llm: LlamaCpp) -> Figures:
-    """Tokens a second of one answer, against a bare llama_decode loop, in turns."""
+    """Tokens a second of one answer, against a bare llama_decode loop and llama-bench, in turns."""
     prompt = llm._template.tokens(STORY)
     loops = {threads: BareLoop(llm._model, threads) for threads in (1, cores().total)}
     ours: list[float] = []
-    bare: dict[int, list[float]] = {threads: [] for threads in loops}
+    others: dict[str, list[float]] = {}
     write(llm, 64)
     for _ in range(ROUNDS):
         ours.append(decode_rate(write(llm, 96)))
         for threads, loop in loops.items():
-            bare[threads].append(loop.rate(prompt, 96))
-    best = max(bare, key=lambda threads: statistics.median(bare[threads]))
-    return {
-        "tokens/s, ours": statistics.median(ours),
-        **{f"tokens/s, bare loop, {n} threads": statistics.median(r) for n, r in bare.items()},
-        "ours / the quicker bare loop": statistics.median(
-            a / b for a, b in zip(ours, bare[best], strict=True)
-        ),
-    }
+            rate = loop.rate(prompt, 96)
+            others.setdefault(f"bare loop, {threads} threads", []).append(rate)
+            if rate := peers.bench_decode(llm.metadata.model_file, threads, 96):
+                others.setdefault(f"llama-bench, {threads} threads", []).append(rate)
+    figures = {"tokens/s, ours": statistics.median(ours)}
+    for name, rates in others.items():
+        figures[f"tokens/s, {name}"] = statistics.median(rates)
+    for name in ("bare loop", "llama-bench"):
+        several = [rates for each, rates in others.items() if each.startswith(name)]
+        if several:
+            best = max(several, key=statistics.median)
+            ratios = (a / b for a, b in zip(ours, best, strict=True))
+            figures[f"ours / the quicker {name}"] = statistics.median(ratios)
+    return figures
 
 
 def streams(llm: LlamaCpp) -> Figures:
-    """Tokens a second together, from the questions to the last token: 1, 2, 4, 8 at once."""
+    """Tokens a second together, from the questions to the last token: 1, 2, 4, 8 at once.
+
+    With LLAMA_SERVER, the same requests go to llama-server with the same file, in turns.
+    """
     figures: dict[str, float | int | str] = {}
     rates: dict[int, list[float]] = {1: [], 2: [], 4: [], 8: []}
     slowest_first: dict[int, list[float]] = {count: [] for count in rates}
-    for _, count in itertools.product(range(ROUNDS // 2), rates):
-        with ThreadPoolExecutor(count) as pool:
-            runs = list(pool.map(lambda _: write(llm, 64), range(count)))
-        starts = [run.trace.origin + run.trace.calls[0].token_times[0] for run in runs]
-        ends = [run.trace.origin + run.trace.calls[0].token_times[-1] for run in runs]
-        asked = min(run.trace.origin for run in runs)
-        rates[count].append(count * 64 / (max(ends) - asked))
-        slowest_first[count].append(max(starts) - asked)
+    servers: dict[int, list[float]] = {count: [] for count in rates}
+    prompt = llm._template.tokens(STORY)
+    with peers.llama_server(llm.metadata.model_file, cores().total) as server:
+        for _, count in itertools.product(range(ROUNDS), rates):
+            with ThreadPoolExecutor(count) as pool:
+                runs = list(pool.map(lambda _: write(llm, 64), range(count)))
+            starts = [run.trace.origin + run.trace.calls[0].token_times[0] for run in runs]
+            ends = [run.trace.origin + run.trace.calls[0].token_times[-1] for run in runs]
+            asked = min(run.trace.origin for run in runs)
+            rates[count].append(count * 64 / (max(ends) - asked))
+            slowest_first[count].append(max(starts) - asked)
+            if server:
+                servers[count].append(server.rate(prompt, 64, count))
     for count, measured in rates.items():
         figures[f"tokens/s together, {count} at once"] = statistics.median(measured)
         figures[f"last first token, s, {count} at once"] = statistics.median(slowest_first[count])
-    for count in (2, 8):
+        if servers[count]:
+            figures[f"llama-server, tokens/s, {count} at once"] = statistics.median(servers[count])
+            ratios = (a / b for a, b in zip(measured, servers[count], strict=True))
+            figures[f"ours / llama-server, {count} at once"] = statistics.median(ratios)
+    for count in (2, 4, 8):
         figures[f"{count} at once / one"] = statistics.median(
             a / b for a, b in zip(rates[count], rates[1], strict=True)
         )
