@@ -78,7 +78,7 @@ def decode(llm: LlamaCpp) -> Figures:
         for threads, loop in loops.items():
             rate = loop.rate(prompt, 96)
             others.setdefault(f"bare loop, {threads} threads", []).append(rate)
-            if rate := peers.bench_decode(llm.metadata.model_file, threads, 96):
+            if rate := peers.bench_decode(llm.metadata.model_file, threads, len(prompt), 96):
                 others.setdefault(f"llama-bench, {threads} threads", []).append(rate)
     figures = {"tokens/s, ours": statistics.median(ours)}
     for name, rates in others.items():

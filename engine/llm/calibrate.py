@@ -8,9 +8,11 @@ several answers in one step of one context.
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from engine.errors import LLMError
 from engine.llm.context import Context, Entry
@@ -21,11 +23,13 @@ from engine.llm.tuning import BATCH, DEFAULT_WINDOW, Figures, fitted, layouts, o
 __all__ = ["BATCH", "Figures", "measure"]
 
 _READ = 128  # tokens in each sequence before its steps are timed: a short prompt
-_STEPS = 6  # timed, at most, of one kind
-_STEP_SECONDS = 0.3  # after which no further step of this kind is timed
-_ROUNDS = 3  # the quickest counts: other programs slow some of them down
+# Steps of all kinds take turns, and of each kind the quickest counts: another program slows some
+# of them down, and must not decide between the kinds.
+_ROUNDS = 12
+_ROUND_SECONDS = 2.0  # after which no further round begins
 _SLICES = (32, 64, 128, 256, 512)
-_SLICE_SECONDS = 1.0  # after a slice of this length, no larger one is tried
+_SLICE_ROUNDS, _SLICE_SECONDS = 3, 0.3  # a slice of a size is repeated while that takes no longer
+_LONGEST_SLICE = 1.0  # seconds; after a slice of this length, no larger one is tried
 _MEMORY = 8 * 2**30  # bytes, where the caller does not say
 
 
@@ -43,23 +47,27 @@ def measure(model: Model, threads: int, memory: int = _MEMORY) -> Figures:
         for layout in layouts(threads)
     )
 
-    with closing(open_context(model, batched)) as context:
-        slices = _slices(context, [size for size in _SLICES if size <= largest], threads)
-        for sequence in range(batched.sequences):
-            _read(context, sequence, threads)
-        pair = _token(context, list(range(min(2, batched.sequences))), 1)
-        everybody = list(range(batched.sequences))
-        batch = _token(context, everybody, threads) * BATCH / len(everybody)
-
-    contexts = [open_context(model, beside) for _ in range(beside.contexts)]
-    try:
+    everybody = list(range(batched.sequences))
+    counts = thread_counts(threads)
+    with ExitStack() as stack:
+        shared = stack.enter_context(closing(open_context(model, batched)))
+        slices = _slices(shared, [size for size in _SLICES if size <= largest], threads)
+        for sequence in everybody:
+            _read(shared, sequence, threads)
+        contexts = [
+            stack.enter_context(closing(open_context(model, beside)))
+            for _ in range(beside.contexts)
+        ]
         for context in contexts:
             _read(context, 0, threads)
-        by_threads = [(n, _token(contexts[0], [0], n)) for n in thread_counts(threads)]
-        side_by_side = min(_at_once(contexts) for _ in range(_ROUNDS))
-    finally:
-        for context in contexts:
-            context.close()
+        seconds = _quickest(
+            {
+                **{count: partial(_step, contexts[0], [0], count) for count in counts},
+                "pair": partial(_step, shared, everybody[:2], 1),
+                "batch": partial(_step, shared, everybody, threads),
+                "beside": partial(_at_once, contexts),
+            }
+        )
 
     flash_prefill = flash_single = 0.0
     with (
@@ -69,14 +77,15 @@ def measure(model: Model, threads: int, memory: int = _MEMORY) -> Figures:
         best = int(max(slices, key=lambda each: each[1])[0])
         flash_prefill = _slices(context, [best], threads)[0][1]
         _read(context, 0, threads)
-        flash_single = min(_token(context, [0], n) for n in thread_counts(threads))
+        steps = {count: partial(_step, context, [0], count) for count in counts}
+        flash_single = min(_quickest(steps).values())
 
     return Figures(
-        single=by_threads[0][1],
-        pair=pair,
-        batch=batch,
-        side_by_side=side_by_side,
-        by_threads=by_threads,
+        single=seconds[1],
+        pair=seconds["pair"],
+        batch=seconds["batch"] * BATCH / len(everybody),
+        side_by_side=seconds["beside"],
+        by_threads=[(count, seconds[count]) for count in counts],
         slices=slices,
         flash_single=flash_single,
         flash_prefill=flash_prefill,
@@ -90,13 +99,13 @@ def _slices(context: Context, sizes: Sequence[int], threads: int) -> list[tuple[
     measured: list[tuple[float, float]] = []
     for size in sizes:
         seconds: list[float] = []
-        while not seconds or (len(seconds) < _ROUNDS and sum(seconds) < _STEP_SECONDS):
+        while not seconds or (len(seconds) < _SLICE_ROUNDS and sum(seconds) < _SLICE_SECONDS):
             context.trim(0, 0)
             began = time.perf_counter()
             context.decode([Entry(0, at, 0, at == size - 1) for at in range(size)])
             seconds.append(time.perf_counter() - began)
         measured.append((size, size / min(seconds)))
-        if min(seconds) > _SLICE_SECONDS:
+        if min(seconds) > _LONGEST_SLICE:
             break
     context.trim(0, 0)
     return measured
@@ -107,31 +116,44 @@ def _read(context: Context, sequence: int, threads: int) -> None:
     context.decode([Entry(0, at, sequence, False) for at in range(_READ)])
 
 
-def _token(context: Context, sequences: Sequence[int], threads: int) -> float:
+def _quickest(steps: Mapping[Any, Callable[[], float]]) -> dict[Any, float]:
+    """Seconds of the quickest step of each kind; the first round warms up and does not count."""
+    for step in steps.values():
+        step()
+    seconds: dict[Any, list[float]] = {kind: [] for kind in steps}
+    began = time.perf_counter()
+    for _ in range(_ROUNDS):
+        for kind, step in steps.items():
+            seconds[kind].append(step())
+        if time.perf_counter() - began > _ROUND_SECONDS:
+            break
+    return {kind: min(values) for kind, values in seconds.items()}
+
+
+def _step(context: Context, sequences: Sequence[int], threads: int) -> float:
     """Seconds of the step that computes the next token in each of these sequences."""
     context.use_threads(threads)
-    seconds: list[float] = []
-    for step in range(1 + _STEPS):
-        entries = [Entry(0, _READ + step, sequence, True) for sequence in sequences]
-        began = time.perf_counter()
-        context.decode(entries)
-        seconds.append(time.perf_counter() - began)
-        if step and sum(seconds) > _STEP_SECONDS:
-            break
+    entries = [Entry(0, _READ, sequence, True) for sequence in sequences]
+    began = time.perf_counter()
+    context.decode(entries)
+    seconds = time.perf_counter() - began
     for sequence in sequences:
         context.trim(sequence, _READ)
-    return min(seconds[1:])  # the first step warms up
+    return seconds
 
 
 def _at_once(contexts: Sequence[Context]) -> float:
-    """Seconds of a token while every context computes with one thread: those of the slowest."""
+    """Seconds of a step while every context computes with one thread: those of the slowest."""
     seconds: list[float] = []
-    threads = [
-        threading.Thread(target=lambda c=context: seconds.append(_token(c, [0], 1)))
-        for context in contexts
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together = threading.Barrier(len(contexts))
+
+    def compute(context: Context) -> None:
+        together.wait()
+        seconds.append(_step(context, [0], 1))
+
+    workers = [threading.Thread(target=compute, args=[context]) for context in contexts]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     return max(seconds)
