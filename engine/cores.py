@@ -1,16 +1,15 @@
 """Cores: one budget for everything that computes, so that threads never outnumber the cores.
 
-In goes how many cores a step could use and how urgent it is; out comes how many it may use,
-as soon as one is free. A step is short (one token, one slice of a prompt, one batch of
-texts), because a core that is taken is kept until the step ends. It does not know what the
-steps do.
+A step asks for a number of cores with a priority, and gets at least one of them as soon as one is
+free. Steps are short (one token, one slice of a prompt, one batch of texts), because a step keeps
+its cores until it ends.
 
-Two rules decide who is next:
-1. Earliest deadline first. A waiter's deadline is its arrival plus its priority's patience,
-   so the urgent come first, and nobody waits for ever.
-2. Background work stays off the cores that people have used within the last LINGER seconds:
-   somebody who reads along gives the core back after each token, and wants it again at once.
-   Background work that has outwaited its patience is let in all the same.
+Two rules decide which step is next:
+1. Earliest deadline first. A step's deadline is its arrival plus the patience of its priority, so
+   urgent steps come first, and no step waits for ever.
+2. Background work does not use the cores that interactive steps have used within the last LINGER
+   seconds: a decode gives its core back after each token and asks for it again at once.
+   Background work whose patience has run out is admitted nevertheless.
 """
 
 import functools
@@ -24,37 +23,38 @@ from engine.config import load_config
 from engine.errors import Cancelled
 from engine.run import Run
 
-# Between two tokens a decode leaves its core for well under a millisecond, and between two
-# batches a search for a few: 50 ms covers both, and costs ingestion nothing that can be seen.
+# Between two tokens a decode releases its core for less than a millisecond, and a search for a few
+# milliseconds between two batches. 50 ms covers both, without a measurable cost for ingestion.
 LINGER = 0.05
 
 
 class Priority(Enum):
     """How urgent a step is. The value is its patience in seconds."""
 
-    DECODE = 0.0  # somebody is reading along
-    SEARCH = 0.01  # somebody waits: embedding a question, reranking
-    PREFILL = 0.02  # somebody waits, and each step is longer
-    BACKGROUND = 1.0  # ingestion, preparing prompt states
+    DECODE = 0.0  # a person reads along
+    SEARCH = 0.01  # a person waits: embedding a question, reranking
+    PREFILL = 0.02  # a person waits, and each step is longer
+    BACKGROUND = 1.0  # ingestion, reading prompts ahead
 
 
 class _Waiter:
     def __init__(self, wanted: int, priority: Priority) -> None:
         self.wanted = wanted
-        self.for_person = priority is not Priority.BACKGROUND
+        self.interactive = priority is not Priority.BACKGROUND
         self.deadline = time.perf_counter() + priority.value
         self.granted = 0
-        self.woken: threading.Event | None = None  # made where it has to wait, which is rare
+        self.woken: threading.Event | None = None  # only a waiter that blocks has one
 
 
 class Cores:
-    """A budget of `total` cores. Safe to use from any thread; not to be taken twice by one."""
+    """A budget of `total` cores. Safe to use from any thread. A thread must not take twice."""
 
     def __init__(self, total: int) -> None:
         self.total = max(1, total)
         self._free = self.total
-        self._people = 0  # cores that steps for people hold
-        self._people_until = [float("-inf")] * (self.total + 1)  # [n]: when they last held n
+        self._interactive = 0  # cores that interactive steps hold
+        # [n]: when interactive steps last held n cores
+        self._interactive_until = [float("-inf")] * (self.total + 1)
         self._waiters: list[_Waiter] = []  # by deadline
         self._lock = threading.Lock()
 
@@ -62,9 +62,9 @@ class Cores:
     def take(
         self, wanted: int = 1, priority: Priority = Priority.SEARCH, run: Run | None = None
     ) -> Iterator[int]:
-        """Wait for a core, and use it and up to `wanted` - 1 more inside the block.
+        """Wait for a core, and hold it and up to `wanted` - 1 more inside the block.
 
-        Yields how many may be used: at least 1, and fewer than wanted where others wait.
+        Yields the number of cores held: at least 1, and fewer than wanted if other steps wait.
 
         Raises:
             Cancelled: `run` was cancelled before a core was free.
@@ -93,8 +93,8 @@ class Cores:
         self._dispatch()
 
     def _wait(self, waiter: _Waiter, woken: threading.Event, run: Run | None) -> None:
-        # Nobody wakes background work when the cores people used have rested: it looks itself.
-        interval = None if waiter.for_person else LINGER
+        # Nothing wakes background work when the LINGER time ends, so it checks by itself.
+        interval = None if waiter.interactive else LINGER
         forget = run.on_cancel(woken.set) if run else None
         try:
             while not waiter.granted:
@@ -112,7 +112,7 @@ class Cores:
                 forget()
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        if waiter.granted:  # it came together with the interruption
+        if waiter.granted:  # granted at the moment of the interruption
             self._release(waiter)
         else:
             self._waiters.remove(waiter)
@@ -124,32 +124,32 @@ class Cores:
             room = self._room_for(waiter, now)
             if room > 0:
                 self._waiters.remove(waiter)
-                others = sum(each.for_person for each in self._waiters)
+                others = sum(each.interactive for each in self._waiters)
                 self._grant(waiter, max(1, min(waiter.wanted, room - others)))
 
     def _room_for(self, waiter: _Waiter, now: float) -> int:
-        if waiter.for_person or waiter.deadline <= now:
+        if waiter.interactive or waiter.deadline <= now:
             return self._free
         recent = max(
-            (n for n in range(1, self.total + 1) if now - self._people_until[n] < LINGER),
+            (n for n in range(1, self.total + 1) if now - self._interactive_until[n] < LINGER),
             default=0,
         )
-        return self._free + self._people - max(recent, self._people)
+        return self._free + self._interactive - max(recent, self._interactive)
 
     def _grant(self, waiter: _Waiter, cores: int) -> None:
         waiter.granted = cores
         self._free -= cores
-        if waiter.for_person:
-            self._people += cores
+        if waiter.interactive:
+            self._interactive += cores
         if waiter.woken:
             waiter.woken.set()
 
     def _release(self, waiter: _Waiter) -> None:
-        if waiter.for_person:
+        if waiter.interactive:
             now = time.perf_counter()
-            for level in range(self._people - waiter.granted + 1, self._people + 1):
-                self._people_until[level] = now
-            self._people -= waiter.granted
+            for level in range(self._interactive - waiter.granted + 1, self._interactive + 1):
+                self._interactive_until[level] = now
+            self._interactive -= waiter.granted
         self._free += waiter.granted
         if self._waiters:
             self._dispatch()

@@ -1,8 +1,7 @@
 """Context: computes batches of tokens, over the key-value cache of several sequences.
 
-It belongs to one thread. llama.cpp ends the process on misuse (a batch over its size, a
-position over the context), so every call that could is checked here first. It does not know
-what the tokens mean, nor who computes next.
+A context belongs to one thread. llama.cpp ends the process on misuse (a batch over its size, a
+position over the context), so arguments are checked here first.
 """
 
 import ctypes
@@ -21,8 +20,9 @@ from engine.llm.model import Model
 _FLASH_OFF, _FLASH_ON = 0, 1  # LLAMA_FLASH_ATTN_TYPE_*
 CACHE_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 
-# llama.cpp asks a C function, several hundred times a step, whether to give up. One of Python's
-# would need Python's lock each time; strlen needs nothing, and is not 0 where a text has begun.
+# llama.cpp calls a C function several hundred times a step to ask whether to abort. A Python
+# function would need the interpreter's lock each time. strlen does not: it returns 0 for an empty
+# text (continue) and more than 0 for any other (abort).
 _C = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
 _IS_SET = llama_cpp.ggml_abort_callback(ctypes.cast(_C.strlen, ctypes.c_void_p).value)
 _BYTES = ctypes.POINTER(ctypes.c_uint8)
@@ -31,7 +31,7 @@ _ABORTED = 2  # llama_decode's code for it
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One token of a batch. `output`: its logits are wanted."""
+    """One token of a batch. `output`: compute its logits."""
 
     token: int
     position: int
@@ -66,14 +66,14 @@ class Context:
         params.n_threads = params.n_threads_batch = 1
         params.flash_attn_type = _FLASH_ON if flash_attention else _FLASH_OFF
         params.type_k = params.type_v = CACHE_TYPES[cache_type]
-        # Each sequence has cells of its own. In cells that sequences share, sums are formed in
-        # another order when others are there, and the same question gets other words.
+        # Each sequence has its own cells. In shared (unified) cells, sums are formed in another
+        # order while other sequences are there, and the same question can get other words.
         params.kv_unified = False
-        params.swa_full = True  # keep what a sliding window has passed: beginnings can be reused
+        params.swa_full = True  # keep what a sliding window has passed, so beginnings can be reused
         params.no_perf = True
-        self._give_up = ctypes.create_string_buffer(2)
+        self._abort = ctypes.create_string_buffer(2)
         params.abort_callback = _IS_SET
-        params.abort_callback_data = ctypes.cast(self._give_up, ctypes.c_void_p)
+        params.abort_callback_data = ctypes.cast(self._abort, ctypes.c_void_p)
         self._context = llama_cpp.llama_init_from_model(model._model, params)
         if not self._context:
             raise LLMError(
@@ -92,7 +92,7 @@ class Context:
             self._threads = count
 
     def decode(self, entries: Sequence[Entry]) -> bool:
-        """Compute one batch; False where it was interrupted, and nothing of it counts.
+        """Compute one batch. Returns False if it was interrupted; then none of it counts.
 
         Raises:
             GenerationError: an entry is out of range, or llama.cpp could not compute it.
@@ -108,20 +108,23 @@ class Context:
         return bool(code == 0)
 
     def interrupt(self) -> None:
-        """Make the present or the next `decode` give up. From any thread."""
-        self._give_up[0] = b"x"
+        """Abort the current or the next `decode`. From any thread."""
+        self._abort[0] = b"x"
 
     def resume(self) -> None:
-        """No longer give up."""
-        self._give_up[0] = b"\0"
+        """Withdraw `interrupt`."""
+        self._abort[0] = b"\0"
 
     def logits(self, index: int) -> NDArray[np.float32]:
-        """The logits of the batch's entry `index`: valid until the next `decode`."""
+        """The logits of the batch's entry `index`, one for each token of the vocabulary.
+
+        Valid until the next `decode`.
+        """
         pointer = llama_cpp.llama_get_logits_ith(self._context, index)
         if not pointer:
             raise GenerationError("The model gave no output for a step.")
         address = ctypes.addressof(pointer.contents)
-        if address not in self._outputs:  # llama.cpp writes to the same place again and again
+        if address not in self._outputs:  # llama.cpp reuses the same memory
             size = self.model.vocabulary_size
             self._outputs[address] = np.ctypeslib.as_array(pointer, shape=(size,))
         return self._outputs[address]
@@ -131,7 +134,7 @@ class Context:
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def read_state(self, sequence: int) -> NDArray[np.uint8]:
-        """The sequence's cells, to be kept outside of the context, which may be another's."""
+        """A copy of the sequence's cells, which any context of the same model can restore."""
         size = llama_cpp.llama_state_seq_get_size(self._context, sequence)
         state = np.empty(size, np.uint8)
         count = llama_cpp.llama_state_seq_get_data(
@@ -140,7 +143,7 @@ class Context:
         return state[:count]
 
     def write_state(self, sequence: int, state: NDArray[np.uint8]) -> bool:
-        """Put kept cells in place of the sequence's own; False where they do not fit."""
+        """Replace the sequence's cells by a copy made before. False if they do not fit."""
         count = llama_cpp.llama_state_seq_set_data(
             self._context, state.ctypes.data_as(_BYTES), state.size, sequence
         )
@@ -164,7 +167,7 @@ class Context:
 
 
 class _Batch:
-    """Arrays for llama_batch, filled anew for each step: each token in one sequence."""
+    """Arrays for llama_batch, filled again for each step. Each token is in one sequence."""
 
     def __init__(self, size: int) -> None:
         self._tokens = np.zeros(size, np.int32)
@@ -172,7 +175,7 @@ class _Batch:
         self._counts = np.ones(size, np.int32)
         self._sequences = np.zeros(size, np.int32)
         self._outputs = np.zeros(size, np.int8)
-        # llama_batch wants, for each token, a pointer to its list of sequences: here of one.
+        # llama_batch has, for each token, a pointer to its list of sequences: here a list of one.
         base = self._sequences.ctypes.data
         self._lists = np.arange(base, base + 4 * size, 4, dtype=np.uintp)
         int32 = ctypes.POINTER(ctypes.c_int32)

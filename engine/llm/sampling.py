@@ -1,8 +1,8 @@
 """Logits → the next token, as GenerationOptions ask.
 
-A grammar is applied to the likeliest token first, and to the whole vocabulary only where it
-forbids that one. llama.cpp ends the process when a grammar is told a token that it forbids, so
-a token is told only after the grammar itself allowed it. It does not know the text.
+A grammar is applied to the likeliest token first, and to the whole vocabulary only if it forbids
+that one. llama.cpp ends the process when a grammar accepts a token that it forbids, so each token
+is checked against the grammar first.
 """
 
 import ctypes
@@ -23,14 +23,14 @@ from engine.llm.binding import clear_log, last_log
 from engine.llm.model import Model
 
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-_PENALTY_WINDOW = 64  # tokens of the answer that a repeat penalty looks back on: llama.cpp's own
+_PENALTY_WINDOW = 64  # last tokens of the answer that a repeat penalty covers: llama.cpp's default
 
 
-_Handle = Any  # a pointer to a llama_sampler, which only llama.cpp looks into
+_Handle = Any  # an opaque pointer to a llama_sampler
 
 
 class _Candidates:
-    """llama_token_data_array over memory of our own."""
+    """A llama_token_data_array over a NumPy array."""
 
     def __init__(self, size: int) -> None:
         self.data = np.zeros(size, _TOKEN)
@@ -62,7 +62,7 @@ class Sampler:
     """Chooses one answer's tokens, one after the other. To be closed.
 
     Raises:
-        LLMError: an option is out of its range, or the grammar is none.
+        LLMError: an option is out of its range, or the grammar is not valid GBNF.
     """
 
     def __init__(self, model: Model, options: GenerationOptions) -> None:
@@ -103,7 +103,7 @@ class Sampler:
 
     def _choose(self, logits: NDArray[np.float32]) -> int:
         if self._greedy:
-            return int(logits.argmax())  # a tenth of the chain's time
+            return int(logits.argmax())  # takes a tenth of the sampler chain's time
         self._candidates.fill(logits)
         self._candidates.apply(self._chain)
         return self._candidates.selected
@@ -117,7 +117,7 @@ class Sampler:
         self._candidates.fill(logits)
         self._candidates.apply(self._grammar)
         if not (self._candidates.data["logit"] > -math.inf).any():
-            raise GenerationError("The grammar allows no way to go on from here.")
+            raise GenerationError("The grammar allows no further token.")
         self._candidates.apply(self._chain)
         return self._candidates.selected
 
@@ -179,14 +179,15 @@ def _grammar_sampler(model: Model, options: GenerationOptions) -> _Handle | None
     return sampler
 
 
-# A repetition, or what may look like one and is none: a literal, a character class, a comment.
+# A repetition {m,n}, or a literal, character class or comment, in which {m,n} is plain text.
 _REPETITION = re.compile(
     r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|\{\s*(\d+)\s*,\s*(\d+)\s*\}'
 )
 
 
 def _check_grammar(grammar: str) -> None:
-    """Refuse what llama.cpp takes without a word: nothing, half of it, or memory without end."""
+    """Refuse what llama.cpp accepts silently: an empty grammar, one cut at a NUL character, and a
+    repetition that takes unlimited memory."""
     if not grammar.strip() or "\0" in grammar:
         raise LLMError("The grammar cannot be used: it is empty, or holds a NUL character.")
     for found in _REPETITION.finditer(grammar):
@@ -195,10 +196,10 @@ def _check_grammar(grammar: str) -> None:
 
 
 def schema_grammar(schema: dict[str, object]) -> str:
-    """GBNF for JSON that fits the schema, but for the bounds of numbers: check those after.
+    """GBNF for JSON that fits the schema. It leaves out the bounds of numbers: check those later.
 
     Raises:
-        LLMError: the schema asks for something that llama.cpp's converter does not know.
+        LLMError: llama.cpp's converter does not support the schema.
     """
     try:
         return str(json_schema_to_gbnf(json.dumps(schema)))

@@ -1,9 +1,8 @@
 """Messages → prompt tokens, through the chat template that the GGUF file carries.
 
-Template text is trusted: its markers become control tokens. What a message says is not: a
-document with "<|im_end|>" in it closes no turn, because message text is tokenised without
-control tokens. To tell the two apart after rendering, the template is given placeholders in
-place of the texts. It does not know what the messages are for.
+Template text is trusted: its markers become control tokens. Message text is not: a document that
+contains "<|im_end|>" does not end a turn, because message text is tokenised without control
+tokens. To tell the two apart after rendering, the template gets placeholders instead of the texts.
 """
 
 import functools
@@ -17,7 +16,7 @@ from engine.errors import LLMError
 from engine.llm.model import Model
 from engine.schema import ChatMessage
 
-# Private-use characters: no template writes them, and message text is never searched for them.
+# Private-use characters. No template writes them, and message text is not searched for them.
 _PLACEHOLDER = re.compile("\uf8f0([0-9]+)\uf8f1")
 
 
@@ -52,7 +51,7 @@ class PromptTemplate:
         return self._tokenise(*self._render(messages))
 
     def beginning(self, messages: Sequence[ChatMessage]) -> list[int]:
-        """The prompt up to the end of the last message's text, which may go on."""
+        """The prompt up to the end of the last message's text, which may be continued."""
         rendered, texts = self._render(messages)
         places = list(_PLACEHOLDER.finditer(rendered))
         return self._tokenise(rendered[: places[-1].end()] if places else rendered, texts)
@@ -73,7 +72,7 @@ class PromptTemplate:
         raise LLMError(f"The model's chat template refuses this conversation: {refusal}.")
 
     def _tokenise(self, rendered: str, texts: Sequence[str]) -> list[int]:
-        """Control tokens where the template wrote them; all text between two of them at once."""
+        """Control tokens where the template wrote them, and the text between two as one piece."""
         tokens: list[int] = []
         text = ""
         for part in self._parts(rendered, texts):
@@ -111,7 +110,7 @@ def _as_they_are(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
 
 
 def _plain_roles(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """For templates that know no tool messages, and want user and assistant in turn."""
+    """For templates without tool messages, which require user and assistant to alternate."""
     turns: list[ChatMessage] = []
     for message in messages:
         role = "user" if message.role == "tool" else message.role
@@ -123,7 +122,7 @@ def _plain_roles(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
 
 
 def _no_system(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """For templates that know no system message: it goes in front of the first question."""
+    """For templates without a system message: its text goes in front of the first question."""
     return _plain_roles(
         [ChatMessage("user", m.content) if m.role == "system" else m for m in messages]
     )

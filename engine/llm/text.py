@@ -1,6 +1,6 @@
 """Token bytes → pieces of text that never split a character, and end before a stop string.
 
-Work is linear in the length of the text. It does not know where the bytes come from.
+Work is linear in the length of the text.
 """
 
 import codecs
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 import regex
 
-_CHARACTER = regex.compile(r"\X")  # as a reader sees it: a grapheme cluster
+_CHARACTER = regex.compile(r"\X")  # a grapheme cluster: one character as a reader sees it
 COMBINING = regex.compile(r"\p{M}")
 
 
 class TextAssembler:
-    """Feed it bytes as they come; each call returns the text that is safe to show, maybe none.
+    """Takes bytes as they arrive. Each call returns the text that is safe to show, possibly none.
 
-    Held back are: bytes of an unfinished character; the last character where the next bytes
-    may extend it (a combining mark, an emoji's second half), which for ASCII is only expected
-    with `combining`; and text that a stop string may begin with. `ended` is set when a stop
-    string was met: it and what follows are dropped.
+    Held back are the bytes of an unfinished character; the last character, if the next bytes may
+    extend it (a combining mark, the second half of an emoji; after ASCII only with `combining`);
+    and text that may be the beginning of a stop string. `ended` is set when a stop string was
+    found: it and what follows are dropped.
     """
 
     def __init__(self, stop: Sequence[str] = (), combining: bool = False) -> None:
@@ -55,7 +55,7 @@ class TextAssembler:
             self._held, self.ended = self._held[: min(found)], True
 
     def _before_stop(self) -> int:
-        """Where the earliest end of the text starts that a stop string may begin with."""
+        """Where the text begins that may be the beginning of a stop string."""
         longest = max((len(stop) for stop in self._stop), default=1) - 1
         for length in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):
