@@ -200,8 +200,8 @@ class ResponseSynthesizer:
     def _call(self, step: Step, run: Run, options: GenerationOptions) -> Iterator[str]:
         run.check()
         run.note(step.note)
-        run.trace.begin_call(step.purpose)
-        return self.llm.stream_chat(step.messages, options, run)
+        call = run.trace.begin_call(step.purpose)
+        return self.llm.stream_chat(step.messages, options, run, call)
 
     @property
     def _room(self) -> int:

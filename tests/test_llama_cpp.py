@@ -95,13 +95,16 @@ def test_the_trace_tells_each_stage_and_token(llm: LlamaCpp) -> None:
     assert text
 
 
-def test_it_fills_the_call_that_the_layer_above_began(llm: LlamaCpp) -> None:
+def test_it_fills_the_call_that_it_is_given_and_begins_one_where_there_is_none(
+    llm: LlamaCpp,
+) -> None:
     run = Run()
-    run.trace.begin_call("condense").finish_reason = "stop"
-    run.trace.begin_call("answer")
+    first, second = run.trace.begin_call("first"), run.trace.begin_call("second")
+    list(llm.stream_chat(asking("How high is the tower?"), SHORT, run, first))
+    assert (first.output_tokens > 0, second.output_tokens) == (True, 0)
     list(llm.stream_chat(asking("How high is the tower?"), SHORT, run))
-    assert [call.purpose for call in run.trace.calls] == ["condense", "answer"]
-    assert run.trace.calls[1].output_tokens > 0
+    assert [call.purpose for call in run.trace.calls] == ["first", "second", "chat"]
+    assert run.trace.calls[2].output_tokens > 0
 
 
 def test_the_length_ends_an_answer_and_says_so(llm: LlamaCpp) -> None:

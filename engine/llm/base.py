@@ -58,12 +58,6 @@ class GenerationOptions:
     ignore_eos: bool = False
 
 
-def current_call(run: Run) -> CallRecord:
-    """The record that an LLM fills: the last one, begun by the layer above, or a new one."""
-    calls = run.trace.calls
-    return calls[-1] if calls and not calls[-1].finish_reason else run.trace.begin_call("chat")
-
-
 class LLM(ABC):
     """A language model. Safe to use from many threads at once."""
 
@@ -81,12 +75,13 @@ class LLM(ABC):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
         """Write the next message, piece by piece. Pieces are never empty.
 
-        Fills the last call of `run.trace`, reports progress, and raises Cancelled soon after
-        `run.cancel()`. Closing the iterator stops the model. A model that cannot stream yields
-        once.
+        Fills `call`, the record of this call in `run.trace`; None begins a new one. Reports
+        progress, and raises Cancelled soon after `run.cancel()`. Closing the iterator stops the
+        model. A model that cannot stream yields once.
 
         Raises:
             PromptTooLongError: before anything is computed.

@@ -12,7 +12,7 @@ from typing import Any
 from engine.config import Config, load_config
 from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
+from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
 from engine.llm.binding import VERSION
 from engine.llm.job import Job
 from engine.llm.model import Model
@@ -26,6 +26,7 @@ from engine.llm.text import COMBINING, TextAssembler
 from engine.llm.tuning import Tuning, tuned
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 from engine.weights import ensure_weights
 
 # Parameters below which a model answers best from a sentence or two. Measured at 135 million
@@ -95,8 +96,9 @@ class LlamaCpp(LLM):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
-        yield from self._pieces(self._job(messages, options, run or Run()))
+        yield from self._pieces(self._job(messages, options, run or Run(), call))
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
         """Read the beginning of prompts to come, while nobody asks, and keep its state.
@@ -110,8 +112,9 @@ class LlamaCpp(LLM):
         run = run or Run()
         tokens = self._template.beginning(messages)[: self._tuning.window]
         if self._scheduler.states.kept(tokens) < len(tokens):
+            call = run.trace.begin_call("prepare")
             shared_prefix = self._shared_prefix(messages)
-            job = Job(tokens, GenerationOptions(), run, current_call(run), shared_prefix)
+            job = Job(tokens, GenerationOptions(), run, call, shared_prefix)
             for _ in self._pieces(job):
                 pass
 
@@ -147,8 +150,14 @@ class LlamaCpp(LLM):
             self._scheduler.stop(job)  # nothing where it has ended
             forget()
 
-    def _job(self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run) -> Job:
-        record = current_call(run)
+    def _job(
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions,
+        run: Run,
+        call: CallRecord | None,
+    ) -> Job:
+        record = call or run.trace.begin_call("chat")
         record.settings = self.settings
         try:
             with run.span("tokenise"):

@@ -17,6 +17,7 @@ from engine.llm.server_request import Endpoint, ServerRequest
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 
 STALL_SECONDS = 120.0  # a large model on a busy server may read that long before its first word
 _CONTEXT_WINDOW = 8192  # assumed where CONTEXT_WINDOW does not say
@@ -80,8 +81,9 @@ class OpenAICompatible(LLM):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
-        for piece in self.stream_chat_with_tools(messages, (), options, run):
+        for piece in self.stream_chat_with_tools(messages, (), options, run, call):
             if isinstance(piece, str):
                 yield piece
 
@@ -91,11 +93,12 @@ class OpenAICompatible(LLM):
         tools: Sequence[ToolSpec],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
         """`stream_chat`, with the requests that the model makes of these tools, each once whole."""
         run = run or Run()
         body = self._body(messages, options) | _tool_fields(tools)
-        request = ServerRequest(self._endpoint, body, run)
+        request = ServerRequest(self._endpoint, body, run, call or run.trace.begin_call("chat"))
         request.start()
         forget = run.on_cancel(request.stop)
         try:

@@ -16,11 +16,10 @@ from typing import Any
 import httpx
 
 from engine.errors import Cancelled, ServerError
-from engine.llm.base import current_call
 from engine.llm.tool_calls import ToolRequest
 from engine.run import Phase, Run
 from engine.stream import Stream
-from engine.timing import FinishReason
+from engine.timing import CallRecord, FinishReason
 
 CONNECT_SECONDS = 10.0
 _HINTS = {
@@ -46,10 +45,12 @@ class Endpoint:
 class ServerRequest:
     """Readers get `pieces`, then the end, Cancelled, or a ServerError."""
 
-    def __init__(self, endpoint: Endpoint, body: dict[str, Any], run: Run) -> None:
+    def __init__(
+        self, endpoint: Endpoint, body: dict[str, Any], run: Run, record: CallRecord
+    ) -> None:
         self.pieces: Stream[str | ToolRequest] = Stream()
         self._endpoint, self._body, self._run = endpoint, body, run
-        self._record = current_call(run)
+        self._record = record
         self._record.settings = {"server": endpoint.url, "model": body["model"]}
         self._finish: FinishReason | None = None
         self._requests: dict[int, ToolRequest] = {}

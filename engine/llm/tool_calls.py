@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from engine.llm.base import GenerationOptions
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class ToolCallingLLM(Protocol):
         tools: Sequence[ToolSpec],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
         """Write the next message: pieces of text as they come, and each request once whole.
 
