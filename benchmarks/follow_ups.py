@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figures, keep
-from engine.condensing import earlier_questions, leans
 from engine.index import VectorStoreIndex
 from engine.llm.base import GenerationOptions, Packing
 from engine.prompting import answer_prompt, excerpts
 from engine.reading import SimpleDirectoryReader
-from engine.retrieving import HybridRetriever, is_relevant
+from engine.retrieving import HybridRetriever, earlier_questions, is_follow_up, is_relevant
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 
@@ -43,7 +42,7 @@ def question_before_in_front(retriever: HybridRetriever) -> Way:
 
 def in_front_where_it_leans(retriever: HybridRetriever) -> Way:
     alone, front = question_alone(retriever), question_before_in_front(retriever)
-    return lambda asked: (front if leans(asked["question"]) else alone)(asked)
+    return lambda asked: (front if is_follow_up(asked["question"]) else alone)(asked)
 
 
 def both_and_the_reranker_chooses(retriever: HybridRetriever) -> Way:

@@ -5,7 +5,7 @@ does not know what the messages are for, and keeps no conversation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -87,6 +87,22 @@ class LLM(ABC):
             PromptTooLongError: before anything is computed.
             GenerationError, ServerError: after every piece that came before.
         """
+
+    def write_chat(
+        self,
+        write: Callable[[str], None],
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+        call: CallRecord | None = None,
+    ) -> None:
+        """`stream_chat`, with each piece passed to `write`, and return at the end.
+
+        A model with threads of its own calls `write` there, so that a piece reaches its readers
+        without another thread in between. `write` must not block.
+        """
+        for piece in self.stream_chat(messages, options, run, call):
+            write(piece)
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:  # noqa: B027
         """Read the beginning of prompts to come, while nobody asks, and keep its state.

@@ -98,7 +98,7 @@ class LlamaCpp(LLM):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> Iterator[str]:
-        yield from self._pieces(self._job(messages, options, run or Run(), call))
+        yield from self._pieces(self._job(messages, options, run or Run.begin(), call))
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
         """Read the beginning of prompts to come, while nobody asks, and keep its state.
@@ -109,7 +109,7 @@ class LlamaCpp(LLM):
         Raises:
             Cancelled: `run` was cancelled, or the model closed.
         """
-        run = run or Run()
+        run = run or Run.begin()
         tokens = self._template.beginning(messages)[: self._tuning.window]
         if self._scheduler.states.kept(tokens) < len(tokens):
             call = run.trace.begin_call("prepare")

@@ -100,7 +100,7 @@ class OpenAICompatible(LLM):
         call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
         """`stream_chat`, with the requests that the model makes of these tools, each once whole."""
-        run = run or Run()
+        run = run or Run.begin()
         body = self._body(messages, options) | _tool_fields(tools)
         request = ServerRequest(self._endpoint, body, run, call or run.trace.begin_call("chat"))
         request.start()

@@ -1,6 +1,6 @@
 import pytest
 
-from engine.condensing import earlier_questions, leans
+from engine.retrieving import earlier_questions, is_follow_up
 from engine.schema import ChatMessage
 
 
@@ -31,7 +31,7 @@ def test_a_follow_up_takes_the_question_before_with_it(question: str) -> None:
     ],
 )
 def test_a_question_that_stands_alone_takes_nothing_with_it(question: str) -> None:
-    assert not leans(question)
+    assert not is_follow_up(question)
     assert earlier_questions(question, said("Who built the tide mill?")) == ""
 
 
