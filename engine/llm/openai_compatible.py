@@ -492,6 +492,7 @@ def _error_text(text: str) -> str:
     """The reason that a server gives, in the forms that servers use, short enough to show."""
     with suppress(ValueError):
         error = json.loads(text)
-        error = error.get("error", error) if isinstance(error, dict) else error
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
+        for name in ("error", "message", "detail"):
+            error = error.get(name, error) if isinstance(error, dict) else error
+        text = str(error)
     return " ".join(text.split())[:300] or "it gave no reason."
