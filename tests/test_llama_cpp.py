@@ -525,3 +525,22 @@ def test_a_closed_model_says_so_and_ends_what_runs(chat_model_path: Path) -> Non
     with pytest.raises(LLMError, match="closed"):
         model.count_tokens(asking(QUESTIONS[0]))
     assert not any(worker.thread.is_alive() for worker in model._scheduler._workers)
+
+
+def test_pieces_pushed_and_pieces_pulled_are_the_same(llm: LlamaCpp) -> None:
+    prompt = asking(QUESTIONS[0])
+    pushed: list[str] = []
+    llm.write_chat(pushed.append, prompt, SHORT)
+    assert pushed == list(llm.stream_chat(prompt, SHORT))
+    assert len(pushed) > 1
+
+
+def test_a_receiver_that_raises_ends_its_own_answer_and_no_other(llm: LlamaCpp) -> None:
+    def raises(_: str) -> None:
+        raise OSError("the receiver's own fault")
+
+    other = llm.stream_chat([ChatMessage("user", "Tell a story.")], SHORT)
+    first = next(other)
+    with pytest.raises(OSError, match="own fault"):
+        llm.write_chat(raises, [ChatMessage("user", "Tell another story.")], SHORT)
+    assert len([first, *other]) > 1

@@ -4,7 +4,7 @@
 """
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,32 @@ class LlamaCpp(LLM):
     ) -> Iterator[str]:
         yield from self._pieces(self._job(messages, options, run or Run.begin(), call))
 
+    def write_chat(
+        self,
+        write: Callable[[str], None],
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+        call: CallRecord | None = None,
+    ) -> None:
+        faults: list[Exception] = []
+
+        def write_or_stop(piece: str) -> None:
+            """On the worker's thread, which serves other answers too: no error may end it."""
+            try:
+                write(piece)
+            except Exception as error:
+                faults.append(error)
+                job.abandon()
+
+        job = self._job(messages, options, run or Run.begin(), call, write_or_stop)
+        try:
+            for _ in self._pieces(job):
+                pass
+        finally:
+            if faults:
+                raise faults[0]
+
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
         """Read the beginning of prompts to come, while nobody asks, and keep its state.
 
@@ -156,6 +182,7 @@ class LlamaCpp(LLM):
         options: GenerationOptions,
         run: Run,
         call: CallRecord | None,
+        write: Callable[[str], None] | None = None,
     ) -> Job:
         record = call or run.trace.begin_call("chat")
         record.settings = self.settings
@@ -174,7 +201,9 @@ class LlamaCpp(LLM):
         limit = min(options.max_tokens, room)
         combining = any(COMBINING.search(message.content) for message in messages)
         assembler = TextAssembler(options.stop, combining)
-        return Job(prompt, options, run, record, shared_prefix, limit, sampler, assembler)
+        return Job(
+            prompt, options, run, record, shared_prefix, limit, sampler, assembler, write
+        )
 
     def _shared_prefix(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the system message's part, which most prompts share."""
