@@ -66,7 +66,7 @@ _HOMES = {
 
 __all__ = [*_HOMES]
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # entry points configure logging
 
 
 def __getattr__(name: str) -> Any:

@@ -107,3 +107,15 @@ class ScriptedLLM(LLM):
                 yield piece
         finally:
             self.closed.set()
+
+
+def grows_linearly(work: Callable[[str], object], part: str) -> bool:
+    """Whether four times the text takes nowhere near sixteen times the processor's time."""
+
+    def seconds(length: int) -> float:
+        began = time.process_time()
+        work(part * (length // len(part)))
+        return time.process_time() - began
+
+    short = min(seconds(20_000) for _ in range(3))
+    return min(seconds(80_000) for _ in range(3)) < 10 * short + 0.1

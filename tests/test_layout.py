@@ -51,6 +51,14 @@ def test_each_library_has_one_home(package: str, home: set[str]) -> None:
     assert importers(package) <= home
 
 
+def test_the_path_of_a_question_reads_no_defaults_of_the_process() -> None:
+    """Public functions resolve their optional arguments with Settings; no module below does."""
+    resolving = {"engine/__init__.py", "engine/index.py", "engine/synthesis.py"}
+    above = ("engine/agent/", "engine/workspace/")
+    readers = {file for file in importers("engine.settings") if not file.startswith(above)}
+    assert readers <= resolving
+
+
 @pytest.mark.parametrize("pure", ["splitting", "prompting", "timing", "schema", "errors"])
 def test_pure_modules_import_no_heavy_library(pure: str) -> None:
     heavy = {"qdrant_client", "llama_cpp", "fastembed", "streamlit", "numpy", "onnxruntime"}
