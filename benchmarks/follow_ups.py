@@ -40,7 +40,7 @@ def question_before_in_front(retriever: HybridRetriever) -> Way:
     return lambda asked: retriever.retrieve(f"{asked['asked']} {asked['question']}")
 
 
-def in_front_where_it_leans(retriever: HybridRetriever) -> Way:
+def in_front_of_follow_ups(retriever: HybridRetriever) -> Way:
     alone, front = question_alone(retriever), question_before_in_front(retriever)
     return lambda asked: (front if is_follow_up(asked["question"]) else alone)(asked)
 
@@ -174,7 +174,7 @@ def main() -> None:
     ways = {
         "the follow-up alone": question_alone(retriever),
         "the question before in front": question_before_in_front(retriever),
-        "in front, only where it leans": in_front_where_it_leans(retriever),
+        "in front, only where it leans": in_front_of_follow_ups(retriever),
         "rewritten by the model": rewritten_by_the_model(retriever),
         "two searches, the reranker chooses": both_and_the_reranker_chooses(retriever),
         "one search, scored alone and together (ships)": ships(retriever),
