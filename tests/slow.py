@@ -39,7 +39,7 @@ def slow_frame(folder: Path) -> Path:
 
 def install() -> None:
     """Put the slow model and the slow search in place, once in a process."""
-    if not isinstance(Settings._parts.get("llm"), SlowLLM):
+    if HybridRetriever.retrieve is not _slow_search:
         Settings.llm = SlowLLM()
         HybridRetriever.retrieve = _slow_search  # type: ignore[method-assign]
 

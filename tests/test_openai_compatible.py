@@ -194,11 +194,15 @@ def test_questions_share_one_connection_and_one_thread(
     llm: OpenAICompatible, server: Server
 ) -> None:
     server.play = whole_answer
-    threads = threading.active_count()
+    before = connection_threads()
     for _ in range(3):
         assert read(llm) == (["Whole."], None)
-        assert threading.active_count() <= threads + 1  # the server's thread for the connection
+        assert connection_threads() <= before
     assert server.connections == 1
+
+
+def connection_threads() -> set[int | None]:
+    return {thread.ident for thread in threading.enumerate() if thread.name == "llm-server"}
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
