@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figures, keep
-from engine.condensing import earlier_questions, leans
 from engine.index import VectorStoreIndex
 from engine.llm.base import GenerationOptions, Packing
 from engine.prompting import answer_prompt, excerpts
 from engine.reading import SimpleDirectoryReader
-from engine.retrieving import HybridRetriever, is_relevant
+from engine.retrieving import HybridRetriever, earlier_questions, is_follow_up, is_relevant
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 
@@ -41,9 +40,9 @@ def question_before_in_front(retriever: HybridRetriever) -> Way:
     return lambda asked: retriever.retrieve(f"{asked['asked']} {asked['question']}")
 
 
-def in_front_where_it_leans(retriever: HybridRetriever) -> Way:
+def in_front_of_follow_ups(retriever: HybridRetriever) -> Way:
     alone, front = question_alone(retriever), question_before_in_front(retriever)
-    return lambda asked: (front if leans(asked["question"]) else alone)(asked)
+    return lambda asked: (front if is_follow_up(asked["question"]) else alone)(asked)
 
 
 def both_and_the_reranker_chooses(retriever: HybridRetriever) -> Way:
@@ -175,7 +174,7 @@ def main() -> None:
     ways = {
         "the follow-up alone": question_alone(retriever),
         "the question before in front": question_before_in_front(retriever),
-        "in front, only where it leans": in_front_where_it_leans(retriever),
+        "in front, only where it leans": in_front_of_follow_ups(retriever),
         "rewritten by the model": rewritten_by_the_model(retriever),
         "two searches, the reranker chooses": both_and_the_reranker_chooses(retriever),
         "one search, scored alone and together (ships)": ships(retriever),

@@ -3,35 +3,39 @@
     file → Documents → Nodes → vectors + terms → Qdrant points       (ingest)
     question → retrieve → rerank → prompt → llama.cpp → text chunks  (ask)
 
-The names below are the public API. Each is imported when it is first used, so that a child
-process that needs one module does not load them all.
+The names below are the public API. Each is imported on first use, so that a child process that
+needs one module does not load them all.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.agent import (
-        AgentInput,
-        AgentOutput,
-        AgentStream,
-        AgentWorkflow,
-        ApprovalRequested,
-        Event,
-        FunctionTool,
-        TavilyToolSpec,
-        ToolCall,
-        ToolCallResult,
-    )
-    from engine.index import VectorStoreIndex
-    from engine.llm import LlamaCpp, OpenAICompatible
-    from engine.query_engine import RetrieverQueryEngine
-    from engine.reading import SimpleDirectoryReader
-    from engine.response import Response, StreamingResponse
-    from engine.schema import ChatMessage, Document, Node, NodeWithScore
-    from engine.settings import Settings
-    from engine.splitting import SentenceSplitter
-    from engine.synthesis import ResponseSynthesizer
+    from engine.agent import AgentInput as AgentInput
+    from engine.agent import AgentOutput as AgentOutput
+    from engine.agent import AgentStream as AgentStream
+    from engine.agent import AgentWorkflow as AgentWorkflow
+    from engine.agent import ApprovalRequested as ApprovalRequested
+    from engine.agent import Event as Event
+    from engine.agent import FunctionTool as FunctionTool
+    from engine.agent import TavilyToolSpec as TavilyToolSpec
+    from engine.agent import ToolCall as ToolCall
+    from engine.agent import ToolCallResult as ToolCallResult
+    from engine.index import VectorStoreIndex as VectorStoreIndex
+    from engine.llm import LlamaCpp as LlamaCpp
+    from engine.llm import OpenAICompatible as OpenAICompatible
+    from engine.query_engine import RetrieverQueryEngine as RetrieverQueryEngine
+    from engine.reading import SimpleDirectoryReader as SimpleDirectoryReader
+    from engine.response import Response as Response
+    from engine.response import StreamingResponse as StreamingResponse
+    from engine.schema import ChatMessage as ChatMessage
+    from engine.schema import Document as Document
+    from engine.schema import Node as Node
+    from engine.schema import NodeWithScore as NodeWithScore
+    from engine.settings import Settings as Settings
+    from engine.splitting import SentenceSplitter as SentenceSplitter
+    from engine.synthesis import ResponseSynthesizer as ResponseSynthesizer
 
 _HOMES = {
     "AgentInput": "agent",
@@ -60,32 +64,9 @@ _HOMES = {
     "VectorStoreIndex": "index",
 }
 
-__all__ = [
-    "AgentInput",
-    "AgentOutput",
-    "AgentStream",
-    "AgentWorkflow",
-    "ApprovalRequested",
-    "ChatMessage",
-    "Document",
-    "Event",
-    "FunctionTool",
-    "LlamaCpp",
-    "Node",
-    "NodeWithScore",
-    "OpenAICompatible",
-    "Response",
-    "ResponseSynthesizer",
-    "RetrieverQueryEngine",
-    "SentenceSplitter",
-    "Settings",
-    "SimpleDirectoryReader",
-    "StreamingResponse",
-    "TavilyToolSpec",
-    "ToolCall",
-    "ToolCallResult",
-    "VectorStoreIndex",
-]
+__all__ = [*_HOMES]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # entry points configure logging
 
 
 def __getattr__(name: str) -> Any:

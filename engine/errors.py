@@ -1,4 +1,4 @@
-"""Every error a person can see. Each message is a sentence that says what to do.
+"""Every error that a user can see. Each message is a sentence that says what to do.
 
 FirstTokenError
 ├── ConfigError             a setting in .env cannot be used
@@ -15,10 +15,11 @@ FirstTokenError
 │   ├── PromptTooLongError      the prompt does not fit the context window
 │   ├── GenerationError         it failed in mid-stream; what came before is kept
 │   └── ServerError             a model server refused, hung up, or could not be reached
+├── QuestionError           a question is empty or too long (a ValueError too)
 ├── MeasuringError          measurements could not be read or kept
 └── ToolError               an agent's tool failed, hung, or was given wrong arguments
 
-`Cancelled` is no error: it ends work that somebody stopped, and no page shows it.
+`Cancelled` is not an error: it ends work that a user stopped, and no page shows it.
 """
 
 
@@ -35,7 +36,7 @@ class WeightsError(FirstTokenError):
 
 
 class DocumentError(FirstTokenError):
-    """One file could not be taken in. `str()` is a sentence fit for a page."""
+    """One file could not be taken in. `str()` is a sentence that a page can show."""
 
 
 class UnsupportedFormatError(DocumentError):
@@ -90,6 +91,10 @@ class ServerError(LLMError):
     pass
 
 
+class QuestionError(FirstTokenError, ValueError):
+    pass
+
+
 class MeasuringError(FirstTokenError):
     pass
 
@@ -98,5 +103,5 @@ class ToolError(FirstTokenError):
     pass
 
 
-class Cancelled(Exception):  # noqa: N818 - the field's word; not an error
-    """Somebody stopped this work."""
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """A user stopped this work."""

@@ -102,7 +102,7 @@ class VectorStoreIndex:
             Cancelled: `run` was cancelled; the sources before are in, this one is not.
             StoreError: the collection could not be written.
         """
-        run = run or Run()
+        run = run or Run.begin()
         added: list[Source] = []
         faults: list[DocumentError] = []
         for group in _by_source(documents):

@@ -1,40 +1,44 @@
-"""RetrieverQueryEngine: a question → passages → an answer, on a thread of its own.
+"""RetrieverQueryEngine: a question → passages → an answer.
 
-`start` is the one path; `query` and `aquery` are ways to wait for it.
+`start` begins an answer on a thread of its own, and `_answer` is the whole path of a question.
+`query` and `aquery` start an answer and wait for it.
 """
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Self, overload
+from collections.abc import Callable, Sequence
+from typing import Literal, Self, overload
 
-from engine.condensing import earlier_questions
-from engine.errors import Cancelled, FirstTokenError, GenerationError
+from engine.errors import Cancelled, FirstTokenError, GenerationError, QuestionError
 from engine.llm.base import LLM, GenerationOptions, Packing
 from engine.response import Answer, Response, StreamingResponse
+from engine.retrieving import Retriever, earlier_questions
 from engine.run import Phase
 from engine.schema import ChatMessage, NodeWithScore
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 
-if TYPE_CHECKING:
-    from engine.retrieving import Retriever
-
+log = logging.getLogger(__name__)
 
 Judge = Callable[[Sequence[NodeWithScore]], bool]
 
-NOT_FOUND = "This is not in your documents. The passages that come nearest are shown."
+NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
+
+# Characters. A longer text is no question but a document: it would fill the context window and the
+# 512 tokens that the cross-encoder reads, and be embedded for seconds.
+LONGEST_QUESTION = 4000
 
 
 class RetrieverQueryEngine:
     """Answers questions from what a retriever finds. Safe to use from many threads at once.
 
-    With `is_relevant`, what is found is judged first: where it does not bear on the question,
-    the model is not asked to invent, the answer is empty, and a note says so.
+    `is_relevant` judges what was found. If it says no, the model is not asked, the answer is
+    empty, and a note says so.
     """
 
     def __init__(
         self,
-        retriever: "Retriever",
+        retriever: Retriever,
         response_synthesizer: ResponseSynthesizer | None = None,
         is_relevant: Judge = lambda _: True,
     ) -> None:
@@ -45,14 +49,14 @@ class RetrieverQueryEngine:
     @classmethod
     def from_args(
         cls,
-        retriever: "Retriever",
+        retriever: Retriever,
         *,
         llm: LLM | None = None,
         streaming: bool = False,
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
     ) -> Self:
-        """With a synthesizer made of the given parts; without a model, `Settings.llm`."""
+        """An engine with a synthesizer of these parts. `llm` None means `Settings.llm`."""
         synthesizer = ResponseSynthesizer.from_args(
             llm=llm, streaming=streaming, response_mode=response_mode, options=options
         )
@@ -66,20 +70,24 @@ class RetrieverQueryEngine:
     def query(self, question: str, stream: bool | None = None) -> Response: ...
 
     def query(self, question: str, stream: bool | None = None) -> Response:
-        """Ask. A StreamingResponse where streaming, here or by the engine's default.
+        """Ask. The result is a StreamingResponse if `stream`, or the engine's default, says so.
 
-        Returns when the last LLM call begins (streaming) or has ended (not). Under a running
-        event loop it returns at once: await the result, and the waiting happens off the loop.
+        Returns when the last LLM call begins (streaming) or has ended (not streaming). Under a
+        running event loop it returns at once: await the result, and the event loop is not blocked.
 
         Raises:
-            ValueError: the question is empty.
+            QuestionError: the question is empty or too long. It is a ValueError too.
             NotImplementedError: a stream is asked of a model that cannot stream.
             FirstTokenError: the search, or an LLM call before the last, failed.
         """
         streaming = self.synthesizer.streaming if stream is None else stream
         response = self.start(question, stream=streaming)
         result = response if streaming else response.as_whole()
-        return result if _in_event_loop() else result.wait_ready()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return result.wait_ready()
+        return result
 
     async def aquery(self, question: str, stream: bool | None = None) -> Response:
         """`query`, awaited."""
@@ -93,98 +101,102 @@ class RetrieverQueryEngine:
         history: Sequence[ChatMessage] = (),
         on_done: Callable[[StreamingResponse], None] = lambda _: None,
     ) -> StreamingResponse:
-        """Ask, and return the live answer at once, before anything is retrieved.
+        """Ask, and return the live answer at once, before the search.
 
         Not streaming, the answer is one chunk, which comes when the text is whole. `on_done` is
-        called on the engine's thread once the answer has ended, however it did. Of `history`, a
-        follow-up takes the questions it leans on: for the search, and for a model that reads whole
-        passages.
+        called on the engine's thread once the answer has ended in any way. A follow-up is searched
+        for together with the questions of `history` that it refers to.
 
         Raises:
-            ValueError: the question is empty.
+            QuestionError: the question is empty or too long. It is a ValueError too.
             NotImplementedError: a stream is asked of a model that cannot stream.
         """
-        if not question.strip():
-            raise ValueError("The question is empty. Write one.")
-        if stream and not self.synthesizer.llm.metadata.can_stream:
-            name = self.synthesizer.llm.metadata.model_name
-            raise NotImplementedError(f"{name} cannot stream. Ask with streaming off.")
+        question = checked_question(question)
+        metadata = self.synthesizer.llm.metadata
+        if stream and not metadata.can_stream:
+            raise NotImplementedError(
+                f"{metadata.model_name} cannot stream. Ask with streaming off."
+            )
         answer = Answer(question, streaming=stream)
         response = StreamingResponse(answer)
 
         def work() -> None:
-            self._answer(answer, history)
-            on_done(response)
+            error: BaseException | None = None
+            try:
+                self._answer(answer, history)
+            except (FirstTokenError, Cancelled) as expected:
+                error = expected
+            except BaseException as fault:
+                log.exception("Answer %s failed", answer.run.id)
+                error = GenerationError(
+                    f"The answer failed ({fault or type(fault).__name__}). Ask again."
+                )
+                error.__cause__ = fault
+            answer.finish(error)
+            try:
+                on_done(response)
+            except Exception:
+                log.exception("The callback of answer %s failed", answer.run.id)
 
-        threading.Thread(target=work, name="answer", daemon=True).start()
+        threading.Thread(target=work, name=f"answer-{answer.run.id}", daemon=True).start()
         return response
 
     def _answer(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
-        """The whole path of one question, start to end, on its own thread."""
-        try:
-            self._search(answer, self._condense(answer, history))
-            self._write(answer)
-        except (FirstTokenError, Cancelled) as error:
-            answer.finish(error)
-        except Exception as fault:  # whatever it is, its readers must hear of it
-            answer.finish(_explained(fault))
-        else:
-            answer.finish()
+        """The whole path of one question, on the answer's thread."""
+        run = answer.run
 
-    def _condense(self, answer: Answer, history: Sequence[ChatMessage]) -> str:
-        """The earlier questions that this one leans on."""
-        if not history:
-            return ""
-        with answer.run.span("condense"):
-            earlier = earlier_questions(answer.question, history)
-            answer.searched_for = f"{earlier} {answer.question}".strip()
-        return earlier
+        # 1. The earlier questions that a follow-up refers to
+        earlier = ""
+        if history:
+            with run.span("follow-up"):
+                earlier = _encodable(earlier_questions(answer.question, history))
+                answer.searched_for = f"{earlier} {answer.question}".strip()
 
-    def _search(self, answer: Answer, earlier: str) -> None:
-        answer.run.check()
-        answer.run.report(Phase.SEARCHING)
-        answer.found(self.retriever.retrieve(answer.question, answer.run, earlier))
-
-    def _write(self, answer: Answer) -> None:
-        sources = answer.sources or []
+        # 2. The passages
+        run.check()
+        run.report(Phase.SEARCHING)
+        sources = self.retriever.retrieve(answer.question, run, earlier)
+        answer.found(sources)
         if not self._is_relevant(sources):
-            answer.run.note(NOT_FOUND)
+            run.note(NOT_FOUND)
             return
-        # The small model, given the one sentence that was found, answers from it: 34 of 41
-        # follow-ups alone, 26 with the question before in front (benchmarks/follow_ups.py). Among
-        # whole passages a model must know what "it" is: not measured, no such model is at hand.
+
+        # 3. The text. A small model, given the one sentence that was found, answers a follow-up
+        # better without the earlier questions: 34 of 41 right, 26 with them
+        # (benchmarks/follow_ups.py). From whole passages a model has to be told what "it" is. No
+        # model that reads whole passages was at hand to measure this.
         alone = self.synthesizer.packing is Packing.SENTENCES
         question = answer.question if alone else answer.searched_for
-        pieces = self.synthesizer.write(
-            question, sources, answer.run, on_last_call=answer.begin_last_call
+        whole: list[str] = []
+        try:
+            self.synthesizer.write(
+                question,
+                sources,
+                run,
+                write=answer.write if answer.streaming else whole.append,
+                on_last_call=answer.begin_last_call,
+            )
+        finally:  # an answer that is stopped or fails keeps the text that came before
+            if whole:
+                answer.write("".join(whole))
+
+
+def checked_question(question: str) -> str:
+    """The question as it can be encoded.
+
+    Raises:
+        QuestionError: it is empty, or longer than LONGEST_QUESTION characters.
+    """
+    if not question.strip():
+        raise QuestionError("The question is empty. Write one.")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"The question has {len(question):,} characters, and {LONGEST_QUESTION:,} is the most. "
+            "Shorten it, or add the long text as a document and ask about that."
         )
-        for piece in pieces if answer.streaming else _joined(pieces):
-            answer.write(piece)
+    return _encodable(question)
 
 
-def _explained(fault: Exception) -> GenerationError:
-    error = GenerationError(f"The answer failed ({fault or type(fault).__name__}). Ask again.")
-    error.__cause__ = fault
-    return error
-
-
-def _joined(pieces: Iterator[str]) -> Iterator[str]:
-    """All pieces as one; of a call that fails, what came before, and then its error."""
-    parts: list[str] = []
-    fault: Exception | None = None
-    try:
-        parts.extend(pieces)
-    except Exception as error:
-        fault = error
-    if parts:
-        yield "".join(parts)
-    if fault is not None:
-        raise fault
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+def _encodable(text: str) -> str:
+    """The text with lone surrogates replaced: browsers and file names may contain them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

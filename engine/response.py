@@ -1,7 +1,7 @@
-"""Response and StreamingResponse: what a query gives, readable while it is being written.
+"""Response and StreamingResponse: the result of a query, readable while it is being written.
 
-An `Answer` is the one record behind both: the engine's thread writes it, any number of readers
-read it, sync or async, live or afterwards. It does not know how the text is made.
+Both are views of one `Answer`. The engine's thread writes it; any number of readers read it, sync
+or async, live or afterwards.
 """
 
 import asyncio
@@ -9,59 +9,57 @@ import sys
 from collections.abc import AsyncIterator, Generator
 from typing import Any, Self
 
-from engine.errors import Cancelled
-from engine.lease import Lease
-from engine.run import Phase, Progress, Run
+from engine.live import Live
+from engine.run import Phase, Progress
 from engine.schema import NodeWithScore
-from engine.stream import Stream
 from engine.timing import Trace
 
 
-class Answer:
-    """One answer being made. Its methods are the writer's; the responses below are the readers'."""
+class Answer(Live[str]):
+    """One answer being made. `stream` holds its chunks of text.
+
+    The thread that makes the answer calls the methods, in this order; the responses below read.
+    """
+
+    kind = "answer"
 
     def __init__(self, question: str, streaming: bool) -> None:
+        super().__init__()
         self.question = question
         self.searched_for = question
         self.streaming = streaming
-        self.run = Run()
-        self.chunks: Stream[str] = Stream(on_abandoned=lambda: self.lease.abandoned())
-        self.lease = Lease(self.run.cancel, lambda: self.chunks.has_readers)
         self.sources: list[NodeWithScore] | None = None
         self.last_call_began = False
 
     def found(self, sources: list[NodeWithScore]) -> None:
         self.sources = sources
-        self.chunks.notify()
+        self.stream.notify()
 
     def begin_last_call(self) -> None:
         self.last_call_began = True
-        self.chunks.notify()
+        self.stream.notify()
 
     def write(self, chunk: str) -> None:
         self.run.trace.chunk()
-        self.chunks.append(chunk)
-
-    def finish(self, error: BaseException | None = None) -> None:
-        """End in one of three ways: done, stopped (by Cancelled), failed (by any other error)."""
-        self.run.trace.finish()
-        stopped = isinstance(error, Cancelled)
-        phase = Phase.STOPPED if stopped else Phase.FAILED if error else Phase.DONE
-        self.run.report(phase)
-        self.lease.end()
-        self.chunks.end(None if stopped else error)
+        self.stream.append(chunk)
 
     @property
     def ready(self) -> bool:
-        """Whether `query()` may return: the last LLM call has begun, or, not streaming, ended."""
-        return self.chunks.ended or (self.streaming and self.last_call_began)
+        """Whether `query()` may return: the last LLM call has begun or, not streaming, ended."""
+        return self.stream.ended or (self.streaming and self.last_call_began)
 
 
 class Response:
-    """An answer as a whole. What is not there yet is waited for; `await` waits off the loop."""
+    """An answer as a whole. A property waits for what is not there yet; `await` waits too, without
+    blocking the event loop."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+
+    @property
+    def run_id(self) -> str:
+        """What the log calls this answer: 8 hexadecimal digits."""
+        return self._answer.run.id
 
     @property
     def question(self) -> str:
@@ -69,7 +67,7 @@ class Response:
 
     @property
     def searched_for(self) -> str:
-        """The question as it was searched for: of a follow-up, with those it leans on before it."""
+        """The question as it was searched for: for a follow-up, with the earlier questions."""
         return self._answer.searched_for
 
     @property
@@ -79,18 +77,21 @@ class Response:
         Raises:
             FirstTokenError: the answer failed; `text` keeps what had been written.
         """
-        return self._wait().text
+        self._answer.stream.wait(lambda: False)
+        if self.error is not None:
+            raise self.error
+        return self.text
 
     @property
     def source_nodes(self) -> list[NodeWithScore]:
-        """The passages found, best first; waits for the search, not for the text.
+        """The passages found, best first. Waits for the search, not for the text.
 
-        Empty where nothing was found, or where the answer was stopped before that.
+        Empty if nothing was found, or if the answer was stopped before that.
         """
         answer = self._answer
-        answer.chunks.wait(lambda: answer.sources is not None)
-        if answer.sources is None and answer.chunks.error is not None:
-            raise answer.chunks.error
+        answer.stream.wait(lambda: answer.sources is not None)
+        if answer.sources is None and answer.error is not None:
+            raise answer.error
         return list(answer.sources or ())
 
     @property
@@ -101,12 +102,12 @@ class Response:
 
     @property
     def text(self) -> str:
-        """What has arrived so far; it stays when the answer fails or is stopped."""
-        return "".join(self._answer.chunks.items)
+        """What has arrived so far. It stays when the answer fails or is stopped."""
+        return "".join(self._answer.stream.items)
 
     @property
     def notes(self) -> list[str]:
-        """What its reader should know of how this answer was made, in sentences."""
+        """Sentences about how this answer was made, for its reader."""
         return list(self._answer.run.notes)
 
     @property
@@ -115,52 +116,47 @@ class Response:
 
     @property
     def phase(self) -> Phase:
-        return self._answer.run.progress.phase
+        return self._answer.phase
 
     @property
     def progress(self) -> Progress:
-        return self._answer.run.progress
+        return self._answer.progress
 
     @property
     def error(self) -> BaseException | None:
         """Why the answer failed, or None."""
-        return self._answer.chunks.error
+        return self._answer.error
 
     def cancel(self) -> None:
         """Stop the work, in any phase. What has been written stays."""
-        self._answer.run.cancel()
+        self._answer.cancel()
 
     def wait_ready(self) -> Self:
-        """Block until `query()` may return; an answer that failed before that raises."""
+        """Block until `query()` may return. An answer that failed before that raises."""
         try:
-            self._answer.chunks.wait(lambda: self._answer.ready)
-        except BaseException:  # a Ctrl-C here must not leave the model running
-            self.cancel()
-            raise
-        return self._raise_early_failure()
-
-    def _wait(self) -> Self:
-        self._answer.chunks.wait(lambda: False)
-        if self.error is not None:
-            raise self.error
-        return self
-
-    def _raise_early_failure(self) -> Self:
-        answer = self._answer
-        if self.error is not None and not (answer.streaming and answer.last_call_began):
-            raise self.error
-        return self
-
-    async def _wait_ready_async(self) -> Self:
-        try:
-            await self._answer.chunks.wait_async(lambda: self._answer.ready)
-        except asyncio.CancelledError:
+            self._answer.stream.wait(lambda: self._answer.ready)
+        except BaseException:  # Ctrl-C stops the model too
             self.cancel()
             raise
         return self._raise_early_failure()
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._wait_ready_async().__await__()
+
+    async def _wait_ready_async(self) -> Self:
+        try:
+            await self._answer.stream.wait_async(lambda: self._answer.ready)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self._raise_early_failure()
+
+    def _raise_early_failure(self) -> Self:
+        """In mid-stream an error reaches the reader after the chunks, and so not here."""
+        answer = self._answer
+        if answer.error is not None and not (answer.streaming and answer.last_call_began):
+            raise answer.error
+        return self
 
     def __str__(self) -> str:
         return self.response
@@ -170,20 +166,20 @@ class Response:
 
 
 class StreamingResponse(Response):
-    """An answer that is read while it is written, by any number of readers, at their own pace.
+    """An answer that any number of readers read while it is written, at their own pace.
 
-    Each reader sees every chunk from the first, then the end or the error. When the last reader
+    Each reader gets every chunk from the first, then the end or the error. When the last reader
     leaves early and nobody holds the answer, the model stops.
     """
 
     @property
     def response_gen(self) -> Generator[str, None, None]:
-        """The chunks, as they arrive; a new generator, from the first chunk, at each access."""
-        return self._answer.chunks.read()
+        """The chunks, as they arrive. Each access gives a new generator from the first chunk."""
+        return self._answer.stream.read()
 
     def async_response_gen(self) -> AsyncIterator[str]:
         """The chunks, as they arrive, without blocking the event loop."""
-        return self._answer.chunks.read_async()
+        return self._answer.stream.read_async()
 
     def print_response_stream(self) -> None:
         """Write the chunks to standard output as they arrive."""
@@ -191,21 +187,17 @@ class StreamingResponse(Response):
             sys.stdout.write(chunk)
             sys.stdout.flush()
 
-    def wait_for(self, seconds: float) -> None:
-        """Block until sources or text arrive or the answer ends, at most so long."""
-        answer = self._answer
-        seen = (answer.sources is None, len(answer.chunks.items))
-        answer.chunks.wait(
-            lambda: (answer.sources is None, len(answer.chunks.items)) != seen, seconds
-        )
+    def wait_for(self, seconds: float) -> bool:
+        """Block until sources or text arrive or the answer ends. False if `seconds` passed."""
+        return self._answer.wait_for(seconds)
 
     def as_whole(self) -> Response:
-        """The same answer, for one who wants it only when it is whole."""
+        """The same answer, for a caller that wants it only as a whole."""
         return Response(self._answer)
 
     def hold(self, seconds: float) -> None:
-        """Keep the model writing for so long, whoever reads or leaves. Call again to renew.
+        """Keep the model writing for `seconds` even if nobody reads. Call again to renew.
 
-        When the time runs out and nobody reads, the answer is stopped.
+        When the time is up and nobody reads, the answer is stopped.
         """
-        self._answer.lease.hold(seconds)
+        self._answer.hold(seconds)

@@ -1,19 +1,21 @@
-"""A question → ranked passages with the sentences that bear on it.
+"""A question → ranked passages, with the sentences of each that support an answer.
 
-A question goes in; NodeWithScore come out, best first. Two searches, by meaning (dense) and by
-words (lexical), are fused; then their sentences are reranked. It does not know where passages
-are stored, nor what is done with the answer.
+`HybridRetriever.retrieve` is the whole path: two searches, by meaning (dense) and by words
+(lexical), are fused, and a cross-encoder reranks the sentences of the best passages. For a
+follow-up such as "And in 1887?", `earlier_questions` finds the questions that it refers to.
 """
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.embedding import Embedding, Reranker
-from engine.lexical import question_terms
-from engine.reranking import CONTENDERS, FollowUpReranker, rerank
+from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
-from engine.schema import NodeWithScore, Scores
+from engine.schema import ChatMessage, Evidence, NodeWithScore, Scores
+from engine.splitting import sentence_spans
 from engine.store import Collection, Hit
 
 # Hits taken from each search. Measured on SQuAD: 20, 30, 50 differ by a thousandth in hit@5.
@@ -23,38 +25,73 @@ CANDIDATES = 50
 # hit@5: dense 0.716 and 0.909, BM25 0.833 and 0.948, reciprocal rank fusion (k = 10) 0.827 and
 # 0.965, z-scores added 0.853 and 0.970, this 0.861 and 0.972; 0.08 to 0.14 do equally well.
 LEXICAL_WEIGHT = 0.12
-# The best passage's logit below which nothing found bears on the question: that of 5 % of the
-# questions on SQuAD's articles of even number, whose paragraph is there. On the other articles
-# it refuses 3 % of such questions, and tells 97 % of those whose article is not there.
+# If the best passage's logit is below this, nothing relevant was found. It is the logit that 5 %
+# of the questions on SQuAD's articles of even number stay below, although their paragraph is
+# there. On the other articles it refuses 3 % of such questions, and 97 % of those whose article
+# is not there.
 RELEVANT = -0.5
+
+# Reranking. The cross-encoder takes milliseconds for each sentence, so it gets only those that may
+# change the ranking. The constants are for the default models. They were chosen on half of SQuAD's
+# questions, over 646 paragraphs; benchmarks/retrieval.py measures the whole again. Hit@1, and how
+# often the gold span is in the best two sentences, with 16 sentences at most:
+#     fused score alone                                             0.861
+#     the best 5 passages, all sentences, ranked by logit alone     0.866  0.875
+#     the same 8 passages, by fused score and logit together        0.911  0.906
+#     of those, only the passages within MARGIN                     0.911  0.906
+#     and a second look                                             0.915  0.907
+#     and bonuses for neighbours of the best sentence               0.915  0.912
+# Titles before the sentences, whole passages, and sentence embeddings at ingestion gave nothing.
+
+# Passages that are reranked, at most, and how far behind the best fused score they may be. In 6 of
+# 10 questions only one passage is that close.
+CONTENDERS = 8
+MARGIN = 0.15
+# Sentences that are scored, at most. Hit@1, hit@3, the gold span in the best sentence, and how many
+# are scored, mean and 95th percentile, second look included; 600 questions on SQuAD's paragraphs |
+# 400 on its articles, cut into passages of CHUNK_SIZE tokens:
+#     32   0.910 0.978 0.832  11.2 34  |  0.895 0.948 0.830  14.4 34
+#     16   0.910 0.978 0.832   8.9 18  |  0.895 0.953 0.830  10.8 19
+#     10   0.908 0.975 0.833   7.3 12  |  0.898 0.950 0.835   8.6 13
+#      8   0.912 0.973 0.837   6.5 10  |  0.898 0.948 0.835   7.5 10
+#      6   0.908 0.973 0.832   5.5  8  |  0.888 0.940 0.823   6.1  8   (of 5 passages)
+#      3   0.910 0.965 0.823   3.2  5  |  0.880 0.943 0.810   3.3  5   (of 3 passages)
+# From 8 on, more sentences find nothing more, and refusals stay the same (5.0 % of questions that
+# can be answered, 97 % of those that cannot); below 8 both get worse. So no machine, however quick,
+# has a use for more, and on a slow one fewer would cost answers. The number is the same everywhere,
+# and with it the sources of a question.
+BUDGET = 8
+# How much of fused score one point of logit is worth; 1/15 to 1/40 do equally well.
+LOGIT_WEIGHT = 1 / 15
+# Passages that get a second look: at most so many, and at most so far behind (3 points of logit)
+CLOSE_PASSAGES = 3
+CLOSE = 0.2
+# Points of logit for the sentence after the best one, and for the one before it
+NEXT_BONUS, PREVIOUS_BONUS = 2.0, 1.0
+# Sentences of a passage that become evidence, at most
+EVIDENCE = 3
+# The logit of a passage that was not scored: about the lowest that the model gives
+UNSCORED = -11.4
 
 
 class Retriever(Protocol):
     def retrieve(
         self, question: str, run: Run | None = None, earlier: str = ""
     ) -> list[NodeWithScore]:
-        """The passages that bear most on the question, best first.
+        """The passages most relevant to the question, best first.
 
-        `earlier`: questions before it that this one leans on, where it does.
+        `earlier`: the earlier questions that this one refers to, if it is a follow-up.
 
         Raises:
-            Cancelled: where `run` is cancelled.
+            Cancelled: `run` was cancelled.
             StoreError: the collection could not be read.
         """
-
-
-def is_relevant(results: Sequence[NodeWithScore]) -> bool:
-    """Whether what a retriever found bears on the question. True where nothing was reranked."""
-    if not results:
-        return False
-    logit = results[0].scores.rerank
-    return logit is None or logit >= RELEVANT
 
 
 class HybridRetriever:
     """The default Retriever. Safe to use from many threads at once.
 
-    Without a reranker the fused rank decides, and there is no evidence.
+    Without a reranker the fused score decides the rank, and there is no evidence.
     """
 
     def __init__(
@@ -70,7 +107,7 @@ class HybridRetriever:
     def retrieve(
         self, question: str, run: Run | None = None, earlier: str = ""
     ) -> list[NodeWithScore]:
-        run = run or Run()
+        run = run or Run.begin()
         run.check()
         whole = f"{earlier} {question}".strip()
         with run.span("embed"):
@@ -79,28 +116,37 @@ class HybridRetriever:
         with run.span("search"):
             dense = self._collection.search_dense(vector, CANDIDATES)
             lexical = self._collection.search_terms(question_terms(whole), CANDIDATES)
-            wanted = max(self.similarity_top_k, CONTENDERS)
-            found = self._passages(fuse(dense, lexical, self._collection.passages)[:wanted])
+            fused = fuse(dense, lexical, self._collection.passages)
+            fused = fused[: max(self.similarity_top_k, CONTENDERS)]
+            nodes = self._collection.nodes([point_id for point_id, _ in fused])
+            found = [
+                NodeWithScore(node, scores.fused or 0.0, scores)
+                for node, (_, scores) in zip(nodes, fused, strict=True)
+                if node is not None  # deleted between the search and now
+            ]
         run.check()
         if self._reranker is not None:
             with run.span("rerank"):
-                reranker = FollowUpReranker(self._reranker, question) if earlier else self._reranker
+                reranker = self._reranker
+                if earlier:
+                    reranker = _FollowUpReranker(reranker, question)
                 found = rerank(whole, found, reranker, run)
         return found[: self.similarity_top_k]
 
-    def _passages(self, fused: Sequence[tuple[str, Scores]]) -> list[NodeWithScore]:
-        nodes = self._collection.nodes([point_id for point_id, _ in fused])
-        return [
-            NodeWithScore(node, scores.fused or 0.0, scores)
-            for node, (_, scores) in zip(nodes, fused, strict=True)
-            if node is not None
-        ]
+
+def is_relevant(results: Sequence[NodeWithScore]) -> bool:
+    """Whether the results are relevant to the question. True if they were not reranked."""
+    if not results:
+        return False
+    logit = results[0].scores.rerank
+    return logit is None or logit >= RELEVANT
 
 
 def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tuple[str, Scores]]:
-    """Point ids with their scores, best first.
+    """Point ids with their scores, best first. `passages`: how many the collection has.
 
-    What one search did not find counts there as the last that it found (dense), or as 0.
+    A passage that only the lexical search found gets the lowest cosine that the dense search
+    found; one that only the dense search found gets a BM25 score of 0.
     """
     cosines = {hit.point_id: hit.score for hit in dense}
     weights = {hit.point_id: hit.score for hit in lexical}
@@ -115,3 +161,170 @@ def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tu
         for point_id in cosines | weights
     }
     return sorted(scores.items(), key=lambda each: -(each[1].fused or 0.0))
+
+
+# Reranking
+
+
+@dataclass(slots=True)
+class _Contender:
+    """A passage, its sentences' spans, and the logits of those that were scored."""
+
+    found: NodeWithScore
+    spans: list[tuple[int, int]]
+    logits: dict[int, float]
+    logit: float = UNSCORED
+
+    @property
+    def best(self) -> int:
+        return max(self.logits, key=lambda place: self.logits[place])
+
+    @property
+    def score(self) -> float:
+        return (self.found.scores.fused or 0.0) + LOGIT_WEIGHT * self.logit
+
+    def text(self, first: int, last: int) -> str:
+        """From one sentence to another. Places beyond the ends are the ends."""
+        start = self.spans[max(first, 0)][0]
+        return self.found.text[start : self.spans[min(last, len(self.spans) - 1)][1]]
+
+
+def rerank(
+    question: str, found: Sequence[NodeWithScore], reranker: Reranker, run: Run | None = None
+) -> list[NodeWithScore]:
+    """Passages in the order of their fused scores → the same, best first, with their evidence."""
+    # 1. The passages whose rank the reranker may change
+    least = (found[0].scores.fused or 0.0) - MARGIN if found else 0.0
+    near = [each for each in found[:CONTENDERS] if (each.scores.fused or 0.0) >= least]
+    contenders = [_Contender(each, sentence_spans(each.text), {}) for each in near]
+
+    # 2. Their sentences. The best one scores its passage.
+    sentences = _promising_sentences(question, contenders)
+    texts = [each.text(place, place) for each, place in sentences]
+    for (each, place), logit in zip(sentences, reranker.score(question, texts, run), strict=True):
+        each.logits[place] = logit
+        each.logit = max(each.logit, logit)
+    contenders.sort(key=lambda each: -each.score)
+
+    # 3. A second look at close passages: the best sentence among its neighbours, which tell who
+    #    "he" is
+    close = [each for each in contenders[:CLOSE_PASSAGES] if each.logits]
+    close = [each for each in close if each.score > close[0].score - CLOSE]
+    if len(close) > 1:
+        texts = [each.text(each.best - 1, each.best + 1) for each in close]
+        for each, logit in zip(close, reranker.score(question, texts, run), strict=True):
+            each.logit = (each.logit + logit) / 2
+        contenders.sort(key=lambda each: -each.score)
+
+    others = [_Contender(each, [], {}) for each in found[len(contenders) :]]
+    return [
+        replace(
+            each.found,
+            score=each.score,
+            scores=replace(each.found.scores, rerank=each.logit if each.logits else None),
+            evidence=tuple(_evidence(each, contenders[0])),
+        )
+        for each in (*contenders, *others)
+    ]
+
+
+def _promising_sentences(
+    question: str, contenders: Sequence[_Contender]
+) -> list[tuple[_Contender, int]]:
+    """All sentences if they are within BUDGET, else the best by BM25, one of each passage first."""
+    sentences = [(each, place) for each in contenders for place in range(len(each.spans))]
+    if len(sentences) <= BUDGET:
+        return sentences
+    index = TermIndex()
+    index.add([passage_terms(each.text(place, place)) for each, place in sentences])
+    sharing = [number for number, _ in index.search(question_terms(question), len(sentences))]
+    order = list(dict.fromkeys([*sharing, *range(len(sentences))]))
+    best_of_each = {id(sentences[number][0]): number for number in reversed(order)}
+    kept = list(dict.fromkeys([*best_of_each.values(), *order]))[:BUDGET]
+    return [sentences[number] for number in kept]
+
+
+def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:
+    """The best sentences, with scores that can be compared between passages.
+
+    In the best passage a sentence's score is its logit, plus a bonus next to the best sentence.
+    In another passage it is lowered by how far that passage is behind.
+    """
+    if not each.logits:
+        return []
+    best, behind = each.logits[each.best], (each.score - top.score) / LOGIT_WEIGHT
+    level = top.logits[top.best] - best + behind
+    bonus = {each.best + 1: NEXT_BONUS, each.best - 1: PREVIOUS_BONUS}
+    ordered = sorted(each.logits, key=lambda place: (place != each.best, -each.logits[place]))
+    scored = [
+        Evidence(*each.spans[place], min(each.logits[place] + bonus.get(place, 0.0), best) + level)
+        for place in ordered
+    ]
+    return sorted(scored, key=lambda evidence: -evidence.score)[:EVIDENCE]
+
+
+# Follow-ups, measured with benchmarks/follow_ups.py. The default model rewrites such a question
+# worse than it is.
+
+# What the better of two logits weighs if a follow-up is scored by itself and with the earlier
+# questions. Of 20 follow-ups the best sentence was right for 18 with this and with 0.5, 16 with
+# 0.9 and 1, and taken for relevant for 16, 12, 15 and 15.
+BETTER = 0.75
+
+# English words that stand for something said before, and words that continue it
+_POINTING_WORDS = """
+    it its he him his she her hers they them their theirs this that these those there then one ones
+    so
+"""
+_POINTING = frozenset(_POINTING_WORDS.split())
+_CONTINUING = frozenset(["and", "but", "or", "why"])
+_SHORT = 6  # words; a longer question that begins so names its own subject
+_FEW = 2  # terms of its own
+_LONGEST = 300  # characters of each; the cross-encoder reads 512 tokens, sentence included
+
+_NAME = re.compile(r"(?<!^)\b[A-Z][a-z]")  # or anything else with a capital inside the sentence
+_WORD = re.compile(r"[^\W_]+")
+
+
+def is_follow_up(question: str) -> bool:
+    """Whether a question probably cannot be understood without the earlier ones.
+
+    It has a pronoun, begins with a word such as "and", or has hardly a term of its own and no
+    name. The words are English; in other languages only the last rule works.
+    """
+    words = [word.lower() for word in _WORD.findall(question)]
+    if not words:
+        return False
+    continues = words[0] in _CONTINUING and len(words) <= _SHORT
+    points_back = not _POINTING.isdisjoint(words)
+    bare = len(question_terms(question)) <= _FEW and not _NAME.search(question)
+    return continues or points_back or bare
+
+
+def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:
+    """The earlier questions that this one refers to. Empty if it can stand alone.
+
+    These are the last question and, if that is a follow-up itself, the last one that is not.
+    """
+    said = [message.content for message in history if message.role == "user"]
+    asked = [each for each in said if each != question]  # a repeated question is not its own past
+    if not asked or not is_follow_up(question):
+        return ""
+    began = next((each for each in reversed(asked) if not is_follow_up(each)), asked[0])
+    return " ".join(each[:_LONGEST] for each in dict.fromkeys([began, asked[-1]]))
+
+
+class _FollowUpReranker:
+    """Scores sentences for a follow-up with the earlier questions, and for it alone.
+
+    With them alone, the sentence that answered the earlier question would win again.
+    """
+
+    def __init__(self, reranker: Reranker, follow_up: str) -> None:
+        self._reranker, self._follow_up = reranker, follow_up
+
+    def score(self, question: str, sentences: Sequence[str], run: Run | None = None) -> list[float]:
+        whole = self._reranker.score(question, sentences, run)
+        alone = self._reranker.score(self._follow_up, sentences, run)
+        pairs = zip(whole, alone, strict=True)
+        return [BETTER * max(pair) + (1 - BETTER) * min(pair) for pair in pairs]

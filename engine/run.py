@@ -1,22 +1,26 @@
-"""Run: what one piece of work carries with it: its trace, how far it is, and whether to stop.
+"""Run: the trace, the progress and the Stop of one piece of work.
 
-Everything that computes takes a Run, so that Stop works and progress shows in any stage. It
-does not know what the work is.
+Every function that computes takes a Run, so that progress shows and Stop works in each stage.
 """
 
+import logging
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from engine.errors import Cancelled
 from engine.timing import Span, Trace
 
+log = logging.getLogger(__name__)
+
 
 class Phase(StrEnum):
-    """Where an answer is. The value is the word a page shows."""
+    """Where an answer or an agent's run is. The value is the word that a page shows."""
 
     QUEUED = "queued"
     SEARCHING = "searching"
@@ -55,17 +59,28 @@ class Progress:
 
 
 class Run:
-    """Handed down through every call that works on one answer."""
+    """Passed to every call that works on one answer. Safe to use from any thread.
+
+    `id` is 8 hexadecimal digits, for the log and for the sentence that a page shows. `notes` are
+    sentences for the reader of the answer.
+    """
 
     def __init__(self) -> None:
+        self.id = secrets.token_hex(4)
         self.trace = Trace()
         self.progress = Progress()
         self.notes: list[str] = []
         self._cancelled = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+
+    @classmethod
+    def begin(cls) -> Self:
+        """A new run, which belongs to the `RunGroup` that this code runs in, if any."""
+        run = cls()
         if group := _group.get():
-            group.add(self)
+            group.add(run)
+        return run
 
     def span(self, name: str) -> AbstractContextManager[Span]:
         return self.trace.span(name)
@@ -74,7 +89,7 @@ class Run:
         self.progress = Progress(phase, done, total, reused)
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence the reader of the answer should see; an empty one is none."""
+        """Keep a sentence for the reader of the answer. An empty one is ignored."""
         if sentence:
             self.notes.append(sentence)
 
@@ -83,37 +98,51 @@ class Run:
         return self._cancelled.is_set()
 
     def check(self) -> None:
-        """Raise Cancelled where somebody has stopped this run: call it between steps."""
+        """Raise Cancelled if this run has been stopped. Call it between steps."""
         if self.cancelled:
             raise Cancelled
 
     def cancel(self) -> None:
-        """Stop the work, from any thread, in any phase. Safe to repeat."""
+        """Stop the work, in any phase. A second call does nothing."""
         with self._lock:
             self._cancelled.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback()
+            _call(callback)
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` once at cancel (at once if that has been). Returns its removal."""
-        with self._lock:
-            if not self.cancelled:
-                self._callbacks.append(callback)
-                return lambda: self._remove(callback)
-        callback()
-        return lambda: None
+        """Call `callback` at cancel, or now if the run is cancelled. Returns its removal.
 
-    def _remove(self, callback: Callable[[], None]) -> None:
+        A callback that raises is logged; the others are still called.
+        """
         with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+            cancelled = self.cancelled
+            if not cancelled:
+                self._callbacks.append(callback)
+        if cancelled:
+            _call(callback)
+
+        def remove() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return remove
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        log.exception("A callback of a stopped run failed")
 
 
 class RunGroup:
-    """Every run begun inside `with group:`, on that thread and its tasks, to stop them all.
+    """The runs that `Run.begin` makes inside `with group:`, to stop them together.
 
-    For who runs code that asks by itself. A run begun after `cancel` is stopped at once.
+    For a caller that runs other people's code, such as a notebook's cell, which starts answers and
+    agents without passing a run. A context variable carries the group into the tasks of that code.
+    A run that begins after `cancel` is stopped at once.
     """
 
     def __init__(self) -> None:
@@ -138,7 +167,7 @@ class RunGroup:
             run.cancel()
 
     def cancel(self) -> None:
-        """Stop them, from any thread. Safe to repeat."""
+        """Stop the runs, from any thread. A second call does nothing."""
         with self._lock:
             self._cancelled = True
             runs = list(self._runs)

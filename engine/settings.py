@@ -1,7 +1,8 @@
-"""Settings: the model, the embedding and the splitter used where no other is given.
+"""Settings: the default model, embedding, reranker and splitter of the process.
 
-Each is made on first use, from the configuration and the weights on disk, and kept; setting one
-replaces it. An explicit argument always wins over these.
+Each is made on first use, from the configuration and the weights on disk, and kept. Assigning one
+replaces it. Only functions whose argument may be left out read them: `VectorStoreIndex`,
+`ResponseSynthesizer.from_args`, `AgentWorkflow.from_tools`. An explicit argument always wins.
 """
 
 import threading
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
-# Tokens a passage. SQuAD's articles, each one document, 400 questions, for 128, 200, 256, 384,
+# Tokens in a passage. SQuAD's articles, each one document, 400 questions, for 128, 200, 256, 384,
 # 510 and 1,024 tokens: nDCG@10 0.927, 0.955, 0.956, 0.951, 0.952, 0.959; the gold span in two
 # sentences 0.897, 0.905, 0.910, 0.902, 0.900, 0.900; retrieval 44, 39, 65, 82, 91, 117 ms.
 CHUNK_SIZE = 256
@@ -46,7 +47,7 @@ class _Settings:
 
     @property
     def llm(self) -> LLM:
-        """Writes the answers: the server that .env names, else a local model."""
+        """Writes the answers: the server in .env, or else a local model."""
         return self._part("llm", self._default_llm)
 
     @llm.setter
@@ -81,12 +82,12 @@ class _Settings:
         self._parts["node_parser"] = splitter
 
     def _part(self, name: str, make: Callable[[], Part]) -> Part:
-        with self._lock:  # two first users at once make one model, not two
+        with self._lock:  # two threads that ask at once get one model
             if name not in self._parts:
                 self._parts[name] = make()
             return cast(Part, self._parts[name])
 
-    # Each of these loads a native library, so it is imported by the first who needs it.
+    # Each of these loads a native library, so it is imported on first use.
 
     def _default_embedding(self) -> "Embedding":
         from engine.embedding import BgeEmbedding

@@ -1,9 +1,8 @@
-"""A stream: one writer, any number of readers, sync or async, live or afterwards.
+"""Stream: one writer, any number of readers, sync or async, live or afterwards.
 
-The writer appends and never waits, so a slow reader loses nothing and slows nothing down.
-Each reader keeps its own place and sees every item, then the end or the error. There is one
-reading loop (`_steps`); sync and async readers differ in how they wait, and in nothing else.
-It does not know what the items are.
+The writer appends and never waits, so a slow reader loses nothing and slows nothing down. Each
+reader keeps its own position and gets every item, then the end or the error. There is one reading
+loop (`_steps`); sync and async readers differ only in how they wait.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """A step of a reading loop: nothing new yet beyond this many items."""
+    """A step of a reading loop: wait until there are more than `seen` items."""
 
     seen: int
 
@@ -35,6 +34,7 @@ class Stream(Generic[Item]):
         self._error: BaseException | None = None
         self._ended = False
         self._readers = 0
+        self._changes = 0
         self._changed = threading.Condition()
         self._wakers: set[Callable[[], None]] = set()
         self._on_abandoned = on_abandoned
@@ -69,14 +69,21 @@ class Stream(Generic[Item]):
         return list(self._items)
 
     def wait(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Block until the condition holds or the stream has ended; say whether it did.
+        """Block until `until()` is true or the stream has ended. False if `timeout` came first.
 
-        Threads that change what `until` looks at call `notify` after.
+        Threads that change the result of `until` call `notify` afterwards.
         """
         with self._changed:
             return self._changed.wait_for(lambda: until() or self._ended, timeout)
 
+    def wait_for_change(self, timeout: float) -> bool:
+        """Block until the next `append`, `notify` or `end`. False if `timeout` seconds passed."""
+        with self._changed:
+            seen = self._changes
+            return self._changed.wait_for(lambda: self._changes > seen or self._ended, timeout)
+
     def notify(self) -> None:
+        """Wake those who wait: something that `until` looks at has changed."""
         with self._changed:
             self._wake()
 
@@ -103,7 +110,7 @@ class Stream(Generic[Item]):
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the reader's loop has closed: nobody to wake
+            with suppress(RuntimeError):  # the reader's loop has closed
                 loop.call_soon_threadsafe(woken.set)
 
         with self._changed:
@@ -122,7 +129,7 @@ class Stream(Generic[Item]):
     def _steps(self) -> Iterator[Item | _Wait]:
         seen = 0
         while True:
-            ended = self._ended  # read before the items: what came before the end is never missed
+            ended = self._ended  # read before the items, so that no item before the end is missed
             while seen < len(self._items):
                 seen += 1
                 yield self._items[seen - 1]
@@ -133,13 +140,14 @@ class Stream(Generic[Item]):
             yield _Wait(seen)
 
     def _wake(self) -> None:
+        self._changes += 1
         self._changed.notify_all()
         for wake in self._wakers:
             wake()
 
 
 class _Reader:
-    """Counts a reader in and out, and says so when the last one leaves early."""
+    """Counts a reader in and out, and calls `on_abandoned` when the last one leaves early."""
 
     def __init__(self, stream: Stream[Any]) -> None:
         self._stream = stream

@@ -8,6 +8,7 @@ from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, Node, NodeWithScore
+from engine.timing import CallRecord
 
 
 def found(*texts: str) -> list[NodeWithScore]:
@@ -78,19 +79,21 @@ class ScriptedLLM(LLM):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
         run = run or Run()
         self.prompts.append(list(messages))
         self.options.append(options)
         reply = self.replies[min(len(self.prompts), len(self.replies)) - 1]
-        call = run.trace.calls[-1] if run.trace.calls else run.trace.begin_call("chat")
+        call = call or run.trace.begin_call("chat")
         call.prompt_tokens = self.count_tokens(messages)
         if call.prompt_tokens > self.metadata.context_window:
             raise PromptTooLongError(call.prompt_tokens, self.metadata.context_window)
-        return self._write(reply, run)
+        return self._write(reply, run, call)
 
-    def _write(self, reply: Sequence[str | BaseException], run: Run) -> Iterator[str]:
-        call = run.trace.calls[-1]
+    def _write(
+        self, reply: Sequence[str | BaseException], run: Run, call: CallRecord
+    ) -> Iterator[str]:
         try:
             for number, piece in enumerate(reply):
                 time.sleep(self.seconds)
@@ -104,3 +107,15 @@ class ScriptedLLM(LLM):
                 yield piece
         finally:
             self.closed.set()
+
+
+def grows_linearly(work: Callable[[str], object], part: str) -> bool:
+    """Whether four times the text takes nowhere near sixteen times the processor's time."""
+
+    def seconds(length: int) -> float:
+        began = time.process_time()
+        work(part * (length // len(part)))
+        return time.process_time() - began
+
+    short = min(seconds(20_000) for _ in range(3))
+    return min(seconds(80_000) for _ in range(3)) < 10 * short + 0.1

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import GenerationError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
+from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
 from engine.retrieving import HybridRetriever
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
+from engine.timing import CallRecord
 from tests.browser import ROOT
 
 SECONDS = 1.0  # of each phase but the writing: enough to see it, and to press Stop
@@ -38,7 +39,7 @@ def slow_frame(folder: Path) -> Path:
 
 def install() -> None:
     """Put the slow model and the slow search in place, once in a process."""
-    if not isinstance(Settings._parts.get("llm"), SlowLLM):
+    if HybridRetriever.retrieve is not _slow_search:
         Settings.llm = SlowLLM()
         HybridRetriever.retrieve = _slow_search  # type: ignore[method-assign]
 
@@ -69,9 +70,10 @@ class SlowLLM(LLM):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
         run = run or Run()
-        call = current_call(run)
+        call = call or run.trace.begin_call("chat")
         call.prompt_tokens = PROMPT
         for ahead in (2, 1):
             run.report(Phase.QUEUED, ahead)

@@ -29,6 +29,7 @@ from engine.llm.base import LLMMetadata, Packing
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
 from engine.run import Run
 from engine.schema import ChatMessage, Evidence, Node, NodeWithScore
+from engine.timing import CallRecord
 from tests.scripted import ScriptedLLM, ScriptedRetriever
 from tests.test_agent import ANSWER, decision, get_weather
 
@@ -67,6 +68,7 @@ class Calling(ScriptedLLM):
         tools: Sequence[ToolSpec],
         options: GenerationOptions = OPTIONS,
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
         self.asked.append((list(messages), list(tools)))
         for piece in self.steps[len(self.asked) - 1]:

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.citing import cite
-from tests.scripted import found
+from tests.scripted import found, grows_linearly
 
 MILL = "The tide mill was built in 1684 by Hannah Voss. She paid with two fishing boats."
 LAMP = "The lamp gives two white flashes every fifteen seconds. Water tanks hold 9,000 litres."
@@ -54,6 +54,11 @@ def test_without_passages_nothing_is_cited() -> None:
     assert cite("Hannah Voss.", QUESTION, []) == []
 
 
-def test_words_scattered_over_a_passage_are_no_support() -> None:
+def test_words_scattered_over_a_passage_do_not_support_a_sentence() -> None:
     scattered = found("Hannah sang. Boats were sold. Voss left in 1684.")
     assert cite("Hannah Voss sold boats in 1684.", QUESTION, scattered) == []
+
+
+@pytest.mark.parametrize("part", ["1", "1,", "1.", "1,234", ",", "a"])
+def test_the_time_grows_with_the_length_and_not_with_its_square(part: str) -> None:
+    assert grows_linearly(lambda text: cite(text, QUESTION, found(text)), part)

@@ -95,13 +95,16 @@ def test_the_trace_tells_each_stage_and_token(llm: LlamaCpp) -> None:
     assert text
 
 
-def test_it_fills_the_call_that_the_layer_above_began(llm: LlamaCpp) -> None:
+def test_it_fills_the_call_that_it_is_given_and_begins_one_where_there_is_none(
+    llm: LlamaCpp,
+) -> None:
     run = Run()
-    run.trace.begin_call("condense").finish_reason = "stop"
-    run.trace.begin_call("answer")
+    first, second = run.trace.begin_call("first"), run.trace.begin_call("second")
+    list(llm.stream_chat(asking("How high is the tower?"), SHORT, run, first))
+    assert (first.output_tokens > 0, second.output_tokens) == (True, 0)
     list(llm.stream_chat(asking("How high is the tower?"), SHORT, run))
-    assert [call.purpose for call in run.trace.calls] == ["condense", "answer"]
-    assert run.trace.calls[1].output_tokens > 0
+    assert [call.purpose for call in run.trace.calls] == ["first", "second", "chat"]
+    assert run.trace.calls[2].output_tokens > 0
 
 
 def test_the_length_ends_an_answer_and_says_so(llm: LlamaCpp) -> None:
@@ -522,3 +525,22 @@ def test_a_closed_model_says_so_and_ends_what_runs(chat_model_path: Path) -> Non
     with pytest.raises(LLMError, match="closed"):
         model.count_tokens(asking(QUESTIONS[0]))
     assert not any(worker.thread.is_alive() for worker in model._scheduler._workers)
+
+
+def test_pieces_pushed_and_pieces_pulled_are_the_same(llm: LlamaCpp) -> None:
+    prompt = asking(QUESTIONS[0])
+    pushed: list[str] = []
+    llm.write_chat(pushed.append, prompt, SHORT)
+    assert pushed == list(llm.stream_chat(prompt, SHORT))
+    assert len(pushed) > 1
+
+
+def test_a_receiver_that_raises_ends_its_own_answer_and_no_other(llm: LlamaCpp) -> None:
+    def raises(_: str) -> None:
+        raise OSError("the receiver's own fault")
+
+    other = llm.stream_chat([ChatMessage("user", "Tell a story.")], SHORT)
+    first = next(other)
+    with pytest.raises(OSError, match="own fault"):
+        llm.write_chat(raises, [ChatMessage("user", "Tell another story.")], SHORT)
+    assert len([first, *other]) > 1

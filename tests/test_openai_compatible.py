@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.config import Config
-from engine.errors import Cancelled, ConfigError, ServerError
+from engine.errors import Cancelled, ConfigError, LLMError, ServerError
 from engine.llm import GenerationOptions, OpenAICompatible
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
 from engine.run import Phase, Run
@@ -29,7 +28,13 @@ class Server(ThreadingHTTPServer):
         self.play: Callable[[Handler], None] = lambda handler: handler.stream("Hi", " there")
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self.hung_up = threading.Event()
+        self.paths: list[str] = []
+        self.reached, self.hung_up = threading.Event(), threading.Event()
+        self.connections = 0
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
 
     @property
     def url(self) -> str:
@@ -45,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         self.server.bodies.append(json.loads(self.rfile.read(length)))
+        self.server.paths.append(self.path)
         self.server.keys.append(self.headers["Authorization"])
         self.server.play(self)
 
@@ -156,6 +162,78 @@ def test_a_server_that_cannot_stream_answers_at_once(llm: OpenAICompatible, serv
     assert read(llm) == (["Whole."], None)
 
 
+def test_pieces_pushed_and_pieces_pulled_are_the_same(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    run, pieces = Run(), list[str]()
+    llm.write_chat(pieces.append, MESSAGES, run=run)
+    assert pieces == ["Hi", " there"]
+    assert run.trace.calls[0].finish_reason == "stop"
+    server.play = refuse(500, "oops")
+    with pytest.raises(ServerError, match="oops"):
+        llm.write_chat(pieces.append, MESSAGES)
+
+
+# The connection
+
+
+def whole_answer(handler: Handler) -> None:
+    """An answer of HTTP/1.1, after which the connection stays open."""
+    choice = {"message": {"content": "Whole."}, "finish_reason": "stop"}
+    content = json.dumps({"choices": [choice]}).encode()
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+    handler.close_connection = False
+
+
+def test_questions_share_one_connection_and_one_thread(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    server.play = whole_answer
+    before = connection_threads()
+    for _ in range(3):
+        assert read(llm) == (["Whole."], None)
+        assert connection_threads() <= before
+    assert server.connections == 1
+
+
+def connection_threads() -> set[int | None]:
+    return {thread.ident for thread in threading.enumerate() if thread.name == "llm-server"}
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    server.play = whole_answer
+    assert read(llm) == (["Whole."], None)
+
+    def closed(handler: Handler) -> None:
+        server.play = whole_answer
+        handler.close_connection = True
+
+    server.play = closed
+    assert read(llm) == (["Whole."], None)
+    assert (server.connections, len(server.bodies)) == (2, 3)
+
+
+def test_a_redirect_is_not_followed_and_the_new_address_is_named(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    def play(handler: Handler) -> None:
+        handler.send_response(308)
+        handler.send_header("Location", "https://u:pw12@new.example/v2/chat/completions?key=k123")
+        handler.end_headers()
+
+    server.play = play
+    _, error = read(llm)
+    assert "set OPENAI_BASE_URL in .env to https://new.example/v2." in str(error)
+    assert len(server.bodies) == 1
+
+
 # Faults: what came stays, then one sentence
 
 
@@ -172,12 +250,13 @@ def refuse(status: int, body: str) -> Callable[[Handler], None]:
     [
         (401, '{"error": {"message": "bad key"}}', r"refused \(401\): bad key.*OPENAI_API_KEY"),
         (404, '{"error": "no such model"}', r"no such model.*OPENAI_MODEL"),
+        (404, '{"detail": "Not Found"}', r"refused \(404\): Not Found Check"),
         (429, "{}", "try again later"),
         (500, "<html>oops</html>", "oops"),
         (503, "", "it gave no reason"),
     ],
 )
-def test_a_refusal_is_told_with_the_servers_reason(
+def test_a_refusal_is_shown_with_the_servers_reason(
     llm: OpenAICompatible, server: Server, status: int, body: str, sentence: str
 ) -> None:
     server.play = refuse(status, body)
@@ -203,11 +282,11 @@ def hang(handler: Handler) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (lambda handler: None, "hung up before"),
-        (lambda handler: handler.event("[DONE]"), "hung up before"),
+        (lambda handler: None, "closed the connection before"),
+        (lambda handler: handler.event("[DONE]"), "closed the connection before"),
         (lambda handler: handler.event({"error": {"message": "out of memory"}}), "out of memory"),
-        (lambda handler: handler.event("{half"), "no answer"),
-        (lambda handler: handler.event("[1]"), "no answer"),
+        (lambda handler: handler.event("{half"), "not an answer"),
+        (lambda handler: handler.event("[1]"), "not an answer"),
         (hang, "sent nothing for 0.3 s"),
     ],
     ids=["hang-up", "no finish", "error event", "broken JSON", "odd JSON", "stall"],
@@ -223,14 +302,18 @@ def test_a_fault_in_mid_stream_comes_after_the_text(
     server.hung_up.set()
 
 
-def test_nobody_listening_is_told_with_the_address() -> None:
+def test_if_nobody_listens_the_sentence_names_the_address() -> None:
     with pytest.raises(ServerError, match=r"127\.0\.0\.1:9.*cannot be reached.*OPENAI_BASE_URL"):
         list(OpenAICompatible("http://127.0.0.1:9/v1", "m").stream_chat(MESSAGES))
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    with pytest.raises(ConfigError, match="http"):
-        OpenAICompatible("localhost:8080", "m")
+    with pytest.raises(ConfigError, match="must begin with http") as raised:
+        OpenAICompatible("user:pw12@localhost:8080", "m")
+    assert "pw12" not in str(raised.value)
+    with pytest.raises(ConfigError, match="not a valid address") as raised:
+        OpenAICompatible("http://user:pw#12@localhost:8080", "m")
+    assert "pw" not in repr(raised.value) + repr(raised.value.__cause__)
     with pytest.raises(ConfigError, match="OPENAI_MODEL"):
         OpenAICompatible.from_config(Config(openai_base_url="http://localhost"))
 
@@ -238,43 +321,61 @@ def test_settings_that_cannot_work_are_refused() -> None:
 # Stop
 
 
-def pad_until_closed(handler: Handler) -> None:
-    """Write until the client's end of the connection is closed."""
-    while True:
-        handler.wfile.write(b": waiting\n\n")
-        handler.wfile.flush()
-        time.sleep(0.01)
-
-
-def silent_then_padding(handler: Handler) -> None:
-    time.sleep(0.2)
-    handler.start()
-    pad_until_closed(handler)
+def until_closed(handler: Handler) -> None:
+    """Wait until the client's end of the connection is closed."""
+    handler.server.reached.set()
+    assert handler.connection.recv(1) == b""
+    handler.server.hung_up.set()
 
 
 @pytest.mark.parametrize(
     ("play", "pieces"),
-    [(silent_then_padding, []), (after_a_piece(pad_until_closed), ["some"])],
+    [(until_closed, []), (after_a_piece(until_closed), ["some"])],
     ids=["before the first word", "while it writes"],
 )
 def test_stop_closes_the_connection(
     llm: OpenAICompatible, server: Server, play: Callable[[Handler], None], pieces: list[str]
 ) -> None:
     server.play = play
-    run = Run()
-    threading.Timer(0.1, run.cancel).start()
-    came, error = read(llm, run)
-    assert isinstance(error, Cancelled)
+    run, came = Run(), list[str]()
+    stream = llm.stream_chat(MESSAGES, run=run)
+    if pieces:
+        came.append(next(stream))
+        run.cancel()
+    else:
+
+        def cancel_once_it_reads() -> None:
+            server.reached.wait(30)
+            run.cancel()
+
+        threading.Thread(target=cancel_once_it_reads).start()
+    with pytest.raises(Cancelled):
+        came.extend(stream)
     assert came == pieces
     assert run.trace.calls[0].finish_reason == "cancelled"
-    assert server.hung_up.wait(5)
+    assert server.hung_up.wait(30)
 
 
 def test_a_reader_who_leaves_closes_the_connection(llm: OpenAICompatible, server: Server) -> None:
-    server.play = after_a_piece(pad_until_closed)
+    server.play = after_a_piece(until_closed)
     for _ in llm.stream_chat(MESSAGES):
         break
-    assert server.hung_up.wait(5)
+    assert server.hung_up.wait(30)
+
+
+def test_closing_ends_an_answer_that_is_being_written(
+    llm: OpenAICompatible, server: Server
+) -> None:
+    server.play = after_a_piece(until_closed)
+    stream = llm.stream_chat(MESSAGES)
+    assert next(stream) == "some"
+    llm.close()
+    with pytest.raises(Cancelled):
+        next(stream)
+    assert server.hung_up.wait(30)
+    with pytest.raises(LLMError, match="has been closed"):
+        next(llm.stream_chat(MESSAGES))
+    llm.close()
 
 
 def test_a_run_that_was_stopped_before_asks_nothing_more(llm: OpenAICompatible) -> None:
@@ -324,3 +425,31 @@ def test_tool_turns_are_sent_in_the_servers_form_or_as_text(server: Server) -> N
     native, plain = (body["messages"] for body in server.bodies)
     assert native[2]["tool_calls"][0]["id"] == native[3]["tool_call_id"] == "a1"
     assert plain[3] == {"role": "user", "content": "Rain."}
+
+
+def test_an_address_with_credentials_works_and_is_shown_without_them(server: Server) -> None:
+    address = server.url.replace("http://", "http://user:hunter2pass@") + "?key=k-9f8e7d"
+    llm = OpenAICompatible(address, "some-model", stall_seconds=5)
+    run = Run()
+    assert read(llm, run) == (["Hi", " there"], None)
+    assert server.keys == ["Basic dXNlcjpodW50ZXIycGFzcw=="]
+    assert server.paths == ["/v1/chat/completions?key=k-9f8e7d"]
+    shown = json.dumps(run.trace.to_dict())
+    assert f"{server.url}/chat/completions" in shown
+    assert "hunter2pass" not in shown
+    assert "k-9f8e7d" not in shown
+
+
+def test_a_server_that_quotes_the_key_does_not_put_it_into_the_error(server: Server) -> None:
+    def refuse(handler: Handler) -> None:
+        handler.start(401, "application/json")
+        quoted = "Incorrect API key provided: my-own-key. Also k-9f8e7d and my-own-key."
+        handler.wfile.write(json.dumps({"error": {"message": quoted}}).encode())
+
+    server.play = refuse
+    llm = OpenAICompatible(f"{server.url}?key=k-9f8e7d", "some-model", "my-own-key")
+    _, error = read(llm)
+    assert isinstance(error, ServerError)
+    assert "refused (401)" in str(error)
+    assert "my-own-key" not in str(error)
+    assert "k-9f8e7d" not in str(error)

@@ -33,6 +33,15 @@ def test_everything_in_the_tree_is_there_and_no_part_of_the_engine_is_missing() 
     assert there - tree() == set()
 
 
+def test_what_the_architecture_names_is_there_and_a_question_takes_eight_modules() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:engine|pages)/[\w/.]*)`", text)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    path = text.partition("## The path of one question")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^\d\. ", path, re.MULTILINE)) <= 8
+
+
 def test_the_example_of_eight_lines_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

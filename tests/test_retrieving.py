@@ -8,8 +8,16 @@ import pytest
 
 from engine.errors import Cancelled
 from engine.index import VectorStoreIndex
-from engine.reranking import BUDGET, CONTENDERS, LOGIT_WEIGHT, MARGIN, rerank
-from engine.retrieving import LEXICAL_WEIGHT, fuse, is_relevant
+from engine.retrieving import (
+    BUDGET,
+    CONTENDERS,
+    LEXICAL_WEIGHT,
+    LOGIT_WEIGHT,
+    MARGIN,
+    fuse,
+    is_relevant,
+    rerank,
+)
 from engine.run import Run
 from engine.schema import Document, Node, NodeWithScore, Scores
 from engine.store import Hit

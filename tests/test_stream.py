@@ -106,3 +106,25 @@ def test_a_writer_survives_a_reader_whose_event_loop_has_closed() -> None:
     stream.append("a")
     stream.end()
     assert list(stream.read()) == ["a"]
+
+
+def test_a_waiter_is_woken_by_a_notice_before_there_is_an_item() -> None:
+    stream: Stream[str] = Stream()
+    woken = threading.Event()
+
+    def wait() -> None:
+        if stream.wait_for_change(30):
+            woken.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while waiting.is_alive():
+        stream.notify()
+        waiting.join(0.01)
+    assert woken.is_set()
+    assert stream.items == []
+
+
+def test_a_waiter_is_told_that_nothing_changed() -> None:
+    assert not Stream[str]().wait_for_change(0.01)
+    assert written("a").wait_for_change(30)

@@ -15,7 +15,9 @@ PASSAGES = [f"Passage {number} says " + "word " * 150 + f"end{number}." for numb
 
 def written(llm: LLM, mode: str, texts: Sequence[str], run: Run | None = None) -> list[str]:
     synthesizer = ResponseSynthesizer.from_args(llm=llm, streaming=True, response_mode=mode)
-    return list(synthesizer.write("What is said?", found(*texts), run or Run()))
+    pieces: list[str] = []
+    synthesizer.write("What is said?", found(*texts), run or Run(), pieces.append)
+    return pieces
 
 
 def prompts(llm: ScriptedLLM) -> list[str]:
@@ -91,7 +93,7 @@ def test_a_question_that_leaves_no_room_is_said_with_its_numbers() -> None:
     llm = ScriptedLLM(["never"], context_window=100)
     synthesizer = ResponseSynthesizer.from_args(llm=llm)
     with pytest.raises(PromptTooLongError, match="context holds 100"):
-        list(synthesizer.write("why " * 200, found("One."), Run()))
+        synthesizer.write("why " * 200, found("One."), Run(), print)
 
 
 def test_no_passages_no_call() -> None:

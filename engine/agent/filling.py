@@ -38,9 +38,9 @@ def fill_arguments(llm: LLM, tool: FunctionTool, question: str, run: Run) -> dic
             messages.append(ChatMessage("assistant", json.dumps(dict(example.arguments))))
     messages.append(ChatMessage("user", question))
     run.note(f"The model itself wrote the arguments of {tool.name}: see that they are right.")
-    run.trace.begin_call("arguments")
+    call = run.trace.begin_call("arguments")
     options = GenerationOptions(max_tokens=TOKENS, json_schema=bounded(schema))
-    return parse_object("".join(llm.stream_chat(messages, options, run)))
+    return parse_object("".join(llm.stream_chat(messages, options, run, call)))
 
 
 def parse_object(text: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class AgentHandler:
     def __init__(self, user_msg: str) -> None:
         self.id = new_id()
         self.user_msg = user_msg
-        self.run = Run()
+        self.run = Run.begin()
         self._events: Stream[Event] = Stream(on_abandoned=self._abandoned)
         self._lease = Lease(self.run.cancel, lambda: self._events.has_readers)
         self._waiting: tuple[ApprovalRequested, FunctionTool] | None = None

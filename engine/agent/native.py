@@ -54,10 +54,10 @@ class NativePolicy:
     def _step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[Piece]:
         messages = [ChatMessage("system", _SYSTEM), *task.messages()]
         prompt = fitted(messages, self._llm, self._options.max_tokens, run)
-        run.trace.begin_call("step")
+        call = run.trace.begin_call("step")
         specs = [tool.spec for tool in tools]
         requests: list[ToolRequest] = []
-        pieces = self._calling.stream_chat_with_tools(prompt, specs, self._options, run)
+        pieces = self._calling.stream_chat_with_tools(prompt, specs, self._options, run, call)
         yield from split_thoughts(_texts(pieces, requests))
         for request in requests:
             yield Request(request.name, parse_object(request.arguments), id=request.id)

@@ -80,8 +80,8 @@ class PlanningPolicy:
             )
             for message in fitted(messages, self._llm, options.max_tokens, run)
         ]
-        run.trace.begin_call(purpose)
-        return self._llm.stream_chat(prompt, options, run)
+        call = run.trace.begin_call(purpose)
+        return self._llm.stream_chat(prompt, options, run, call)
 
 
 def decision_schema(tools: Sequence[FunctionTool]) -> dict[str, Any]:

@@ -113,8 +113,8 @@ class RoutingPolicy:
                 yield from self._write(self._prompt(done.question or task.question, done, run), run)
 
     def _write(self, messages: Sequence[ChatMessage], run: Run) -> Iterator[Piece]:
-        run.trace.begin_call("answer")
-        yield from split_thoughts(self._llm.stream_chat(messages, self._options, run))
+        call = run.trace.begin_call("answer")
+        yield from split_thoughts(self._llm.stream_chat(messages, self._options, run, call))
 
     def _prompt(self, question: str, done: Finished, run: Run) -> list[ChatMessage]:
         """The question and what was found for it, as much as fits."""

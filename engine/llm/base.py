@@ -1,11 +1,11 @@
 """The LLM protocol: messages in, pieces of text out.
 
-An LLM yields as it writes, never half a character, and stops where its run is cancelled. It
-does not know what the messages are for, and keeps no conversation.
+An LLM yields text as it writes, never half a character, and stops when its run is cancelled. It
+keeps no conversation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from engine.timing import CallRecord
 
 
 class Packing(StrEnum):
-    """What a model answers best from: the sentences that bear on the question, or passages."""
+    """What a model answers best from: the most relevant sentences, or whole passages."""
 
     SENTENCES = "sentences"
     PASSAGES = "passages"
@@ -25,8 +25,8 @@ class Packing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LLMMetadata:
-    """What the layers above may rely on. `context_window`: tokens, prompt and answer together.
-    `model_file`: the GGUF, where it runs on this machine."""
+    """Facts about a model. `context_window`: tokens of prompt and answer together. `model_file`:
+    the GGUF file, if the model runs on this machine."""
 
     model_name: str
     context_window: int
@@ -40,9 +40,9 @@ class LLMMetadata:
 class GenerationOptions:
     """How to write. `temperature` 0 is greedy.
 
-    max_tokens: of the answer. stop: texts that end it, not part of it. json_schema: the answer
-    must be JSON that fits it. grammar: the answer must fit this GBNF. For measuring: reuse False
-    forbids reading a kept prompt state, and ignore_eos writes max_tokens tokens, no fewer.
+    max_tokens: of the answer. stop: texts that end the answer and are not part of it. json_schema:
+    the answer is JSON that fits it. grammar: the answer fits this GBNF. For measuring: reuse False
+    ignores kept prompt states, and ignore_eos writes exactly max_tokens tokens.
     """
 
     max_tokens: int = 256
@@ -56,12 +56,6 @@ class GenerationOptions:
     grammar: str | None = None
     reuse: bool = True
     ignore_eos: bool = False
-
-
-def current_call(run: Run) -> CallRecord:
-    """The record that an LLM fills: the last one, begun by the layer above, or a new one."""
-    calls = run.trace.calls
-    return calls[-1] if calls and not calls[-1].finish_reason else run.trace.begin_call("chat")
 
 
 class LLM(ABC):
@@ -81,23 +75,41 @@ class LLM(ABC):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
         """Write the next message, piece by piece. Pieces are never empty.
 
-        Fills the last call of `run.trace`, reports progress, and raises Cancelled soon after
-        `run.cancel()`. Closing the iterator stops the model. A model that cannot stream yields
-        once.
+        Fills `call`, the record of this call in `run.trace`; None begins a new one. Reports
+        progress, and raises Cancelled soon after `run.cancel()`. Closing the iterator stops the
+        model. A model that cannot stream yields once.
 
         Raises:
             PromptTooLongError: before anything is computed.
             GenerationError, ServerError: after every piece that came before.
         """
 
-    def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:  # noqa: B027
-        """Read the beginning of prompts to come, while nobody asks, and keep its state.
+    def write_chat(
+        self,
+        write: Callable[[str], None],
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+        call: CallRecord | None = None,
+    ) -> None:
+        """`stream_chat`, with each piece passed to `write`, and return at the end.
 
-        The last message's text may go on in those prompts. Waits until it is done; questions
-        interrupt it, and it goes on afterwards. Does nothing where the model keeps no states.
+        A model with threads of its own calls `write` there, so that a piece reaches its readers
+        without another thread in between. `write` must not block.
+        """
+        for piece in self.stream_chat(messages, options, run, call):
+            write(piece)
+
+    def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:  # noqa: B027
+        """Read the beginning of future prompts, while no question is asked, and keep its state.
+
+        In those prompts the last message may have more text. Blocks until the beginning is read;
+        questions interrupt the reading, which continues afterwards. Does nothing if the model
+        keeps no states.
 
         Raises:
             Cancelled: `run` was cancelled, or the model closed.
@@ -108,7 +120,7 @@ class LLM(ABC):
         return 0.0
 
     def forget(self) -> None:  # noqa: B027 - most models keep nothing
-        """Drop whatever is kept of earlier prompts: a deleted document leaves no trace here."""
+        """Drop what is kept of earlier prompts, and so of documents that were deleted since."""
 
     def chat(
         self,
@@ -116,7 +128,7 @@ class LLM(ABC):
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
     ) -> ChatMessage:
-        """The next message, whole."""
+        """The next message as a whole."""
         return ChatMessage("assistant", "".join(self.stream_chat(messages, options, run)))
 
     def complete(self, prompt: str, options: GenerationOptions = GenerationOptions()) -> str:

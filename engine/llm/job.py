@@ -1,6 +1,6 @@
 """Job: one request on its way through the scheduler: queued, reading, writing, ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from engine.errors import Cancelled
@@ -22,7 +22,9 @@ class Job:
     tokens: those of the prompt, then those of the answer. The first `position` of them are in
     the context, as sequence number `sequence`. shared_prefix: how many first tokens other prompts
     share (the system message); their state is kept separately. limit: tokens to write at most.
-    epoch: that of the kept states when the job was submitted.
+    epoch: that of the kept states when the job was submitted. write: gets the pieces of text on
+    the worker's thread; without it they go into `pieces`. In both cases `pieces` ends as the job
+    ends, with its error.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Job:
         limit: int = 0,
         sampler: Sampler | None = None,
         assembler: TextAssembler | None = None,
+        write: Callable[[str], None] | None = None,
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
@@ -47,6 +50,7 @@ class Job:
         self.reused = 0
         self.epoch = 0
         self.begun = False
+        self._write = write or self.pieces.append
         self._assembler = assembler or TextAssembler()
         self._abandoned = False
         self._stage = ExitStack()
@@ -134,4 +138,4 @@ class Job:
 
     def _emit(self, text: str) -> None:
         if text:
-            self.pieces.append(text)
+            self._write(text)

@@ -4,7 +4,7 @@
 """
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from engine.config import Config, load_config
 from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing, current_call
+from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
 from engine.llm.binding import VERSION
 from engine.llm.job import Job
 from engine.llm.model import Model
@@ -26,6 +26,7 @@ from engine.llm.text import COMBINING, TextAssembler
 from engine.llm.tuning import Tuning, tuned
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 from engine.weights import ensure_weights
 
 # Parameters below which a model answers best from a sentence or two. Measured at 135 million
@@ -95,8 +96,35 @@ class LlamaCpp(LLM):
         messages: Sequence[ChatMessage],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str]:
-        yield from self._pieces(self._job(messages, options, run or Run()))
+        yield from self._pieces(self._job(messages, options, run or Run.begin(), call))
+
+    def write_chat(
+        self,
+        write: Callable[[str], None],
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions = GenerationOptions(),
+        run: Run | None = None,
+        call: CallRecord | None = None,
+    ) -> None:
+        faults: list[Exception] = []
+
+        def write_or_stop(piece: str) -> None:
+            """On the worker's thread, which serves other answers too: no error may end it."""
+            try:
+                write(piece)
+            except Exception as error:
+                faults.append(error)
+                job.abandon()
+
+        job = self._job(messages, options, run or Run.begin(), call, write_or_stop)
+        try:
+            for _ in self._pieces(job):
+                pass
+        finally:
+            if faults:
+                raise faults[0]
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
         """Read the beginning of prompts to come, while nobody asks, and keep its state.
@@ -107,11 +135,12 @@ class LlamaCpp(LLM):
         Raises:
             Cancelled: `run` was cancelled, or the model closed.
         """
-        run = run or Run()
+        run = run or Run.begin()
         tokens = self._template.beginning(messages)[: self._tuning.window]
         if self._scheduler.states.kept(tokens) < len(tokens):
+            call = run.trace.begin_call("prepare")
             shared_prefix = self._shared_prefix(messages)
-            job = Job(tokens, GenerationOptions(), run, current_call(run), shared_prefix)
+            job = Job(tokens, GenerationOptions(), run, call, shared_prefix)
             for _ in self._pieces(job):
                 pass
 
@@ -147,8 +176,15 @@ class LlamaCpp(LLM):
             self._scheduler.stop(job)  # nothing where it has ended
             forget()
 
-    def _job(self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run) -> Job:
-        record = current_call(run)
+    def _job(
+        self,
+        messages: Sequence[ChatMessage],
+        options: GenerationOptions,
+        run: Run,
+        call: CallRecord | None,
+        write: Callable[[str], None] | None = None,
+    ) -> Job:
+        record = call or run.trace.begin_call("chat")
         record.settings = self.settings
         try:
             with run.span("tokenise"):
@@ -165,7 +201,9 @@ class LlamaCpp(LLM):
         limit = min(options.max_tokens, room)
         combining = any(COMBINING.search(message.content) for message in messages)
         assembler = TextAssembler(options.stop, combining)
-        return Job(prompt, options, run, record, shared_prefix, limit, sampler, assembler)
+        return Job(
+            prompt, options, run, record, shared_prefix, limit, sampler, assembler, write
+        )
 
     def _shared_prefix(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the system message's part, which most prompts share."""

@@ -1,9 +1,8 @@
-"""Native tool calls: what a model that was trained to call tools adds to the LLM protocol.
+"""Native tool calls: the addition to the LLM protocol for models that were trained to call tools.
 
-Tools are described to it as JSON schemas; among its pieces of text it yields requests. A model
-that has this says so in its metadata (`native_tools`) and follows `ToolCallingLLM`. To a model
-that has not, the two messages below are ordinary ones: their content says the same in text. It
-does not know what the tools do.
+The model is given the tools as JSON schemas, and yields requests among its pieces of text. Such a
+model has `native_tools` in its metadata and implements `ToolCallingLLM`. Other models treat the two
+messages below as ordinary ones: their content says the same in text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from engine.llm.base import GenerationOptions
 from engine.run import Run
 from engine.schema import ChatMessage
+from engine.timing import CallRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """A call that a model asks for. `arguments` is the JSON it wrote, not yet checked."""
+    """A call that a model asks for. `arguments` is the JSON it wrote, unchecked."""
 
     id: str
     name: str
@@ -42,7 +42,7 @@ class ToolRequestMessage(ChatMessage):
 
 @dataclass(frozen=True, slots=True)
 class ToolResultMessage(ChatMessage):
-    """What came of the call of that id, as the tool's turn."""
+    """The result of the call with that id, as the tool's turn."""
 
     request_id: str = ""
 
@@ -55,8 +55,9 @@ class ToolCallingLLM(Protocol):
         tools: Sequence[ToolSpec],
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
+        call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
-        """Write the next message: pieces of text as they come, and each request once whole.
+        """Write the next message: pieces of text as they come, and each request once it is whole.
 
-        Without tools it is `stream_chat`. The rest is as there.
+        Otherwise the same as `stream_chat`.
         """

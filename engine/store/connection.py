@@ -5,6 +5,7 @@ included. It does not know what is stored.
 """
 
 import gc
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from weakref import finalize
 from qdrant_client import QdrantClient
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
+from engine.redacting import public_address, redact
+
+log = logging.getLogger(__name__)
 
 
 class Connection:
@@ -48,12 +52,14 @@ class Connection:
             except (StoreError, DuplicateDocumentError):
                 raise
             except Exception as fault:
+                log.exception("Qdrant refused an operation")
                 raise self._explained(fault) from fault
 
     def _explained(self, fault: Exception) -> StoreError:
         if self.url:
             return StoreError(
-                f"The Qdrant server at {self.url} did not do what was asked ({fault}). Start it, "
+                f"The Qdrant server at {public_address(self.url)} did not do what was asked "
+                f"({redact(str(fault))}). Start it, "
                 "or clear QDRANT_URL in .env to use the embedded collection."
             )
         if isinstance(fault, sqlite3.OperationalError) and "full" in str(fault):
@@ -95,8 +101,10 @@ def _connect(path: Path | None, url: str, api_key: str) -> QdrantClient:
                 f"Another process is using the documents in {path}. Close the other First Token, "
                 "or set another DATA_DIR in .env."
             ) from fault
+        log.exception("The store could not be opened")
         raise StoreError(
-            f"The documents in {path or url} cannot be opened ({fault}). Check that the place "
+            f"The documents in {path or public_address(url)} cannot be opened "
+            f"({redact(str(fault))}). Check that the place "
             "can be reached and written; if its files are damaged, delete the folder and add "
             "your files again."
         ) from fault

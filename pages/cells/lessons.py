@@ -220,7 +220,7 @@ def count_the_chunks(llm: LLM) -> None:
     from engine.llm import GenerationOptions
     from engine.run import Run
 
-    run = Run()
+    run = Run.begin()
     text = "Ωμέγα, Привет, naïve, 👩‍🚀"
     forced = GenerationOptions(grammar=f'root ::= "{text}"')  # it can write nothing else
     chunks = list(llm.stream_chat([ChatMessage("user", "Write!")], forced, run))

@@ -15,7 +15,7 @@ def measure_speed() -> None:
 
     sentence = "The lamp of the lighthouse flashes twice every fifteen seconds. "
     fresh = GenerationOptions(max_tokens=64, reuse=False, ignore_eos=True)
-    run = Run()
+    run = Run.begin()
     Settings.llm.chat([ChatMessage("user", sentence * 24)], fresh, run)
     figures = run.trace.metrics
     if figures.prefill_rate:

@@ -1,7 +1,8 @@
 import pytest
 
-from engine.condensing import earlier_questions, leans
+from engine.retrieving import earlier_questions, is_follow_up
 from engine.schema import ChatMessage
+from tests.scripted import grows_linearly
 
 
 def said(*questions: str) -> list[ChatMessage]:
@@ -30,12 +31,12 @@ def test_a_follow_up_takes_the_question_before_with_it(question: str) -> None:
         "",
     ],
 )
-def test_a_question_that_stands_alone_takes_nothing_with_it(question: str) -> None:
-    assert not leans(question)
+def test_a_question_that_can_stand_alone_takes_nothing_with_it(question: str) -> None:
+    assert not is_follow_up(question)
     assert earlier_questions(question, said("Who built the tide mill?")) == ""
 
 
-def test_the_first_question_leans_on_nothing() -> None:
+def test_the_first_question_refers_to_nothing() -> None:
     assert earlier_questions("Who built it?", []) == ""
 
 
@@ -48,7 +49,7 @@ def test_a_follow_up_of_a_follow_up_goes_back_to_what_began_the_subject() -> Non
     )
 
 
-def test_a_follow_up_asked_again_does_not_lean_on_itself() -> None:
+def test_a_follow_up_asked_again_does_not_refer_to_itself() -> None:
     before = said("Who built the tide mill?", "When was that?")
     assert earlier_questions("When was that?", before) == "Who built the tide mill?"
 
@@ -58,5 +59,10 @@ def test_a_pasted_page_does_not_drown_the_follow_up() -> None:
     assert len(earlier_questions("Who wrote it?", before)) <= 300
 
 
-def test_where_all_that_was_said_leans_the_first_is_where_it_began() -> None:
+def test_if_all_questions_are_follow_ups_the_first_one_counts_as_the_beginning() -> None:
     assert earlier_questions("And then?", said("Who?", "Why?")) == "Who? Why?"
+
+
+@pytest.mark.parametrize("part", ["a", "A", "Aa", "and ", "_", ". A"])
+def test_the_time_grows_with_the_length_and_not_with_its_square(part: str) -> None:
+    assert grows_linearly(lambda text: earlier_questions(f"{text}?", said(text)), part)

@@ -1,0 +1,90 @@
+"""Live: work that one thread does while any number of readers follow it, hold it or stop it.
+
+The base of an answer and of an agent's run. It has the run, the stream of items, the lease, and
+the ways to end.
+"""
+
+import logging
+from typing import Generic, TypeVar
+
+from engine.errors import Cancelled
+from engine.lease import Lease
+from engine.redacting import redact
+from engine.run import Phase, Progress, Run
+from engine.stream import Stream
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+
+class Live(Generic[Item]):
+    """The work's thread appends to `stream` and calls `finish` once. Readers use the rest.
+
+    When the last reader leaves early, the work stops, unless somebody holds it.
+    """
+
+    kind = "work"
+    """What the log calls it."""
+
+    def __init__(self) -> None:
+        self.run = Run.begin()
+        self.stream: Stream[Item] = Stream(on_abandoned=self._abandoned)
+        self._lease = Lease(self.run.cancel, lambda: self.stream.has_readers)
+
+    @property
+    def phase(self) -> Phase:
+        return self.run.progress.phase
+
+    @property
+    def progress(self) -> Progress:
+        return self.run.progress
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the work failed, or None."""
+        return self.stream.error
+
+    def cancel(self) -> None:
+        """Stop, in any phase. What has been written stays."""
+        self.run.cancel()
+
+    def hold(self, seconds: float) -> None:
+        """Keep the work going for `seconds` even if nobody reads. Call again to renew.
+
+        When the time is up and nobody reads, the work is stopped.
+        """
+        self._lease.hold(seconds)
+
+    def wait_for(self, seconds: float) -> bool:
+        """Block until something changes or the work ends. False if `seconds` passed before that."""
+        return self.stream.wait_for_change(seconds)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End as done (no error), stopped (Cancelled) or failed (any other error)."""
+        stopped = isinstance(error, Cancelled)
+        phase = Phase.STOPPED if stopped else Phase.FAILED if error else Phase.DONE
+        try:
+            self.run.trace.finish()
+            self.run.report(phase)
+            self._lease.end()
+            reason = f"{type(error).__name__}: {redact(str(error))}; " if error else ""
+            log.info("%s %s %s: %s%s", self.kind, self.run.id, phase, reason, _stages(self.run))
+        finally:
+            self.stream.end(None if stopped else error)
+
+    def _abandoned(self) -> None:
+        """The last reader has left before the end."""
+        self._lease.abandoned()
+
+
+def _stages(run: Run) -> str:
+    """The seconds of each stage, and the tokens: no text of a document or a question."""
+    names = dict.fromkeys(span.name for span in run.trace.spans)
+    parts = [f"{name} {run.trace.total(name):.3f} s" for name in names]
+    metrics = run.trace.metrics
+    if metrics.ttft is not None:
+        parts.append(f"first text after {metrics.ttft:.3f} s")
+    parts.append(f"{metrics.output_tokens} tokens")
+    parts.append(f"{run.trace.ended or 0.0:.3f} s in all")
+    return ", ".join(parts)
