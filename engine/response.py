@@ -64,6 +64,11 @@ class Response:
         self._answer = answer
 
     @property
+    def run_id(self) -> str:
+        """What the log calls this answer: 8 hexadecimal digits."""
+        return self._answer.run.id
+
+    @property
     def question(self) -> str:
         return self._answer.question
 

@@ -4,6 +4,7 @@ Everything that computes takes a Run, so that Stop works and progress shows in a
 does not know what the work is.
 """
 
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -55,9 +56,13 @@ class Progress:
 
 
 class Run:
-    """Handed down through every call that works on one answer."""
+    """Handed down through every call that works on one answer.
+
+    `id` is 8 hexadecimal digits, for the log and for the sentence that a page shows.
+    """
 
     def __init__(self) -> None:
+        self.id = secrets.token_hex(4)
         self.trace = Trace()
         self.progress = Progress()
         self.notes: list[str] = []
