@@ -7,6 +7,7 @@ The names below are the public API. Each is imported when it is first used, so t
 process that needs one module does not load them all.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from engine.settings import Settings
     from engine.splitting import SentenceSplitter
     from engine.synthesis import ResponseSynthesizer
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # entry points configure logging
 
 _HOMES = {
     "AgentInput": "agent",

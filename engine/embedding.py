@@ -5,6 +5,7 @@ Texts of any length go in; unit vectors or logits come out, in the same order. B
 texts are, nor where the folders come from.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from engine.cores import Priority, cores
 from engine.errors import WeightsError
 from engine.parallel import map_texts
 from engine.run import Run
+
+log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 
@@ -155,6 +158,7 @@ def _load_embedder(name: str, dimension: int, folder: Path) -> TextEmbedding:
     try:
         return TextEmbedding(local_name, str(folder), threads=1, specific_model_path=str(folder))
     except Exception as fault:
+        log.exception("A model could not be loaded")
         raise _unusable(folder) from fault
 
 
@@ -167,6 +171,7 @@ def _load_cross_encoder(name: str, folder: Path) -> TextCrossEncoder:
     try:
         return TextCrossEncoder(local_name, str(folder), threads=1, specific_model_path=str(folder))
     except Exception as fault:
+        log.exception("A model could not be loaded")
         raise _unusable(folder) from fault
 
 
@@ -175,6 +180,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as fault:  # the library raises plain Exceptions
+        log.exception("A model could not be loaded")
         raise _unusable(folder) from fault
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Self, overload
@@ -18,6 +19,8 @@ from engine.synthesis import ResponseMode, ResponseSynthesizer
 
 if TYPE_CHECKING:
     from engine.retrieving import Retriever
+
+log = logging.getLogger(__name__)
 
 
 Judge = Callable[[Sequence[NodeWithScore]], bool]
@@ -127,6 +130,7 @@ class RetrieverQueryEngine:
         except (FirstTokenError, Cancelled) as error:
             answer.finish(error)
         except Exception as fault:  # whatever it is, its readers must hear of it
+            log.exception("Answer %s failed", answer.run.id)
             answer.finish(_explained(fault))
         else:
             answer.finish()

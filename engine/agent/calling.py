@@ -8,6 +8,7 @@ itself, and its result is thrown away. It does not know who asked for the call.
 import asyncio
 import inspect
 import json
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Mapping
@@ -20,8 +21,10 @@ from pydantic_core import to_jsonable_python
 
 from engine.agent.events import ToolOutput
 from engine.agent.tools import FunctionTool
-from engine.errors import FirstTokenError
+from engine.errors import Cancelled, FirstTokenError
 from engine.run import Run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class _Call:
                 value = asyncio.run(self._finish(value))
             self.output = _as_output(value)
         except BaseException as error:  # even a SystemExit ends this call and nothing else
+            if not isinstance(error, FirstTokenError | Cancelled):
+                log.exception("The tool %s failed", self._tool.name)
             self.error = error
         self._ended = True
         self._woken.set()

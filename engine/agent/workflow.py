@@ -4,6 +4,7 @@
 neither how steps are chosen nor what the tools do.
 """
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ from engine.errors import Cancelled, FirstTokenError, GenerationError, ToolError
 from engine.llm.base import LLM, GenerationOptions
 from engine.schema import ChatMessage, new_id
 from engine.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MAX_STEPS = 8  # with calls, before the answer must come
 
@@ -84,6 +87,7 @@ class AgentWorkflow:
         except (FirstTokenError, Cancelled) as error:
             handler.finish(error)
         except Exception as fault:  # whatever it is, its readers must hear of it
+            log.exception("Agent run %s failed", handler.run.id)
             failure = GenerationError(
                 f"The agent failed: {fault or type(fault).__name__}. Ask again."
             )

@@ -7,6 +7,7 @@ know what was asked.
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
@@ -21,6 +22,8 @@ from engine.llm.tool_calls import ToolRequest
 from engine.run import Phase, Run
 from engine.stream import Stream
 from engine.timing import FinishReason
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 _HINTS = {
@@ -75,6 +78,7 @@ class ServerRequest:
         except ServerError as error:
             self._end("error", error)
         except Exception as error:  # whatever it is, the reader must not wait for ever
+            log.exception("Answer %s: the request to the model server failed", self._run.id)
             self._end("error", ServerError(f"{self._endpoint} failed: {error!r}."))
         else:
             self._end(self._finish or "stop", None)

@@ -5,6 +5,7 @@ that was measured. It does not know who looks, nor which sessions there are.
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from engine.measuring.jsonl import end_line, run_lines, session_line
 from engine.measuring.record import Measurement, Outcome, Session
 from engine.measuring.runner import Runner
 from engine.measuring.schedule import Role, Step
+
+log = logging.getLogger(__name__)
 
 Describe = Callable[[], dict[str, str]]
 
@@ -74,6 +77,7 @@ class Job:
             self._take_steps()
             session.outcome = Outcome.STOPPED if self._stopped.is_set() else Outcome.DONE
         except Exception as fault:  # whatever it is, the page must hear of it
+            log.exception("Measuring session %s failed", session.id[:8])
             session.problem = _explained(fault)
             session.outcome = Outcome.FAILED
         with suppress(OSError):

@@ -29,6 +29,8 @@ from engine.reading.section import Section
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
+log = logging.getLogger(__name__)
+
 # A page of which more of the letters than this have no name is noise.
 _UNREADABLE = 0.5
 # A page's number is among so many lines from either end: running heads may be outside it.
@@ -136,12 +138,14 @@ class _SecondOpinion:
         try:
             return len(self._reader.pages) if self._reader else 0
         except Exception:  # a library that raises what comes up, on files that are broken
+            log.exception("pypdf could not count the pages")
             return 0
 
     def text(self, number: int) -> str:
         try:
             text = self._reader.pages[number - 1].extract_text() if self._reader else ""
         except Exception:
+            log.exception("pypdf could not read page %d", number)
             return ""
         return "" if _GLYPH_NAMES.search(text) else text.strip()
 
@@ -154,6 +158,7 @@ class _SecondOpinion:
             reader = PdfReader(self._path)
             return reader if not reader.is_encrypted or reader.decrypt(self._password) else None
         except Exception:
+            log.exception("pypdf could not open the file")
             return None
 
 

@@ -4,6 +4,7 @@ It knows neither formats nor what the replies mean.
 """
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import Any, Literal, Self
 from engine import errors
 from engine.errors import DocumentError, LimitExceededError
 from engine.reading.limits import LIMITS, MEGABYTE, OUT_OF_MEMORY, PATIENCE, Limits
+
+log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).parents[2]
 _TICK = 0.2  # seconds between two looks at whether somebody has stopped the work
@@ -97,6 +100,8 @@ class ReadingProcess:
             while "done" not in (reply := self._receive(pipe, end, while_waiting)):
                 if "error" in reply:
                     answered = True
+                    if "trace" in reply:
+                        log.error("A file could not be read:\n%s", reply["trace"])
                     raise getattr(errors, reply["error"])(reply["message"])
                 yield reply
             answered = True

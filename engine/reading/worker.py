@@ -13,6 +13,7 @@ import resource
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -83,6 +84,7 @@ def answer(request: Request) -> Iterator[Reply]:
             "error": "DocumentError",
             "message": f"cannot be read: it is damaged, or not quite what it should be "
             f"({type(fault).__name__}). Save it again from the program it came from.",
+            "trace": "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__,
         }
 
 

@@ -5,6 +5,7 @@ included. It does not know what is stored.
 """
 
 import gc
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from weakref import finalize
 from qdrant_client import QdrantClient
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
+
+log = logging.getLogger(__name__)
 
 
 class Connection:
@@ -48,6 +51,7 @@ class Connection:
             except (StoreError, DuplicateDocumentError):
                 raise
             except Exception as fault:
+                log.exception("Qdrant refused an operation")
                 raise self._explained(fault) from fault
 
     def _explained(self, fault: Exception) -> StoreError:
@@ -95,6 +99,7 @@ def _connect(path: Path | None, url: str, api_key: str) -> QdrantClient:
                 f"Another process is using the documents in {path}. Close the other First Token, "
                 "or set another DATA_DIR in .env."
             ) from fault
+        log.exception("The store could not be opened")
         raise StoreError(
             f"The documents in {path or url} cannot be opened ({fault}). Check that the place "
             "can be reached and written; if its files are damaged, delete the folder and add "

@@ -6,6 +6,7 @@ nothing of pages; they read `Upload` objects as they change.
 """
 
 import json
+import logging
 import queue
 import shutil
 import threading
@@ -18,6 +19,8 @@ from pathlib import Path
 from engine.errors import Cancelled, FirstTokenError, PasswordNeededError
 from engine.run import Run
 from engine.schema import new_id
+
+log = logging.getLogger(__name__)
 
 
 class Stage(StrEnum):
@@ -211,6 +214,7 @@ class Ingestor:
             except FirstTokenError as error:
                 self._end(upload, Stage.FAILED, str(error))
             except Exception as fault:  # one bad file must not end the thread for all others
+                log.exception("Upload %s failed", upload.run.id)
                 self._end(upload, Stage.FAILED, f"It could not be taken in: {fault}")
             else:
                 self._end(upload, Stage.READY)

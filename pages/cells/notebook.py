@@ -8,6 +8,7 @@ of now. Pages come and go; the work does not. It does not know what the cells do
 import ast
 import asyncio
 import inspect
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -22,6 +23,8 @@ from engine.run import RunGroup
 from engine.schema import new_id
 from pages.cells.output import Output
 from pages.cells.source import Cell, cell_of, makers
+
+log = logging.getLogger(__name__)
 
 # A page that is open renews it many times a second; another page, or a tab that lost its
 # connection for a while, does not stop a long cell. A closed tab does, after so many seconds.
@@ -225,6 +228,8 @@ class Notebook:
             stopped = isinstance(fault, Cancelled) or group.cancelled
             state = State.STOPPED if stopped else State.FAILED
             error = "" if stopped else _sentence(fault)
+            if not stopped:
+                log.exception("Cell %s failed", cell.name)
         with self._lock:
             execution.ended = time.perf_counter()
             execution.state, execution.error = state, error
