@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
         self.play: Callable[[Handler], None] = lambda handler: handler.stream("Hi", " there")
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.paths: list[str] = []
         self.hung_up = threading.Event()
 
     @property
@@ -45,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         self.server.bodies.append(json.loads(self.rfile.read(length)))
+        self.server.paths.append(self.path)
         self.server.keys.append(self.headers["Authorization"])
         self.server.play(self)
 
@@ -324,3 +326,31 @@ def test_tool_turns_are_sent_in_the_servers_form_or_as_text(server: Server) -> N
     native, plain = (body["messages"] for body in server.bodies)
     assert native[2]["tool_calls"][0]["id"] == native[3]["tool_call_id"] == "a1"
     assert plain[3] == {"role": "user", "content": "Rain."}
+
+
+def test_an_address_with_credentials_works_and_is_shown_without_them(server: Server) -> None:
+    address = server.url.replace("http://", "http://user:hunter2pass@") + "?key=k-9f8e7d"
+    llm = OpenAICompatible(address, "some-model", stall_seconds=5)
+    run = Run()
+    assert read(llm, run) == (["Hi", " there"], None)
+    assert server.keys == ["Basic dXNlcjpodW50ZXIycGFzcw=="]
+    assert server.paths == ["/v1/chat/completions?key=k-9f8e7d"]
+    shown = json.dumps(run.trace.to_dict()) + repr(llm._endpoint)
+    assert f"{server.url}/chat/completions" in shown
+    assert "hunter2pass" not in shown
+    assert "k-9f8e7d" not in shown
+
+
+def test_a_server_that_quotes_the_key_does_not_put_it_into_the_error(server: Server) -> None:
+    def refuse(handler: Handler) -> None:
+        handler.start(401, "application/json")
+        quoted = "Incorrect API key provided: my-own-key. Also k-9f8e7d and my-own-key."
+        handler.wfile.write(json.dumps({"error": {"message": quoted}}).encode())
+
+    server.play = refuse
+    llm = OpenAICompatible(f"{server.url}?key=k-9f8e7d", "some-model", "my-own-key")
+    _, error = read(llm)
+    assert isinstance(error, ServerError)
+    assert "refused (401)" in str(error)
+    assert "my-own-key" not in str(error)
+    assert "k-9f8e7d" not in str(error)

@@ -10,11 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import httpx
+
 from engine.config import Config
 from engine.errors import ConfigError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata
 from engine.llm.server_request import Endpoint, ServerRequest
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
+from engine.redacting import redact
 from engine.run import Run
 from engine.schema import ChatMessage
 
@@ -45,11 +48,12 @@ class OpenAICompatible(LLM):
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(
-                f"OPENAI_BASE_URL must begin with http:// or https://, not be {base_url!r}."
+                f"OPENAI_BASE_URL must begin with http:// or https://, not be {redact(base_url)!r}."
             )
         if not model:
             raise ConfigError("OPENAI_MODEL must name the server's model. Set it in .env.")
-        url = f"{base_url.rstrip('/')}/chat/completions"
+        base = httpx.URL(base_url)
+        url = str(base.copy_with(path=f"{base.path.rstrip('/')}/chat/completions"))
         self._endpoint = Endpoint(url, api_key, stall_seconds)
         self._metadata = LLMMetadata(
             model, context_window or _CONTEXT_WINDOW, native_tools=native_tools

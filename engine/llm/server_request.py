@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ import httpx
 from engine.errors import Cancelled, ServerError
 from engine.llm.base import current_call
 from engine.llm.tool_calls import ToolRequest
+from engine.redacting import public_address, redact
 from engine.run import Phase, Run
 from engine.stream import Stream
 from engine.timing import FinishReason
@@ -38,12 +39,22 @@ _HINTS = {
 class Endpoint:
     """Where requests go, and how long the server may be silent."""
 
-    url: str
-    api_key: str
+    url: str = field(repr=False)
+    api_key: str = field(repr=False)
     stall_seconds: float
 
     def __str__(self) -> str:
-        return f"The model server at {self.url}"
+        return f"The model server at {self.public_url}"
+
+    @property
+    def public_url(self) -> str:
+        """The address without user, password and query, for traces and sentences."""
+        return public_address(self.url)
+
+    def redacted(self, text: str) -> str:
+        """`text` without this server's secrets: servers quote a key that they refuse."""
+        parts = httpx.URL(self.url)
+        return redact(text, (self.api_key, parts.password, *parts.params.values()))
 
 
 class ServerRequest:
@@ -53,7 +64,7 @@ class ServerRequest:
         self.pieces: Stream[str | ToolRequest] = Stream()
         self._endpoint, self._body, self._run = endpoint, body, run
         self._record = current_call(run)
-        self._record.settings = {"server": endpoint.url, "model": body["model"]}
+        self._record.settings = {"server": endpoint.public_url, "model": body["model"]}
         self._finish: FinishReason | None = None
         self._requests: dict[int, ToolRequest] = {}
         self._stage = ExitStack()
@@ -79,7 +90,7 @@ class ServerRequest:
             self._end("error", error)
         except Exception as error:  # whatever it is, the reader must not wait for ever
             log.exception("Answer %s: the request to the model server failed", self._run.id)
-            self._end("error", ServerError(f"{self._endpoint} failed: {error!r}."))
+            self._end("error", ServerError(f"{self._endpoint} failed: {type(error).__name__}."))
         else:
             self._end(self._finish or "stop", None)
         finally:
@@ -111,13 +122,15 @@ class ServerRequest:
             raise ServerError(f"{endpoint} {silence}") from error
         except httpx.ConnectError as error:
             advice = "Is it running? Check OPENAI_BASE_URL in .env."
-            raise ServerError(f"{endpoint} cannot be reached ({error}). {advice}") from error
+            reason = endpoint.redacted(str(error))
+            raise ServerError(f"{endpoint} cannot be reached ({reason}). {advice}") from error
         except httpx.HTTPError as error:
             raise ServerError(f"{endpoint} hung up before the answer's end.") from error
 
     async def _read(self, response: httpx.Response) -> None:
         if response.status_code >= 400:
-            text = _error_text((await response.aread()).decode("utf-8", "replace"))
+            body = (await response.aread()).decode("utf-8", "replace")
+            text = self._endpoint.redacted(_error_text(body))
             hint = _HINTS.get(response.status_code, "")
             raise ServerError(f"{self._endpoint} refused ({response.status_code}): {text}{hint}")
         if "json" in response.headers.get("content-type", ""):  # it cannot stream
@@ -133,7 +146,8 @@ class ServerRequest:
 
     def _take(self, event: dict[str, Any], part: str) -> None:
         if event.get("error"):
-            raise ServerError(f"{self._endpoint} failed: {_error_text(json.dumps(event))}")
+            text = self._endpoint.redacted(_error_text(json.dumps(event)))
+            raise ServerError(f"{self._endpoint} failed: {text}")
         self._take_usage(event.get("usage") or {})
         for choice in event.get("choices") or []:
             content = choice.get(part) or {}

@@ -16,6 +16,7 @@ from weakref import finalize
 from qdrant_client import QdrantClient
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
+from engine.redacting import public_address, redact
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Connection:
     def _explained(self, fault: Exception) -> StoreError:
         if self.url:
             return StoreError(
-                f"The Qdrant server at {self.url} did not do what was asked ({fault}). Start it, "
+                f"The Qdrant server at {public_address(self.url)} did not do what was asked "
+                f"({redact(str(fault))}). Start it, "
                 "or clear QDRANT_URL in .env to use the embedded collection."
             )
         if isinstance(fault, sqlite3.OperationalError) and "full" in str(fault):
@@ -101,7 +103,8 @@ def _connect(path: Path | None, url: str, api_key: str) -> QdrantClient:
             ) from fault
         log.exception("The store could not be opened")
         raise StoreError(
-            f"The documents in {path or url} cannot be opened ({fault}). Check that the place "
+            f"The documents in {path or public_address(url)} cannot be opened "
+            f"({redact(str(fault))}). Check that the place "
             "can be reached and written; if its files are damaged, delete the folder and add "
             "your files again."
         ) from fault
