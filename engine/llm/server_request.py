@@ -146,8 +146,8 @@ class ServerRequest:
 
     def _take(self, event: dict[str, Any], part: str) -> None:
         if event.get("error"):
-            text = self._endpoint.redacted(_error_text(json.dumps(event)))
-            raise ServerError(f"{self._endpoint} failed: {text}")
+            reason = self._endpoint.redacted(_error_text(json.dumps(event)))
+            raise ServerError(f"{self._endpoint} failed: {reason}")
         self._take_usage(event.get("usage") or {})
         for choice in event.get("choices") or []:
             content = choice.get(part) or {}
