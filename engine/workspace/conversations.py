@@ -184,6 +184,7 @@ class ConversationStore:
         self._lock = threading.RLock()
         self._mirror: sqlite3.Connection | None = None
         self._read_only = False
+        self._version = 0  # counts the writes; the same in both files
         try:
             self._open()
         except OSError as fault:
