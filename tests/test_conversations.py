@@ -10,7 +10,8 @@ from engine.run import Phase
 from engine.schema import Evidence, Node, NodeWithScore, Scores
 from engine.timing import Trace
 from engine.workspace import conversations
-from engine.workspace.conversations import ConversationStore, Turn
+from engine.workspace.conversations import Conversation, ConversationStore, Turn
+from engine.workspace.export import as_json, as_markdown
 from tests import damage
 from tests.damage import DAMAGES
 
@@ -248,3 +249,24 @@ def test_a_question_with_half_a_character_can_be_saved(store: ConversationStore)
     conversation = store.create("default", "half \ud83d")
     store.save(conversation.id, Turn("a", "half \ud83d"), title="half \ud83d")
     assert store.turns(conversation.id)[0].question == "half \ud83d"
+
+
+def test_exports_carry_no_secrets_and_no_folders() -> None:
+    trace = Trace()
+    trace.begin_call("answer").settings = {
+        "server": "http://user:hunter2pass@host/v1?key=k-9f8e7d",
+        "file": "/home/somebody/models/m.gguf",
+    }
+    metadata = {"file_name": "mill.pdf", "file_path": "/home/somebody/mill.pdf"}
+    sources = (NodeWithScore(Node("See /etc/motd.", metadata), 0.9),)
+    error = "The server refused: Incorrect API key provided: sk-abcdefgh12345."
+    turn = Turn("t1", "Where is /etc?", "In /etc.", Phase.FAILED, error, (), sources, trace)
+    conversation = Conversation("c1", "Title", "default", 0.0)
+    for text in (as_json(conversation, [turn]), as_markdown(conversation, [turn])):
+        assert "In /etc." in text
+        for secret in ("hunter2pass", "k-9f8e7d", "sk-abcdefgh12345", "/home/somebody"):
+            assert secret not in text
+    (record,) = json.loads(as_json(conversation, [turn]))["turns"]
+    assert record["sources"][0]["node"]["text"] == "See /etc/motd."
+    assert record["sources"][0]["node"]["metadata"]["file_path"] == "mill.pdf"
+    assert Turn.from_dict(record).question == turn.question

@@ -23,6 +23,7 @@ from typing import Any
 
 from engine.durable import set_aside, sync_folder
 from engine.errors import StoreError
+from engine.redacting import redact
 from engine.response import Response
 from engine.run import Phase
 from engine.schema import Evidence, Node, NodeWithScore, Scores, new_id
@@ -82,7 +83,7 @@ class Turn:
             text=response.text,
             searched_for="" if response.searched_for == self.question else response.searched_for,
             phase=response.phase,
-            error=str(response.error or ""),
+            error=redact(str(response.error or "")),
             notes=tuple(response.notes),
             sources=tuple(response.found or ()),
             trace=response.trace if response.phase.ended else None,

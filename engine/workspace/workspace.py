@@ -326,7 +326,7 @@ class Workspace:
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
         """Save the answer. If that fails, keep it, and save it again when there is room."""
         answered = turn.answered(response)
-        _log_question(answered)
+        _log_question(answered, type(response.error).__name__ if response.error else "")
         with self._changed:
             live = self._running.get(conversation.id)
             if self._closed or live is None or live[0].id != turn.id:
@@ -354,7 +354,7 @@ class Workspace:
                 self._changed.wait(SAVE_AGAIN)
 
 
-def _log_question(turn: Turn) -> None:
+def _log_question(turn: Turn, error: str) -> None:
     """One line for a question that has been answered: id, outcome, times; no text."""
     trace = turn.trace
     spans: dict[str, float] = {}
@@ -362,9 +362,10 @@ def _log_question(turn: Turn) -> None:
         spans[span.name] = spans.get(span.name, 0.0) + span.duration
     times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in spans.items())
     log.info(
-        "Question %s: %s after %.2f s; %d passages, %d tokens; %s",
+        "Question %s: %s%s after %.2f s; %d passages, %d tokens; %s",
         turn.run_id,
         turn.phase,
+        f" ({error})" if error else "",
         (trace.ended or 0.0) if trace else 0.0,
         len(turn.sources),
         trace.metrics.output_tokens if trace else 0,
