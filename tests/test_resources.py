@@ -1,8 +1,10 @@
 """A start of the app: what it imports, and what a page says where there can be no workspace."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -24,7 +26,7 @@ def test_the_server_answers_before_anything_heavy_is_imported() -> None:
 
 
 def test_a_data_folder_that_cannot_be_used_is_told_in_the_frame_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_errors: list[logging.LogRecord]
 ) -> None:
     monkeypatch.setattr(resources, "_opened", [])
     monkeypatch.setitem(vars(Settings), "config", Config(data_dir=tmp_path))
@@ -33,6 +35,7 @@ def test_a_data_folder_that_cannot_be_used_is_told_in_the_frame_and_tried_again(
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
     (error,) = app.error
     assert f"Nothing can be kept in {tmp_path}" in error.value
+    assert page_errors  # it is logged with its traceback
     assert "DATA_DIR" in error.value
     assert not app.exception
     (tmp_path / "app").unlink()
@@ -40,3 +43,68 @@ def test_a_data_folder_that_cannot_be_used_is_told_in_the_frame_and_tried_again(
     assert not app.error
     assert app.chat_input
     resources._opened[0].close()
+
+
+PAGE = """
+import streamlit as st
+from engine.errors import StoreError
+from pages.parts import resources
+
+def fail(kind):
+    raise {"ours": StoreError("The store is down. Start it."),
+           "full": OSError(28, "No space left on device", "/secret/place"),
+           "bug": ValueError("could not parse 'the vicar'")}[kind]
+
+resources.show_problems()
+st.title("Still here")
+for kind in ("ours", "full", "bug"):
+    st.button(kind, on_click=resources.safely(fail), args=(kind,))
+    if st.button(f"page {kind}"):
+        with resources.shown_errors():
+            fail(kind)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("ours", "The store is down. Start it."),
+        ("full", "No space left on device. Make room on the disk"),
+        ("bug", "Something went wrong ("),
+    ],
+)
+def test_an_error_reaches_the_person_as_a_sentence(
+    kind: str, sentence: str, page_errors: list[logging.LogRecord]
+) -> None:
+    app = AppTest.from_string(PAGE, default_timeout=60).run()
+    for label in (kind, f"page {kind}"):
+        next(each for each in app.button if each.label == label).click()
+        app.run()
+        (error,) = app.error
+        assert sentence in error.value
+        assert app.title[0].value == "Still here"
+        assert not app.exception
+        assert "vicar" not in error.value
+        assert "/secret" not in error.value
+    app.run()
+    assert not app.error
+    ids = [record.args[0] for record in page_errors if record.args]
+    assert len(ids) == (0 if kind == "ours" else 2)
+    if ids:
+        assert all(record.exc_info for record in page_errors)
+
+
+def test_what_was_repaired_is_said_until_somebody_dismisses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Opened:
+        notices: ClassVar = ["The file of your conversations was damaged."]
+
+    monkeypatch.setattr(resources, "_opened", [Opened()])
+    app = AppTest.from_string(PAGE, default_timeout=60).run()
+    assert app.run().warning[0].value == "The file of your conversations was damaged."
+    another = AppTest.from_string(PAGE, default_timeout=60).run()
+    assert another.warning
+    app.button[0].click().run()
+    assert not app.warning
+    assert not another.run().warning
