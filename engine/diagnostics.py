@@ -21,19 +21,19 @@ _ROOT = Path(__file__).parents[1]
 def diagnostics(llm: LLM, config: Config) -> str:
     """Sections of `name: value` lines, then the last errors with their tracebacks."""
     runtime: Mapping[str, Any] = getattr(llm, "settings", {})
-    errors = last_errors(log_file(config)) or ["none"]
+    errors = "\n".join(last_errors(log_file(config))) or "none"
     configured = {each.name.upper(): _shown(config, each.name) for each in fields(config)}
     sections = {
         "Machine and versions": _lines(fingerprint(llm)),
         "Configuration": _lines(configured),
         "Runtime": _lines(redact_values(dict(runtime))) or "a server's",
-        "Last errors": "\n".join(errors),
+        "Last errors": redact(errors, secrets_of(config)),
     }
     text = "\n\n".join(f"{title}\n{body}" for title, body in sections.items())
     for folder, name in ((_ROOT, "."), (config.data_dir.resolve(), "DATA_DIR"), (Path.home(), "~")):
         if folder != Path(folder.anchor):
             text = text.replace(str(folder), name)
-    return redact(text, secrets_of(config))
+    return text
 
 
 def _lines(values: Mapping[str, Any]) -> str:

@@ -24,8 +24,12 @@ def page_errors(request: pytest.FixtureRequest) -> Iterator[list[logging.LogReco
     """Errors of pages that nobody expected. Pages show them as sentences, and `AppTest` sees no
     exception: a test fails for them, unless it takes this fixture and looks at them itself."""
     records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = records.append  # type: ignore[method-assign]
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    handler = Collector(logging.ERROR)
     pages = logging.getLogger(resources.__name__)
     pages.addHandler(handler)
     yield records

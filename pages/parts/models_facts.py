@@ -79,7 +79,7 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
         _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
         _row("Contexts × answers", side, "Side by side; each works on its answers in turns."),
         _row("Window", f"{now['window']:,} tokens", "Prompt and answer of one question."),
-        _row("Largest slice", f"{now['largest_slice']} tokens", "Of a prompt, before others continue."),
+        _row("Largest slice", f"{now['largest_slice']} tokens", "Of a prompt, read in one step."),
         _row("Tokens a batch", now["decode_batch"], "Of different answers, computed in one step."),
         _row("Layers on a GPU", now["gpu_layers"], "GPU_LAYERS in .env."),
         _row("Cache", now["cache_type"], "The type of numbers that keep what was read."),

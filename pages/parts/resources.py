@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, ParamSpec
 import streamlit as st
 
 from engine import logs
-from engine.config import load_config
 from engine.errors import ConfigError, FirstTokenError
 from pages.parts.shutdown import Shutdown
 
@@ -76,10 +75,6 @@ def workspace() -> "Workspace":
 @asynccontextmanager
 async def opening(_app: st.App) -> AsyncIterator[None]:
     """The server's life: configure the log, load the model at once, and end in order."""
-    try:
-        logs.configure(load_config())
-    except (FirstTokenError, OSError):
-        log.exception("The log could not be configured")  # the first page shows what is wrong
     shutdown = Shutdown(_close)
     if threading.current_thread() is threading.main_thread():
         shutdown.install()
@@ -91,7 +86,10 @@ async def opening(_app: st.App) -> AsyncIterator[None]:
 
 
 def _open_early() -> None:
+    from engine.settings import Settings
+
     try:
+        logs.configure(Settings.config)
         open_workspace()
     except FirstTokenError as error:  # the first page tries again, and shows why
         log.warning("The workspace could not be opened: %s", error)
