@@ -97,6 +97,7 @@ def test_what_was_repaired_is_said_until_somebody_dismisses_it(
 ) -> None:
     class Opened:
         notices: ClassVar = ["The file of your conversations was damaged."]
+        unsaved: ClassVar[list[str]] = []
 
     monkeypatch.setattr(resources, "_opened", [Opened()])
     app = AppTest.from_string(PAGE, default_timeout=60).run()
@@ -106,3 +107,17 @@ def test_what_was_repaired_is_said_until_somebody_dismisses_it(
     app.button[0].click().run()
     assert not app.warning
     assert not another.run().warning
+
+
+def test_answers_that_are_not_saved_are_said_above_every_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Opened:
+        notices: ClassVar[list[str]] = []
+        unsaved: ClassVar = ["a turn"]
+
+    monkeypatch.setattr(resources, "_opened", [Opened()])
+    app = AppTest.from_string(PAGE, default_timeout=60).run()
+    assert "not saved yet" in app.warning[0].value
+    Opened.unsaved.clear()
+    assert not app.run().warning

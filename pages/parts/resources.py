@@ -132,11 +132,19 @@ def safely(callback: Callable[Parameters, object]) -> Callable[Parameters, None]
 
 
 def show_problems() -> None:
-    """What callbacks could not do, once, and what was repaired at the start, until it is read."""
+    """What callbacks could not do, once; answers that are not saved; and what was repaired at the
+    start, until it is dismissed. The frame calls this above every page."""
     for problem in st.session_state.pop(_PROBLEMS, []):
         st.error(problem, icon=":material/error:")
-    notices = _opened[0].notices if _opened else []
-    for notice in list(notices):
+    if not _opened:
+        return
+    if _opened[0].unsaved:
+        st.warning(
+            "The last answers are not saved yet, because there is no room on the disk. Make room: "
+            "they are then saved by themselves. Until then they are lost if First Token ends.",
+            icon=":material/save:",
+        )
+    for notice in list(_opened[0].notices):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(notice, icon=":material/build:")
             st.button(
