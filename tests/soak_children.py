@@ -31,8 +31,9 @@ def conversations(folder: Path) -> None:
     """Ask and answer without end; every fifth conversation is deleted."""
     store = ConversationStore(folder / "conversations.sqlite3")
     say(ready=True)
+    full = False
     for number in range(1_000_000):
-        with suppress(StoreError):  # a full disk
+        try:
             conversation = store.create("default", f"Conversation {number}")
             for at in range(3):
                 turn = Turn(f"{conversation.id}-{at}", f"Question {at}?", settings={"passages": 3})
@@ -45,6 +46,10 @@ def conversations(folder: Path) -> None:
                 say(deleting=conversation.id)
                 store.delete(conversation.id)
                 say(deleted=conversation.id)
+        except StoreError:
+            if not full:
+                say(full=True)
+            full = True
 
 
 def settings(folder: Path) -> None:

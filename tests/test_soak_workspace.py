@@ -69,6 +69,12 @@ class Child:
         for line in self.process.stdout:
             self._said.append(line)
 
+    def wait_for(self, word: str) -> None:
+        """Until it says something with this word."""
+        while not any(word in line for line in self._said):
+            assert self.process.poll() is None
+            threading.Event().wait(0.01)
+
     def end(self, number: signal.Signals) -> list[dict[str, Any]]:
         """Send the signal; what it had said, in order. A line that was cut off was not said."""
         self.process.send_signal(number)
@@ -151,7 +157,7 @@ def test_a_disk_that_is_full_at_some_byte(tmp_path: Path, row: Row, times: int) 
         folder = tmp_path / str(number)
         folder.mkdir()
         child = Child("conversations", folder, chance.randrange(90_000, 900_000))
-        threading.Event().wait(1.0)  # by then the file has reached its limit
+        child.wait_for("full")
         said = child.end(signal.SIGKILL)
         with closing(ConversationStore(folder / "conversations.sqlite3")) as store:
             healed += bool(store.notices)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import Config
-from engine.errors import StoreError
+from engine.errors import StoreError, StoreInUseError
 from engine.measuring.schedule import Kind
 from engine.run import Phase
 from engine.workspace import AskSettings, Workspace
@@ -287,3 +287,15 @@ def test_a_damaged_measurement_harms_no_other(
     lost_nothing = harm.__name__ in ("missing", "empty")
     assert len(workspace.notices) == (0 if lost_nothing else 1)
     assert (tmp_path / "set-aside").exists() != lost_nothing
+
+
+def test_a_second_workspace_in_the_same_folder_is_refused_and_harms_nothing(
+    opened: Opened, tmp_path: Path
+) -> None:
+    first = opened()
+    conversation = first.conversations.create("default")
+    with pytest.raises(StoreInUseError, match="Another process is using"):
+        opened()
+    assert first.conversations.find(conversation.id)
+    assert not (tmp_path / "set-aside").exists()
+    assert opened_again(first, opened).conversations.find(conversation.id)

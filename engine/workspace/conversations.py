@@ -8,14 +8,11 @@ its mirror. When the first is damaged, it is set aside and made again from what 
 import json
 import logging
 import os
-import re
-import secrets
-import shutil
 import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,25 +25,18 @@ from engine.response import Response
 from engine.run import Phase
 from engine.schema import Evidence, Node, NodeWithScore, Scores, new_id
 from engine.timing import Trace
+from engine.workspace.repair import (
+    DamagedFile,
+    Found,
+    connect,
+    encodable,
+    is_empty,
+    remove,
+    string_in,
+    value_of,
+)
 
 log = logging.getLogger(__name__)
-
-TITLE_LENGTH = 60  # characters: about one line of the sidebar
-
-_APPLICATION = 0x46546B6E  # SQLite's application_id: marks our files
-_COLUMNS = {
-    "conversations": ["id", "title", "collection", "updated"],
-    "turns": ["id", "conversation", "number", "record"],
-}
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS conversations (
-    id TEXT PRIMARY KEY, title TEXT NOT NULL, collection TEXT NOT NULL, updated REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS turns (
-    id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations ON DELETE CASCADE,
-    number INTEGER NOT NULL, record TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS turns_of ON turns (conversation, number);
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -138,21 +128,12 @@ class Turn:
             log.exception("The record of turn %s is damaged", turn_id[:8])
             return cls(
                 turn_id,
-                _string_in(record, "question") or "(This question cannot be read any more.)",
-                _string_in(record, "text"),
+                string_in(record, "question") or "(This question cannot be read any more.)",
+                string_in(record, "text"),
                 Phase.FAILED,
                 "The saved record of this answer is damaged; its sources and figures are missing. "
                 "Ask again to have the whole answer.",
             )
-
-
-def _string_in(record: str, name: str) -> str:
-    """The string that a damaged JSON record has under that name; empty if none can be read."""
-    found = re.search(rf'"{name}":\s*("(?:[^"\\]|\\.)*")', record)
-    try:
-        return str(json.loads(found[1], strict=False)) if found else ""
-    except ValueError:
-        return ""
 
 
 def _source_to_dict(source: NodeWithScore) -> dict[str, Any]:
@@ -190,7 +171,7 @@ class ConversationStore:
             self._open()
         except OSError as fault:
             log.exception("The conversations could not be opened for writing")
-            if _is_empty(path):
+            if is_empty(path):
                 raise StoreError(
                     f"The conversations cannot be opened ({fault.strerror or fault}). Make room on "
                     "the disk or correct the folder's permissions, then reload this page."
@@ -237,7 +218,7 @@ class ConversationStore:
     # Writing
 
     def create(self, collection: str, title: str = "New conversation") -> Conversation:
-        conversation = Conversation(new_id(), _encodable(title), collection, time.time())
+        conversation = Conversation(new_id(), encodable(title), collection, time.time())
         self._write(
             (
                 "INSERT INTO conversations VALUES (?, ?, ?, ?)",
@@ -250,7 +231,7 @@ class ConversationStore:
         self._write(
             (
                 "UPDATE conversations SET title = ? WHERE id = ?",
-                (_encodable(title).strip(), conversation_id),
+                (encodable(title).strip(), conversation_id),
             )
         )
 
@@ -271,12 +252,14 @@ class ConversationStore:
             ),
             (
                 "UPDATE conversations SET updated = ?, title = coalesce(?, title) WHERE id = ?",
-                (time.time(), _encodable(title).strip() or None, conversation_id),
+                (time.time(), encodable(title).strip() or None, conversation_id),
             ),
         )
 
     def close(self) -> None:
         with self._lock:
+            if self._mirror is None and not self._read_only:
+                self._mirror = self._opened_mirror()  # it could not be written for a while
             self._db.close()
             if self._mirror:
                 self._mirror.close()
@@ -312,7 +295,7 @@ class ConversationStore:
 
     def _open(self) -> None:
         self._db = self._opened()
-        self._version = int(_value(self._db, "PRAGMA user_version"))
+        self._version = int(value_of(self._db, "PRAGMA user_version"))
         self._mirror = self._opened_mirror()
         self._read_only = False
 
@@ -322,21 +305,21 @@ class ConversationStore:
             repaired.rename(self._path)
         try:
             others = (self._mirror_path, Path(f"{self._path}-wal"))
-            if _is_empty(self._path) and not all(map(_is_empty, others)):
-                raise _DamagedFile("it is missing or empty")
-            return _connect(self._path)
-        except _DamagedFile as damage:
+            if is_empty(self._path) and not all(map(is_empty, others)):
+                raise DamagedFile("it is missing or empty")
+            return connect(self._path)
+        except DamagedFile as damage:
             log.warning("The conversations are damaged: %s", damage)
         existed = os.path.lexists(self._path)
-        found = _Found()
+        found = Found()
         for file in (self._mirror_path, self._path):
             with tempfile.TemporaryDirectory(prefix=".repair-", dir=self._path.parent) as folder:
                 found.read(file, Path(folder))
-        _remove(repaired)
-        with closing(_connect(repaired)) as db:
+        remove(repaired)
+        with closing(connect(repaired)) as db:
             db.execute("PRAGMA journal_mode=DELETE")  # one file, to be renamed
             found.write(db)
-        _remove(Path(f"{repaired}-wal"), Path(f"{repaired}-shm"))
+        remove(Path(f"{repaired}-wal"), Path(f"{repaired}-shm"))
         aside = set_aside(self._path, self._path.parent) if existed else None
         for ending in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
@@ -356,165 +339,28 @@ class ConversationStore:
             )
         else:
             self.notices.append(f"The file of your conversations was missing. {recovered}")
-        return _connect(self._path)
+        return connect(self._path)
 
     def _opened_mirror(self) -> sqlite3.Connection | None:
         """The mirror, made again where it is not at the same version."""
         try:
-            with suppress(_DamagedFile, FileNotFoundError):
+            with suppress(DamagedFile, FileNotFoundError):
                 self._mirror_path.stat()
-                mirror = _connect(self._mirror_path)
-                if int(_value(mirror, "PRAGMA user_version")) == self._version:
+                mirror = connect(self._mirror_path)
+                if int(value_of(mirror, "PRAGMA user_version")) == self._version:
                     return mirror
                 mirror.close()
             fresh = self._path.with_name(f".{self._mirror_path.name}.new")
-            _remove(fresh)
+            remove(fresh)
             with closing(sqlite3.connect(fresh)) as copy:
                 self._db.backup(copy)
                 copy.execute("PRAGMA journal_mode=DELETE")
-            _remove(*(Path(f"{self._mirror_path}{ending}") for ending in ("", "-wal", "-shm")))
+            remove(*(Path(f"{self._mirror_path}{ending}") for ending in ("", "-wal", "-shm")))
             fresh.rename(self._mirror_path)
-            return _connect(self._mirror_path)
-        except (sqlite3.Error, OSError, _DamagedFile, StoreError):
+            return connect(self._mirror_path)
+        except (sqlite3.Error, OSError, DamagedFile, StoreError):
             log.exception("The mirror of the conversations could not be made")
             return None
-
-
-class _DamagedFile(Exception):  # noqa: N818 - handled here, never shown
-    """The file is not a database of conversations, or not a whole one."""
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file of conversations, which is created where there is none, and check it.
-
-    Raises:
-        _DamagedFile: see there.
-        OSError: it cannot be used now, but may be whole: the disk is full, or it is in use.
-    """
-    if path.exists() and (not path.is_file() or not os.access(path, os.R_OK)):
-        raise _DamagedFile("it is not a file that can be read")
-    db = sqlite3.connect(path, check_same_thread=False)
-    try:
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA foreign_keys=ON")
-        db.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten in the file
-        named = db.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
-        tables = {name for (name,) in named}
-        for table in tables & _COLUMNS.keys():
-            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-            if columns != _COLUMNS[table]:
-                raise _DamagedFile("it is another program's database")
-        if tables and not tables & _COLUMNS.keys():
-            raise _DamagedFile("it is another program's database")
-        if (answer := str(_value(db, "PRAGMA quick_check(1)"))) != "ok":
-            raise _DamagedFile(answer.splitlines()[0])
-        db.execute("PRAGMA journal_mode=WAL")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA application_id={_APPLICATION}")
-    except sqlite3.OperationalError as fault:
-        db.close()
-        raise OSError(str(fault)) from fault
-    except sqlite3.DatabaseError as fault:
-        db.close()
-        raise _DamagedFile(str(fault)) from fault
-    except _DamagedFile:
-        db.close()
-        raise
-    return db
-
-
-class _Found:
-    """What can be read of damaged files: rows by their ids. Files read later add to the first."""
-
-    def __init__(self) -> None:
-        self.conversations: dict[str, tuple[Any, ...]] = {}
-        self.turns: dict[str, tuple[Any, ...]] = {}
-
-    def read(self, path: Path, folder: Path) -> None:
-        """Add what is in the file and its write-ahead log. `folder` takes copies to work on."""
-        copy = folder / "copy"
-        with suppress(OSError):
-            shutil.copyfile(path, copy)
-        with suppress(OSError):
-            shutil.copyfile(f"{path}-wal", f"{copy}-wal")
-        if not copy.exists() and not _is_empty(Path(f"{copy}-wal")):
-            copy.touch()
-        if not copy.exists():
-            return
-        if not _is_empty(copy):
-            self._read_rows(copy)
-        # The first page has the places of the tables. All our files begin with the same one but
-        # for the counters: where it is damaged, that of a new file makes the others readable.
-        with suppress(sqlite3.Error, OSError, _DamagedFile):
-            pattern = folder / "pattern"
-            _connect(pattern).close()
-            with copy.open("r+b") as damaged:
-                first = bytearray(pattern.read_bytes()[:_PAGE])
-                pages = max(1, -(-copy.stat().st_size // _PAGE))
-                first[28:32] = pages.to_bytes(4, "big")
-                damaged.write(first)
-                damaged.truncate(pages * _PAGE)
-            with suppress(OSError):
-                shutil.copyfile(f"{path}-wal", f"{copy}-wal")
-            self._read_rows(copy)
-
-    def _read_rows(self, copy: Path) -> None:
-        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as db:
-            db.text_factory = lambda text: text.decode("utf-8", "replace")
-            for row in _readable_rows(db, "conversations"):
-                if isinstance(row[0], str) and isinstance(row[3], float):
-                    self.conversations.setdefault(row[0], row)
-            for row in _readable_rows(db, "turns"):
-                if isinstance(row[0], str) and isinstance(row[1], str):
-                    known = self.turns.get(row[0])
-                    if known is None or _worth(row[3]) > _worth(known[3]):
-                        self.turns[row[0]] = row
-
-    def write(self, db: sqlite3.Connection) -> None:
-        """Put it all into a new database. Turns without their conversation get a new one."""
-        for _, conversation, _, record in self.turns.values():
-            if conversation not in self.conversations:
-                title = _string_in(str(record), "question")[:TITLE_LENGTH] or "Recovered"
-                row = (conversation, _encodable(title), "default", time.time())
-                self.conversations[conversation] = row
-        with db:
-            db.execute(f"PRAGMA user_version={secrets.randbelow(2**30)}")  # no mirror has it yet
-            db.executemany(
-                "INSERT INTO conversations VALUES (?, ?, ?, ?)",
-                [tuple(map(_encodable, row)) for row in self.conversations.values()],
-            )
-            db.executemany(
-                "INSERT INTO turns VALUES (?, ?, ?, ?)",
-                [tuple(map(_encodable, row)) for row in self.turns.values()],
-            )
-
-
-_PAGE = 4096  # bytes: SQLite's default, in all our files
-_MOST_UNREADABLE = 10_000  # row numbers in a row, before the end of a damaged table is assumed
-
-
-def _readable_rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a damaged table that SQLite can read, one after another, by their row number."""
-    query = f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1"
-    number = unreadable = 0
-    while unreadable < _MOST_UNREADABLE:
-        try:
-            row = db.execute(query, (number,)).fetchone()
-        except sqlite3.Error:
-            number, unreadable = number + 1, unreadable + 1
-            continue
-        if row is None:
-            return
-        number, unreadable = row[0] + 1, 0
-        yield row[1:]
-
-
-def _worth(record: object) -> int:
-    """Which of two records of one turn to keep: one that is whole and whose answer has ended."""
-    try:
-        return 2 if Phase(json.loads(str(record))["phase"]).ended else 1
-    except (ValueError, LookupError, TypeError):
-        return 0
 
 
 def _execute(
@@ -524,22 +370,3 @@ def _execute(
         for statement, parameters in statements:
             db.execute(statement, parameters)
         db.execute(f"PRAGMA user_version={version}")
-
-
-def _value(db: sqlite3.Connection, query: str) -> Any:
-    return db.execute(query).fetchone()[0]
-
-
-def _encodable(value: Any) -> Any:
-    """Text without lone surrogates, which SQLite cannot store; other values as they are."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _is_empty(path: Path) -> bool:
-    """It is missing, or a file of no bytes."""
-    return not os.path.lexists(path) or (path.is_file() and path.stat().st_size == 0)
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ There is one workspace for a folder and a process. Pages keep no state that matt
 workspace, so that a rerun, a reload and a second tab see the same.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -12,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from engine.config import Config
 from engine.durable import set_aside, write_whole
-from engine.errors import StoreError
+from engine.errors import StoreError, StoreInUseError
 from engine.llm.base import LLM, GenerationOptions
 from engine.measuring import Measurements
 from engine.measuring.fingerprint import fingerprint
@@ -28,10 +29,11 @@ from engine.run import Phase
 from engine.schema import ChatMessage, new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
-from engine.workspace.conversations import TITLE_LENGTH, Conversation, ConversationStore, Turn
+from engine.workspace.conversations import Conversation, ConversationStore, Turn
 from engine.workspace.ingestion import Ingestor, Packed, Upload
 from engine.workspace.library import Library
 from engine.workspace.preparing import Preparer
+from engine.workspace.repair import TITLE_LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,14 @@ class Workspace:
 
     def __init__(self, folder: Path, config: Config, llm: LLM) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = _lock_folder(folder)
+        try:
+            self._open(folder, config, llm)
+        except BaseException:
+            self._folder_lock.close()
+            raise
+
+    def _open(self, folder: Path, config: Config, llm: LLM) -> None:
         self.llm = llm
         self.notices: list[str] = []
         self._settings_file = folder / "settings.json"
@@ -292,6 +302,7 @@ class Workspace:
         self.ingestor.close()
         self._preparer.close()
         self.library.close()
+        self._folder_lock.close()
 
     def _take(self, upload: Upload) -> list[Packed]:
         packed = self.library.take(upload)
@@ -352,6 +363,26 @@ class Workspace:
         with self._changed:
             while not self._closed and not self._save_again():
                 self._changed.wait(SAVE_AGAIN)
+
+
+def _lock_folder(folder: Path) -> IO[str]:
+    """Keep other processes out of the folder, until the file is closed or this process ends.
+
+    Raises:
+        StoreInUseError: another process is using it.
+    """
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        lock.close()
+        raise StoreInUseError(
+            f"Another process is using the documents in {folder}. Close the other First Token, or "
+            "set another DATA_DIR in .env."
+        ) from fault
+    except OSError as fault:  # a file system without locks
+        log.warning("The data folder cannot be locked: %s", fault)
+    return lock
 
 
 def _log_question(turn: Turn, error: str) -> None:
