@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.settings import Settings
 from pages.parts import resources
-from tests.browser import ROOT
+from tests.browser import ROOT, frame_around, open_page, running_app
 from tests.scripted import ScriptedLLM
 
 
@@ -121,3 +122,40 @@ def test_answers_that_are_not_saved_are_said_above_every_page(
     assert "not saved yet" in app.warning[0].value
     Opened.unsaved.clear()
     assert not app.run().warning
+
+
+UNWRAPPED = """
+import streamlit as st
+
+def fail():
+    raise ValueError("the vicar")
+
+st.title("A page")
+st.button("Callback", on_click=fail)
+
+@st.fragment
+def part():
+    if st.button("Fragment"):
+        fail()
+
+part()
+"""
+
+
+@pytest.mark.browser
+def test_an_error_that_nothing_catches_is_a_sentence_too(browser: Browser, tmp_path: Path) -> None:
+    folder = frame_around(UNWRAPPED, tmp_path / "app")
+    with running_app(tmp_path / "data", folder) as app:
+        tab = browser.new_page()
+        tab.set_default_timeout(60_000)
+        for label in ("Callback", "Fragment"):
+            open_page(tab, app.url)
+            tab.get_by_role("button", name=label).click()
+            error = tab.get_by_test_id("stAlert")
+            expect(error).to_contain_text("Something went wrong (")
+            expect(error).not_to_contain_text("vicar")
+            error_id = error.inner_text().split("(")[1][:8]
+            log = (tmp_path / "data" / "logs" / "first-token.log").read_text()
+            assert f"Error {error_id} on a page" in log
+            assert "vicar" not in log
+        tab.close()
