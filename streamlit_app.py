@@ -11,8 +11,14 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.parts.heartbeat import keep_answer_alive
-from pages.parts.resources import opening, shown_errors, workspace
-from pages.parts.security import SecurityHeaders
+from pages.parts.resources import (
+    opening,
+    show_problems,
+    show_unexpected,
+    shown_errors,
+    workspace,
+)
+from pages.parts.security import OwnOriginOnly, SecurityHeaders
 
 HERE = Path(__file__).parent
 LOGO, ICON = (str(HERE / "static" / name) for name in ("logo.svg", "icon.svg"))
@@ -62,6 +68,7 @@ def main() -> None:
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
     workspace()  # the frame is there before a page imports what it needs
+    show_problems()
     with shown_errors():
         keep_answer_alive(open_page.title)
         open_page.run()
@@ -73,4 +80,9 @@ else:
     # As st.navigation does in its first run: until then a tab that opens on another page than the
     # first would show a list of the files in pages/.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, lifespan=opening, middleware=[Middleware(SecurityHeaders)])
+    app = st.App(
+        __file__,
+        lifespan=opening,
+        on_script_error=show_unexpected,
+        middleware=[Middleware(SecurityHeaders), Middleware(OwnOriginOnly)],
+    )

@@ -1,4 +1,4 @@
-"""Config: what .env and the environment say, checked once, with defaults for everything.
+"""Config: the values of .env and the environment, checked once, with defaults for everything.
 
 The process environment wins over the file `.env` in the working directory. An empty value means
 the default. `.env.example` lists every variable.
@@ -13,20 +13,23 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from engine.errors import ConfigError
+from engine.redacting import redact
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Where things are and how much they may take. Every field's variable is its upper case.
 
-    data_dir: everything made at run time. chat_model: a GGUF file, or None for the default one.
-    context_window: tokens, 0 for the model's own. gpu_layers: layers put on a GPU where the
-    build has one. cores: threads that may compute at once, 0 for all of the machine's.
-    state_cache_mb: megabytes of kept prompt states. deterministic: the same question gets the
-    same words, whatever else the machine does; off, flash attention is used where it is quicker.
-    qdrant_url: a server instead of the embedded collection.
+    data_dir: the folder of everything made at run time. chat_model: a GGUF file, or None for the
+    default one. context_window: tokens, at most what the model was trained with; 0 for that, but
+    at most 4,096, and fewer where memory is short. gpu_layers: layers put on a GPU where the build
+    has one. cores: threads that may compute at once, 0 for all of the machine's. state_cache_mb:
+    megabytes of kept prompt states. deterministic: the same question gets the same words, whatever
+    else the machine does; off, flash attention is used where it is quicker. qdrant_url: a server
+    instead of the embedded collection.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the
-    local model. tavily_api_key: for the agent's web search.
+    local model. tavily_api_key: for the agent's web search. log_level: a level name of Python's
+    logging, from which records are written.
     """
 
     data_dir: Path = Path(".data")
@@ -36,12 +39,13 @@ class Config:
     cores: int = 0
     state_cache_mb: int = 1024
     deterministic: bool = True
-    qdrant_url: str = ""
+    qdrant_url: str = field(default="", repr=False)  # an address may carry a password
     qdrant_api_key: str = field(default="", repr=False)  # keys stay out of logs
-    openai_base_url: str = ""
+    openai_base_url: str = field(default="", repr=False)
     openai_model: str = ""
     openai_api_key: str = field(default="", repr=False)
     tavily_api_key: str = field(default="", repr=False)
+    log_level: str = "INFO"
 
     @property
     def weights_dir(self) -> Path:
@@ -64,7 +68,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
     """Read the settings.
 
     Raises:
-        ConfigError: a value is not of its kind; the message names the variable.
+        ConfigError: a value cannot be used; the message names the variable.
     """
     file = _read(env_file)
     _refuse_misspelt(file)
@@ -86,6 +90,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
         tavily_api_key=known.get("tavily_api_key", ""),
+        log_level=known.get("log_level", default.log_level).upper(),
     )
 
 
@@ -100,10 +105,10 @@ def _read(env_file: Path) -> dict[str, str | None]:
 
 
 def _refuse_misspelt(file: Mapping[str, str | None]) -> None:
-    """A slip such as CHAT_MODLE would otherwise do nothing, without a word."""
+    """Without this check a misspelt name such as CHAT_MODLE would be ignored silently."""
     for name in file.keys() - set(_VARIABLES):
         if close := difflib.get_close_matches(name.upper(), _VARIABLES, 1, cutoff=0.85):
-            raise ConfigError(f"{name} in .env is no setting. Did you mean {close[0]}?")
+            raise ConfigError(f"{name} in .env is not a setting. Did you mean {close[0]}?")
 
 
 def _whole_number(values: Mapping[str, str], name: str, default: int) -> int:
@@ -126,7 +131,8 @@ def _address(values: Mapping[str, str], name: str) -> str:
     text = values.get(name, "")
     if text and not text.startswith(("http://", "https://")):
         raise ConfigError(
-            f"{name.upper()} must begin with http:// or https://, not {text!r}. Change it in .env."
+            f"{name.upper()} must begin with http:// or https://, not {redact(text)!r}. Change it "
+            "in .env."
         )
     return text.rstrip("/")
 
@@ -134,7 +140,7 @@ def _address(values: Mapping[str, str], name: str) -> str:
 def _folder(values: Mapping[str, str], name: str, default: Path) -> Path:
     path = Path(values.get(name, default)).expanduser()
     if path.exists() and not path.is_dir():
-        raise ConfigError(f"{name.upper()} names {path}, which is no folder. Change it in .env.")
+        raise ConfigError(f"{name.upper()} names {path}, which is not a folder. Change it in .env.")
     return path
 
 

@@ -1,8 +1,4 @@
-"""A lease: work goes on while somebody reads it or holds it, and is stopped when nobody does.
-
-In go a stop and a way to ask whether somebody reads; `hold` keeps the work going for some
-seconds, whoever leaves. It does not know what the work is.
-"""
+"""A lease: work goes on while somebody reads it or holds it, and is stopped when nobody does."""
 
 import threading
 import time
@@ -10,7 +6,10 @@ from collections.abc import Callable
 
 
 class Lease:
-    """Belongs to one piece of work. Safe to use from any thread."""
+    """Belongs to one piece of work. Safe to use from any thread.
+
+    stop: ends the work. has_readers: whether somebody reads its result now.
+    """
 
     def __init__(self, stop: Callable[[], None], has_readers: Callable[[], bool]) -> None:
         self._stop = stop
@@ -18,12 +17,19 @@ class Lease:
         self._held_until = 0.0
         self._ended = False
         self._watch: threading.Timer | None = None
+        self._watch_ends = 0.0
         self._lock = threading.Lock()
 
     def hold(self, seconds: float) -> None:
-        """Keep the work going for so long, from now. Then, with nobody reading, it is stopped."""
+        """Keep the work going for so long, from now, then stop it if nobody reads.
+
+        Replaces an earlier hold, also by a shorter one.
+        """
         with self._lock:
             self._held_until = time.monotonic() + seconds
+            if self._watch is not None and self._held_until < self._watch_ends:
+                self._watch.cancel()
+                self._watch = None
             if self._watch is None and not self._ended:
                 self._start_watch(seconds)
 
@@ -40,6 +46,7 @@ class Lease:
                 self._watch.cancel()
 
     def _start_watch(self, seconds: float) -> None:
+        self._watch_ends = time.monotonic() + seconds
         self._watch = threading.Timer(seconds, self._ran_out)
         self._watch.daemon = True
         self._watch.start()
@@ -47,8 +54,8 @@ class Lease:
     def _ran_out(self) -> None:
         with self._lock:
             left = self._held_until - time.monotonic()
-            if self._ended:
-                return
+            if self._ended or threading.current_thread() is not self._watch:
+                return  # a later hold has started another watch
             if left > 0:
                 self._start_watch(left)
                 return

@@ -19,7 +19,7 @@ _SECRETS = (
     re.compile(r"\b(bearer\s+)[^\s\"',;]+", re.I),
     re.compile(
         r"(?<![a-z0-9])((?:api[_ -]?key|token|password|passwd|secret|authorization)"
-        r"(?:\s+provided)?[\"']?\s*[:=]\s*[\"']?)(?!bearer\b)[^\s\"',;&]+",
+        r"(?:\s+provided)?[\"']?\s*[:=]\s*[\"']?)(?!bearer\b|[\d.]+\b)[^\s\"',;&]+",
         re.I,
     ),
     re.compile(r"\b()(?:sk|pk|rk|tvly|hf|gsk|ghp|xai)[-_][\w*.-]{6,}"),

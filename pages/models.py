@@ -1,7 +1,9 @@
-"""Models: those in use, how they run on this machine, how fast, and how to change them."""
+"""Models: those in use, how fast they run on this machine, how to change them, diagnostics."""
 
 import streamlit as st
 
+from engine.diagnostics import diagnostics
+from engine.logs import log_file
 from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.code_cell import code_switch
@@ -12,31 +14,31 @@ from pages.parts.walkthrough_cells import follow, show_cell
 from pages.parts.walkthrough_state import speed_notebook
 
 EXPECT = (
-    "The default model is small and knows English only. It answers in well under a second, finds "
-    "words for a fact that stands in one or two sentences, and is often wrong where an answer "
-    "takes reasoning. That is why the best sentence of your documents is quoted above each "
-    "answer: the model may err, the quotation does not."
+    "The default model is small and knows English only. It answers quickly and can state a fact "
+    "that is written in one or two sentences. It is often wrong when a question needs reasoning. "
+    "Therefore the most relevant sentence of your documents is quoted above each answer: the "
+    "model can be wrong, the quotation is exact."
 )
 LARGER = (
-    "A larger model answers better and slower. Get an instruct model in GGUF format, put its path "
-    "into the file `.env` in the folder of First Token, and start again. The first start measures "
-    "it and lays the runtime out for it."
+    "A larger model answers better and more slowly. Download an instruct model in GGUF format, set "
+    "its path as `CHAT_MODEL` in the file `.env` in the folder of First Token, and start First "
+    "Token again. The first start measures the model and configures the runtime for it."
 )
-# The sizes are those of the files on Hugging Face; beside it, a context takes up to 1/8 of memory.
+# The sizes are those of the files on Hugging Face. Contexts take up to 1/8 of memory in addition.
 SUGGESTED = [
     {"Model": "Qwen2.5-1.5B-Instruct", "File": "Q4_K_M", "Size": "1.0 GB", "Memory": "4 GB"},
     {"Model": "Llama-3.2-3B-Instruct", "File": "Q4_K_M", "Size": "2.0 GB", "Memory": "6 GB"},
     {"Model": "Qwen2.5-7B-Instruct", "File": "Q4_K_M", "Size": "4.7 GB", "Memory": "8 GB"},
 ]
 WHERE = (
-    "On Hugging Face, the folder bartowski/*model*-GGUF has each as *model*-Q4_K_M.gguf. Memory "
-    "is what should be free."
+    "On Hugging Face, the repository bartowski/*model*-GGUF has each file as *model*-Q4_K_M.gguf. "
+    "Memory is what should be free."
 )
 ENV = """\
 CHAT_MODEL=models/qwen2.5-1.5b-instruct-q4_k_m.gguf
-CONTEXT_WINDOW=0    # tokens; 0: 4,096, or less where memory is short
-GPU_LAYERS=0        # 999: all of them, where llama.cpp was compiled for a GPU
-CORES=0             # 0: all of them"""
+CONTEXT_WINDOW=0    # tokens; 0: at most 4,096, fewer where memory is short
+GPU_LAYERS=0        # 999: all layers, if llama.cpp was compiled for a GPU
+CORES=0             # 0: all cores"""
 SERVER = """\
 OPENAI_BASE_URL=http://localhost:8080/v1
 OPENAI_MODEL=its-name
@@ -54,13 +56,13 @@ def show_models(workspace: Workspace) -> None:
 def show_layout(workspace: Workspace) -> None:
     rows = layout(workspace.llm)
     if not rows:
-        st.markdown("The answers come from a server, which has its own settings.")
+        st.markdown("A server writes the answers. It has its own settings.")
         return
     st.markdown(
-        "At its first start a model is measured on this machine, and the runtime laid out by "
-        "what was found. Threads and slices are chosen anew at every step."
+        "At its first start, a model is measured on this machine, and the runtime is configured "
+        "from the results. Threads and slices are chosen for every step."
     )
-    st.dataframe(rows, hide_index=True, alt="How the runtime is laid out on this machine")
+    st.dataframe(rows, hide_index=True, alt="The runtime's settings on this machine")
 
 
 def show_how_to_change() -> None:
@@ -69,10 +71,20 @@ def show_how_to_change() -> None:
     st.caption(WHERE)
     st.code(ENV, language="ini", wrap_lines=True)
     st.markdown(
-        "Or let a server answer that speaks OpenAI's API. Your questions, and the passages found "
-        "for them, then go to that server."
+        "Or use a server with OpenAI's API. Your questions, and the passages found for them, are "
+        "then sent to that server."
     )
     st.code(SERVER, language="ini", wrap_lines=True)
+
+
+def show_diagnostics(workspace: Workspace) -> None:
+    """Versions, settings and the last errors, folded, with Streamlit's copy button."""
+    with st.expander("Copy diagnostics", icon=":material/bug_report:", key="diagnostics"):
+        st.markdown(
+            "For a report of a fault. This text has no keys and no text of your documents or "
+            f"questions. The whole log is in `{log_file(Settings.config)}`."
+        )
+        st.code(diagnostics(workspace.llm, Settings.config), language=None, height=320)
 
 
 def main() -> None:
@@ -92,6 +104,8 @@ def main() -> None:
     show_layout(workspace)
     st.subheader("Try another model", anchor=False)
     show_how_to_change()
+    st.subheader("If something goes wrong", anchor=False)
+    show_diagnostics(workspace)
     follow(notebook, [shown], version)
 
 

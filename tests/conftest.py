@@ -1,5 +1,6 @@
 """Fixtures: the real model, the real app in a real Chromium, and what it shows on failure."""
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,6 +17,26 @@ from pages.parts import resources
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
 
 RESULTS = Path("test-results")
+
+
+@pytest.fixture(autouse=True)
+def page_errors(request: pytest.FixtureRequest) -> Iterator[list[logging.LogRecord]]:
+    """Errors of pages that nobody expected. Pages show them as sentences, and `AppTest` sees no
+    exception: a test fails for them, unless it takes this fixture and looks at them itself."""
+    records: list[logging.LogRecord] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    handler = Collector(logging.ERROR)
+    pages = logging.getLogger(resources.__name__)
+    pages.addHandler(handler)
+    yield records
+    pages.removeHandler(handler)
+    if records and "page_errors" not in request.function.__code__.co_varnames:
+        error = records[0].exc_info[1] if records[0].exc_info else None
+        raise AssertionError(records[0].getMessage()) from error
 
 
 @pytest.fixture(scope="session")

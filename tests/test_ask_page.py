@@ -1,5 +1,6 @@
 """The Ask page as its script runs: Streamlit's own test harness, the real model and collection."""
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -194,7 +195,7 @@ def test_settings_that_cannot_be_saved_leave_those_that_were(
         raise OSError(28, "No space left on device")
 
     workspace.settings = replace(workspace.settings, passages=5)
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         workspace.settings = replace(workspace.settings, passages=7)
     assert workspace.settings.passages == 5

@@ -48,6 +48,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         openai_model="m",
         openai_api_key="o",
         tavily_api_key="t",
+        log_level="DEBUG",
     )
     values = {name: getattr(expected, name) for name in Config.__dataclass_fields__}
     env_file.write_text("".join(f"{name.upper()}={value}\n" for name, value in values.items()))
@@ -70,7 +71,7 @@ def test_the_environment_wins_over_the_file_and_empty_means_the_default(env_file
         ("CHAT_MODEL=/nowhere/model.gguf", "CHAT_MODEL names /nowhere/model.gguf"),
         ("QDRANT_URL=localhost:6333", "QDRANT_URL must begin with http"),
         ("OPENAI_BASE_URL=ftp://x", "OPENAI_BASE_URL must begin with http"),
-        ("CHAT_MODLE=x.gguf", "CHAT_MODLE in .env is no setting. Did you mean CHAT_MODEL?"),
+        ("CHAT_MODLE=x.gguf", "CHAT_MODLE in .env is not a setting. Did you mean CHAT_MODEL?"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(env_file: Path, line: str, sentence: str) -> None:
@@ -82,7 +83,7 @@ def test_a_value_that_cannot_be_used_is_named(env_file: Path, line: str, sentenc
 
 def test_a_data_folder_that_is_a_file_is_refused(env_file: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(ConfigError, match="which is no folder"):
+    with pytest.raises(ConfigError, match="which is not a folder"):
         load_config(env_file, {"DATA_DIR": str(tmp_path / "taken")})
 
 

@@ -97,7 +97,7 @@ def write_all(llm: LlamaCpp, lengths: Sequence[int]) -> list[str]:
     together = threading.Barrier(len(lengths))
     pairs = zip(QUESTIONS, lengths, strict=False)
     with ThreadPoolExecutor(len(lengths)) as pool:
-        return list(pool.map(lambda pair: write(llm, *pair, together), pairs))
+        return list(pool.map(lambda pair: write(llm, pair[0], pair[1], together), pairs))
 
 
 @pytest.mark.parametrize("answers", [1, 2, 4])

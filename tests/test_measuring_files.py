@@ -1,6 +1,7 @@
 """Sessions on disk and out of the house: the same figures again, and nothing from a stranger."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,21 @@ def test_an_import_is_kept_and_shows_the_same_figures_after_a_restart(
     assert as_read(again) == as_read(session)
     assert [each.id for each in measurements.sessions(Kind.COMPARISON)] == [session.id]
     assert measurements.sessions(Kind.MAP) == []
+
+
+def test_an_import_for_which_there_was_no_room_can_be_repeated(
+    measurements: Measurements, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    data = to_jsonl(session).encode()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(MeasuringError, match="Make room"):
+            measurements.import_file("x.jsonl", data)
+    assert measurements.sessions() == []
+    assert measurements.import_file("x.jsonl", data).id == session.id
 
 
 def test_what_is_here_already_is_not_taken_in_twice(

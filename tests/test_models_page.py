@@ -5,15 +5,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
+from engine.diagnostics import diagnostics
 from engine.llm import LLMMetadata
 from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.models_facts import layout, models_in_use
 from pages.parts.walkthrough_state import speed_notebook
-from tests.browser import ROOT
+from tests.browser import ROOT, RunningApp, open_page
 from tests.scripted import ScriptedLLM
 
 SECONDS = 60.0
@@ -59,3 +62,61 @@ def test_of_another_file_no_licence_and_no_language_is_claimed(tmp_path: Path) -
     (chat, *_) = models_in_use(llm, Config())
     assert "other.gguf, 3 MB" in chat.facts
     assert not {"Apache-2.0", "135 million parameters, English"} & set(chat.facts)
+
+
+def test_diagnostics_have_the_facts_and_no_secrets(tmp_path: Path) -> None:
+    config = Config(
+        data_dir=tmp_path,
+        openai_base_url="http://user:hunter2pass@host/v1?key=k-9f8e7d",
+        openai_api_key="letmein42",
+        chat_model=tmp_path / "models" / "m.gguf",
+    )
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "first-token.log").write_text(
+        "2026-11-21 10:00:00,000 INFO engine: Question 1a: done\n"
+        "2026-11-21 10:00:01,000 ERROR engine.x: It failed with letmein42\n"
+        f'  File "{ROOT}/engine/x.py", line 3, in f\n'
+        f'  File "{tmp_path}/y.py", line 3, in f\n'
+        "OSError: [Errno 28] No space left on device\n"
+    )
+    text = diagnostics(ScriptedLLM(), config)
+    for fact in (
+        "streamlit: ",
+        "processor: ",
+        "OPENAI_BASE_URL: http://host/v1",
+        "OPENAI_API_KEY: set",
+        "TAVILY_API_KEY: not set",
+        "CHAT_MODEL: m.gguf",
+        'File "./engine/x.py", line 3',
+        'File "DATA_DIR/y.py"',
+        "No space left on device",
+    ):
+        assert fact in text, fact
+    assert "Question 1a" not in text
+    for secret in ("hunter2pass", "k-9f8e7d", "letmein42", str(tmp_path), str(ROOT)):
+        assert secret not in text, secret
+
+
+def test_diagnostics_of_a_local_model_have_its_layout() -> None:
+    text = diagnostics(Settings.llm, Settings.config)
+    assert f"window: {Settings.llm.metadata.context_window}" in text
+    assert "Last errors" in text
+
+
+@pytest.mark.browser
+def test_diagnostics_are_copied_with_one_click(browser: Browser, app: RunningApp) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    tab = context.new_page()
+    tab.set_default_timeout(SECONDS * 1000)
+    open_page(tab, f"{app.url}/models")
+    tab.get_by_text("Copy diagnostics").click()
+    code = tab.get_by_test_id("stExpander").get_by_test_id("stCode").last
+    expect(code).to_contain_text("Machine and versions")
+    code.hover()
+    code.get_by_test_id("stCodeCopyButton").click()
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    context.close()
+    assert copied.startswith("Machine and versions\n")
+    assert "DATA_DIR: " in copied
+    assert copied.rstrip().endswith("none")

@@ -42,7 +42,7 @@ def test_credentials_are_removed_and_the_rest_stays(text: str, shown: str) -> No
     [
         "The model server at http://localhost:8080/v1/chat/completions did not answer.",
         "What is 7.5% of 1,240? Who built the tide mill?",
-        "Read 312 of 480 tokens: slow.",
+        "Read 312 of 480 tokens: slow. First token: 0.31 s.",
         "risk-assessment of a task-management-system",
     ],
 )

@@ -1,6 +1,7 @@
 """Nothing a page shows makes the browser talk to anyone but this app."""
 
 import http.client
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Browser, Page
+from streamlit import config
 
+from pages.parts import security
 from tests.browser import RunningApp, frame_around, open_page, running_app
 
 TRAP = """
@@ -115,11 +118,91 @@ def test_every_response_carries_the_policy(app: RunningApp) -> None:
         assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_a_host_name_that_is_not_this_machine_is_refused(app: RunningApp) -> None:
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:{port}", 101),
+        (None, 101),  # no browser: a program on this machine
+        ("http://localhost:9999", 403),
+        ("http://127.0.0.1:{port}", 403),  # not the host that was asked
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_only_the_apps_own_pages_may_open_the_websocket(
+    app: RunningApp, origin: str | None, status: int
+) -> None:
+    port = app.url.rsplit(":", 1)[1]
+    headers = handshake(f"localhost:{port}")
+    if origin is not None:
+        headers["Origin"] = origin.format(port=port)
+    assert _status(app, "/_stcore/stream", headers) == status
+
+
+PATHS = ("/", "/app/static/icon.svg", "/_stcore/health", "/media/x.png", "/_stcore/stream")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_answers_under_a_name_that_is_not_this_machines(app: RunningApp, path: str) -> None:
     """DNS rebinding: a stranger's page whose name resolves to 127.0.0.1 must not get in."""
     port = app.url.rsplit(":", 1)[1]
-    hosts = (f"localhost:{port}", f"rebound.example:{port}")
-    assert [_get(app, "/_stcore/stream", handshake(host)).status for host in hosts] == [101, 403]
+    for host in (
+        f"rebound.example:{port}",
+        "localhost:9",
+        f"localhost:{port}@evil.example",
+        f"localhost.evil.example:{port}",
+        f"localhost:{port}/x",
+        "localhost:port",
+        "",
+    ):
+        assert _status(app, path, opening(path, host)) in (400, 403), host
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
+        assert _status(app, path, opening(path, host)) not in (400, 403), host
+
+
+def test_another_sites_page_can_neither_read_nor_post(app: RunningApp) -> None:
+    port = app.url.rsplit(":", 1)[1]
+    own = {"Host": f"localhost:{port}"}
+    for origin in ("http://localhost:9999", "http://evil.example", "null"):
+        for method in ("GET", "POST", "PUT", "OPTIONS"):
+            headers = own | {"Origin": origin, "Content-Length": "0"}
+            path = "/_stcore/upload_file/session/file"
+            assert _status(app, path, headers, method) == 403
+    headers = own | {"Origin": f"http://localhost:{port}"}
+    assert _status(app, "/", headers) == 200
+
+
+def test_an_upload_without_the_xsrf_token_is_refused(app: RunningApp) -> None:
+    port = app.url.rsplit(":", 1)[1]
+    headers = {"Host": f"localhost:{port}", "Content-Length": "0"}
+    assert _status(app, "/_stcore/upload_file/session/file", headers, "PUT") == 403
+
+
+def test_configured_names_are_the_apps_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def option(name: str) -> object:
+        values = {"server.address": "192.168.1.5", "server.allowedHosts": ["*.home", "docs.local"]}
+        return values.get(name, "")
+
+    monkeypatch.setattr(config, "get_option", option)
+    own = ("192.168.1.5:8501", "docs.local", "docs.local:443", "a.home:80", "localhost:8501")
+    assert [security.is_own_host(host, {8501}) for host in own] == [True] * 5
+    strange = ("192.168.1.6:8501", "docs.local.evil", "home", "localhost:80", "localhost")
+    assert [security.is_own_host(host, {8501}) for host in strange] == [False] * 5
+
+
+def _status(app: RunningApp, path: str, headers: dict[str, str], method: str = "GET") -> int:
+    """The status of the answer to a request that is sent exactly so."""
+    port = int(app.url.rsplit(":", 1)[1])
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    with socket.create_connection(("localhost", port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def opening(path: str, host: str) -> dict[str, str]:
+    """What asks for that path: a WebSocket for the stream."""
+    return handshake(host) if path.endswith("/stream") else {"Host": host}
 
 
 def handshake(host: str) -> dict[str, str]:

@@ -211,6 +211,7 @@ class Worker:
                 self._context.decode([Entry(0, at, 0, True) for at in range(MIN_SLICE)])
             self._context.trim(0, 0)
         except BaseException as error:
+            log.exception("A llama.cpp context could not be made")
             self.error = error
             return
         finally:

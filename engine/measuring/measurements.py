@@ -1,9 +1,9 @@
 """Measurements: the sessions kept in a folder, and the one being measured now.
 
-A session is measured in the background: pages come, look, and go. One at a time, since two
-would disturb each other. It does not know what pages show.
+A session is measured in the background, one at a time, since two would disturb each other.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from engine.durable import set_aside, write_whole
 from engine.errors import MeasuringError
 from engine.measuring.job import Describe, Job
 from engine.measuring.jsonl import DAMAGE, from_jsonl, header, is_session_id, to_jsonl
@@ -20,11 +21,16 @@ from engine.measuring.schedule import Kind, Setup, Step
 from engine.measuring.table import from_csv, to_csv
 from engine.schema import new_id
 
+log = logging.getLogger(__name__)
+
 MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs with 256 tokens has 2 MB
 
 
 class Measurements:
-    """Everything measured, in `folder`. Safe to use from any thread."""
+    """Everything measured, in `folder`. Safe to use from any thread.
+
+    Files that cannot be read are set aside at opening, and `notices` says so.
+    """
 
     def __init__(self, folder: Path, engine_for: EngineFor, describe: Describe) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,6 +40,27 @@ class Measurements:
         self._read: dict[str, Session] = {}
         self._headers: dict[str, Session] = {}  # by file name; a header never changes
         self._lock = threading.Lock()
+        self.notices: list[str] = []
+        self._set_damaged_aside()
+
+    def _set_damaged_aside(self) -> None:
+        aside: list[Path] = []
+        for file in sorted(self._folder.iterdir()):
+            ours = file.suffix in (".jsonl", ".csv") and is_session_id(file.stem)
+            if not ours or (file.is_file() and not file.stat().st_size):
+                continue  # an empty file holds nothing: a crash came before the first line
+            try:
+                _read_header(file)
+            except (OSError, UnicodeDecodeError, MeasuringError, RecursionError, *DAMAGE):
+                log.exception("A file of measurements cannot be read")
+                with suppress(OSError):  # on a disk that is full or read-only it stays
+                    aside.append(set_aside(file, self._folder.parent))
+        if aside:
+            files = "1 file" if len(aside) == 1 else f"{len(aside)} files"
+            self.notices.append(
+                f"{files} of measurements could not be read. The damaged part is kept in "
+                f"{aside[0].parent}; the other measurements are there."
+            )
 
     def start(self, kind: Kind, setup: Setup, steps: Sequence[Step]) -> Job:
         """Measure these steps, in the background.
@@ -102,7 +129,7 @@ class Measurements:
         session.imported = True
         text = to_csv(session) if kind == ".csv" else to_jsonl(session)
         try:
-            (self._folder / f"{session.id}{kind}").write_text(text, encoding="utf-8")
+            write_whole(self._folder / f"{session.id}{kind}", text.encode())
         except OSError as error:
             raise MeasuringError(
                 f"{name} could not be kept ({error.strerror}). Make room, and try again."

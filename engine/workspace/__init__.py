@@ -4,6 +4,7 @@ library.py        collections, their documents and original files
 ingestion.py      uploads on their way in
 agent_runs.py     agents at work, and the last that ended
 conversations.py  questions and answers, in SQLite
+repair.py         what can be read of a damaged file of conversations
 workspace.py      Workspace: all of it in one folder, and the answers being written
 """
 

@@ -1,23 +1,28 @@
-"""Agent runs: those at work and the last that ended, for pages that come and go.
+"""Agent runs: those at work, and the last ones that have ended.
 
-A run lives here and not in a page, so that a rerun, another page or a reload finds it where it
-is. Runs are kept in memory: they end with the program. It knows nothing of how they are shown.
+A run belongs to the workspace and not to a page, so that a rerun, another page and a reload find
+it in its current state. Runs are kept in memory: they end with the program.
 """
 
+import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+from engine.errors import FirstTokenError
 from engine.index import VectorStoreIndex
 from engine.llm.base import LLM
 
+log = logging.getLogger(__name__)
+
 KEPT = 20  # runs; a run's events take about 100 KB
 PASSAGES = 3  # that a search gives
-# Nobody may be looking for a while: on another page, at another tab. A run that works is
-# bounded by its steps and their time limits anyway; one that waits for a person takes nothing.
-WORKING, WAITING = 600.0, 24 * 3600.0  # seconds
+# Seconds that a run goes on while no page shows it. A run that works is limited by its steps and
+# their time limits as well; one that waits for an approval takes no resources.
+WORKING, WAITING = 600.0, 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,8 @@ class AgentRun:
 class AgentRuns:
     """Safe to use from any thread.
 
-    asks_first: the tools whose every call a person must approve. At first those that send
-    something off this machine.
+    asks_first: the tools whose every call a person must approve. By default those that send
+    something to other machines.
     """
 
     def __init__(self, index: Callable[[str], VectorStoreIndex], llm: LLM) -> None:
@@ -46,7 +51,7 @@ class AgentRuns:
         search = search_tool(self._index(collection).as_retriever(PASSAGES))
         tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
         for tool in tools:
-            # Nothing can be approved that cannot run: it says so at once.
+            # A tool that cannot run needs no approval: its call fails at once and says why.
             tool.requires_approval = tool.name in self.asks_first and not tool.unavailable
         return tools
 
@@ -63,23 +68,47 @@ class AgentRuns:
             ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]
+        threading.Thread(target=_log_end, args=(handler,), name="agent-log", daemon=True).start()
         return handler
 
     def find(self, run_id: str) -> AgentRun | None:
         return self._runs.get(run_id)
 
     def latest(self) -> list[AgentRun]:
-        """The latest first."""
+        """All that are kept, the latest first."""
         return list(reversed(list(self._runs.values())))
 
     def hold(self, handler: AgentHandler) -> None:
-        """Keep a run going while somebody looks at it, and for a while after."""
+        """Keep a run going while a page shows it, and for a while after. After an approval the
+        shorter time holds again."""
         handler.hold(WAITING if handler.pending else WORKING)
 
     def ask_first(self, tool_name: str, wanted: bool) -> None:
-        """From the next run on, ask before each call of this tool, or do not."""
+        """From the next run on, ask before each call of this tool, or not."""
         (self.asks_first.add if wanted else self.asks_first.discard)(tool_name)
 
     def close(self) -> None:
+        """Stop all runs."""
         for run in self.latest():
             run.handler.cancel()
+
+
+def _log_end(handler: AgentHandler) -> None:
+    """One line for a run that has ended: id, outcome, times; no text."""
+    with suppress(FirstTokenError):
+        handler.result()
+    trace = handler.run.trace
+    spans: dict[str, float] = {}
+    for span in trace.spans:
+        spans[span.name] = spans.get(span.name, 0.0) + span.duration
+    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in spans.items())
+    error = f" ({type(handler.error).__name__})" if handler.error else ""
+    log.info(
+        "Agent run %s: %s%s after %.2f s; %d model calls; %s",
+        handler.run.id,
+        handler.phase,
+        error,
+        trace.ended or 0.0,
+        len(trace.calls),
+        times,
+    )

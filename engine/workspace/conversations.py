@@ -1,36 +1,42 @@
-"""Conversations: questions and their answers, kept across restarts in one SQLite file.
+"""Conversations: questions and their answers, kept across restarts in SQLite.
 
 A turn is saved when it is asked and again when it has ended, so a crash loses at most the text
-of an answer in the making, and says so. It knows nothing of how answers are made.
+of an answer that was being written. Everything is written to two files, `conversations.sqlite3` and
+its mirror. When the first is damaged, it is set aside and made again from what can be read of both.
 """
 
 import json
+import logging
+import os
 import sqlite3
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.durable import set_aside, sync_folder
 from engine.errors import StoreError
+from engine.redacting import redact
 from engine.response import Response
 from engine.run import Phase
 from engine.schema import Evidence, Node, NodeWithScore, Scores, new_id
 from engine.timing import Trace
+from engine.workspace.repair import (
+    DamagedFile,
+    Found,
+    connect,
+    encodable,
+    is_empty,
+    remove,
+    string_in,
+    value_of,
+)
 
-TITLE_LENGTH = 60  # characters: about one line of the sidebar
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS conversations (
-    id TEXT PRIMARY KEY, title TEXT NOT NULL, collection TEXT NOT NULL, updated REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS turns (
-    id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations ON DELETE CASCADE,
-    number INTEGER NOT NULL, record TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS turns_of ON turns (conversation, number);
-"""
-
+log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -42,9 +48,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and what became of it. `settings` says what it was asked with.
+    """One question, its answer, and the settings it was asked with.
 
-    `searched_for`: the question with those it leans on, where it is a follow-up; else empty.
+    `searched_for`: for a follow-up, the question together with the earlier ones that it refers to;
+    else empty. `run_id`: what the log calls this answer.
     """
 
     id: str
@@ -57,23 +64,27 @@ class Turn:
     trace: Trace | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     searched_for: str = ""
+    run_id: str = ""
 
     def answered(self, response: Response) -> "Turn":
-        """This turn with what the response has come to so far."""
+        """This turn with the text, sources and state that the response has so far."""
         return replace(
             self,
             text=response.text,
             searched_for="" if response.searched_for == self.question else response.searched_for,
             phase=response.phase,
-            error=str(response.error or ""),
+            error=redact(str(response.error or "")),
             notes=tuple(response.notes),
             sources=tuple(response.found or ()),
             trace=response.trace if response.phase.ended else None,
+            run_id=response.run_id,
         )
 
     def interrupted(self) -> "Turn":
-        """This turn, which the end of the program cut off."""
-        return replace(self, phase=Phase.FAILED, error="First Token ended before the answer did.")
+        """This turn as failed, because the program ended before its answer."""
+        return replace(
+            self, phase=Phase.FAILED, error="First Token ended before the answer did. Ask again."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: the whole turn, for the file and for export."""
@@ -88,6 +99,7 @@ class Turn:
             "sources": [_source_to_dict(source) for source in self.sources],
             "trace": self.trace.to_dict() if self.trace else None,
             "settings": dict(self.settings),
+            "run_id": self.run_id,
         }
 
     @classmethod
@@ -104,7 +116,24 @@ class Turn:
             trace=Trace.from_dict(trace) if trace else None,
             settings=record["settings"],
             searched_for=record.get("searched_for", ""),  # not in records of the first version
+            run_id=record.get("run_id", ""),
         )
+
+    @classmethod
+    def from_json(cls, turn_id: str, record: str) -> "Turn":
+        """The turn that was saved as this record; of a damaged record, what can be read of it."""
+        try:
+            return cls.from_dict(json.loads(record))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            log.exception("The record of turn %s is damaged", turn_id[:8])
+            return cls(
+                turn_id,
+                string_in(record, "question") or "(This question cannot be read any more.)",
+                string_in(record, "text"),
+                Phase.FAILED,
+                "The saved record of this answer is damaged; its sources and figures are missing. "
+                "Ask again to have the whole answer.",
+            )
 
 
 def _source_to_dict(source: NodeWithScore) -> dict[str, Any]:
@@ -121,91 +150,223 @@ def _source_from_dict(record: Mapping[str, Any]) -> NodeWithScore:
 
 
 class ConversationStore:
-    """The SQLite file. One connection, one lock; safe to use from any thread."""
+    """Conversations in one folder. Safe to use from any thread.
+
+    `notices` has a sentence for each repair that was made at opening.
+
+    Raises:
+        StoreError: the file can be neither opened nor set aside, for example on a full disk.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.notices: list[str] = []
+        self._path = path
+        self._mirror_path = path.with_name(f"{path.stem}.mirror{path.suffix}")
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA foreign_keys=ON")
-        self._db.executescript(_SCHEMA)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """What is written within is there whole or not at all.
-
-        Raises:
-            StoreError: it could not be written; what was there before is safe.
-        """
-        with self._lock:
-            try:
-                with self._db:
-                    yield self._db
-            except sqlite3.Error as fault:
+        self._mirror: sqlite3.Connection | None = None
+        self._read_only = False
+        self._version = 0  # counts the writes; the same in both files
+        try:
+            self._open()
+        except OSError as fault:
+            log.exception("The conversations could not be opened for writing")
+            if is_empty(path):
                 raise StoreError(
-                    f"The conversation could not be saved ({fault}). Make room on the disk, then "
-                    "try again."
+                    f"The conversations cannot be opened ({fault.strerror or fault}). Make room on "
+                    "the disk or correct the folder's permissions, then reload this page."
                 ) from fault
-
-    def create(self, collection: str, title: str = "New conversation") -> Conversation:
-        conversation = Conversation(new_id(), title, collection, time.time())
-        with self._transaction() as db:
-            db.execute(
-                "INSERT INTO conversations VALUES (?, ?, ?, ?)",
-                (conversation.id, title, collection, conversation.updated),
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False
             )
-        return conversation
+            self._read_only = True
+            self.notices.append(
+                f"Conversations can be read but not saved ({fault.strerror or fault}). Make room "
+                "on the disk or correct the folder's permissions."
+            )
+
+    # Reading
 
     def find(self, conversation_id: str) -> Conversation | None:
-        with self._lock:
-            row = self._db.execute(
-                "SELECT * FROM conversations WHERE id = ?", (conversation_id,)
-            ).fetchone()
-        return Conversation(*row) if row else None
+        rows = self._rows("SELECT * FROM conversations WHERE id = ?", conversation_id)
+        return Conversation(*rows[0]) if rows else None
 
     def list(self, collection: str) -> list[Conversation]:
         """Those of a collection, the latest first."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT * FROM conversations WHERE collection = ? ORDER BY updated DESC",
-                (collection,),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT * FROM conversations WHERE collection = ? ORDER BY updated DESC", collection
+        )
         return [Conversation(*row) for row in rows]
 
-    def rename(self, conversation_id: str, title: str) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE conversations SET title = ? WHERE id = ?", (title.strip(), conversation_id)
+    def turns(self, conversation_id: str) -> Sequence[Turn]:
+        """In the order in which they were asked. A damaged one is failed and says so."""
+        rows = self._rows(
+            "SELECT id, record FROM turns WHERE conversation = ? ORDER BY number", conversation_id
+        )
+        return [Turn.from_json(turn_id, record) for turn_id, record in rows]
+
+    def _rows(self, query: str, *parameters: object) -> Sequence[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(query, parameters).fetchall()
+            except sqlite3.Error as fault:
+                raise StoreError(
+                    f"The conversations could not be read ({fault}). Start First Token again: it "
+                    "then repairs the file."
+                ) from fault
+
+    # Writing
+
+    def create(self, collection: str, title: str = "New conversation") -> Conversation:
+        conversation = Conversation(new_id(), encodable(title), collection, time.time())
+        self._write(
+            (
+                "INSERT INTO conversations VALUES (?, ?, ?, ?)",
+                (conversation.id, conversation.title, collection, conversation.updated),
             )
+        )
+        return conversation
+
+    def rename(self, conversation_id: str, title: str) -> None:
+        self._write(
+            (
+                "UPDATE conversations SET title = ? WHERE id = ?",
+                (encodable(title).strip(), conversation_id),
+            )
+        )
 
     def delete(self, conversation_id: str) -> None:
-        with self._transaction() as db:
-            db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+        self._write(("DELETE FROM conversations WHERE id = ?", (conversation_id,)))
 
-    def turns(self, conversation_id: str) -> Sequence[Turn]:
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT record FROM turns WHERE conversation = ? ORDER BY number",
-                (conversation_id,),
-            ).fetchall()
-        return [Turn.from_dict(json.loads(record)) for (record,) in rows]
-
-    def save(self, conversation_id: str, turn: Turn) -> None:
-        """Add a turn at the end, or replace the one of the same id. A deleted one stays so."""
+    def save(self, conversation_id: str, turn: Turn, title: str = "") -> None:
+        """Add a turn at the end, or replace the one with the same id. A deleted conversation stays
+        deleted. With `title`, rename the conversation in the same transaction."""
         record = json.dumps(turn.to_dict())
-        with self._transaction() as db:
-            db.execute(
+        self._write(
+            (
                 "INSERT INTO turns SELECT ?, id, "
                 "(SELECT count(*) FROM turns WHERE conversation = ?), ? "
                 "FROM conversations WHERE id = ? "
                 "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
                 (turn.id, conversation_id, record, conversation_id),
-            )
-            db.execute(
-                "UPDATE conversations SET updated = ? WHERE id = ?", (time.time(), conversation_id)
-            )
+            ),
+            (
+                "UPDATE conversations SET updated = ?, title = coalesce(?, title) WHERE id = ?",
+                (time.time(), encodable(title).strip() or None, conversation_id),
+            ),
+        )
 
     def close(self) -> None:
         with self._lock:
+            if self._mirror is None and not self._read_only:
+                self._mirror = self._opened_mirror()  # it could not be written for a while
             self._db.close()
+            if self._mirror:
+                self._mirror.close()
+
+    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        """Execute the statements in one transaction, then again in the mirror.
+
+        Raises:
+            StoreError: they could not be written; what was there before is safe.
+        """
+        with self._lock:
+            try:
+                if self._read_only:  # there may be room by now
+                    self._open()
+                version = self._version + 1
+                _execute(self._db, statements, version)
+            except (sqlite3.Error, OSError) as fault:
+                raise StoreError(
+                    f"The conversation could not be saved ({fault}). Make room on the disk, then "
+                    "try again."
+                ) from fault
+            self._version = version
+            if self._mirror is None:
+                return
+            try:
+                _execute(self._mirror, statements, version)
+            except sqlite3.Error:  # it is made again at the next opening, by its version
+                log.exception("The mirror of the conversations could not be written")
+                self._mirror.close()
+                self._mirror = None
+
+    # Opening and repair
+
+    def _open(self) -> None:
+        self._db = self._opened()
+        self._version = int(value_of(self._db, "PRAGMA user_version"))
+        self._mirror = self._opened_mirror()
+        self._read_only = False
+
+    def _opened(self) -> sqlite3.Connection:
+        repaired = self._path.with_name(f".{self._path.name}.repaired")
+        if repaired.exists() and not self._path.exists():  # a repair was interrupted here
+            repaired.rename(self._path)
+        try:
+            others = (self._mirror_path, Path(f"{self._path}-wal"))
+            if is_empty(self._path) and not all(map(is_empty, others)):
+                raise DamagedFile("it is missing or empty")
+            return connect(self._path)
+        except DamagedFile as damage:
+            log.warning("The conversations are damaged: %s", damage)
+        existed = os.path.lexists(self._path)
+        found = Found()
+        for file in (self._mirror_path, self._path):
+            with tempfile.TemporaryDirectory(prefix=".repair-", dir=self._path.parent) as folder:
+                found.read(file, Path(folder))
+        remove(repaired)
+        with closing(connect(repaired)) as db:
+            db.execute("PRAGMA journal_mode=DELETE")  # one file, to be renamed
+            found.write(db)
+        remove(Path(f"{repaired}-wal"), Path(f"{repaired}-shm"))
+        aside = set_aside(self._path, self._path.parent) if existed else None
+        for ending in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                beside = Path(f"{self._path}{ending}")
+                if aside:
+                    beside.rename(f"{aside}{ending}")
+                else:
+                    set_aside(beside, self._path.parent)
+        repaired.rename(self._path)
+        sync_folder(self._path.parent)
+        count = len(found.turns)
+        recovered = f"{count} question{'s' * (count != 1)} with their answers were recovered."
+        if aside:
+            self.notices.append(
+                f"The file of your conversations was damaged. {recovered} The damaged file is kept "
+                f"as {aside}."
+            )
+        else:
+            self.notices.append(f"The file of your conversations was missing. {recovered}")
+        return connect(self._path)
+
+    def _opened_mirror(self) -> sqlite3.Connection | None:
+        """The mirror, made again where it is not at the same version."""
+        try:
+            with suppress(DamagedFile, FileNotFoundError):
+                self._mirror_path.stat()
+                mirror = connect(self._mirror_path)
+                if int(value_of(mirror, "PRAGMA user_version")) == self._version:
+                    return mirror
+                mirror.close()
+            fresh = self._path.with_name(f".{self._mirror_path.name}.new")
+            remove(fresh)
+            with closing(sqlite3.connect(fresh)) as copy:
+                self._db.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")
+            remove(*(Path(f"{self._mirror_path}{ending}") for ending in ("", "-wal", "-shm")))
+            fresh.rename(self._mirror_path)
+            return connect(self._mirror_path)
+        except (sqlite3.Error, OSError, DamagedFile, StoreError):
+            log.exception("The mirror of the conversations could not be made")
+            return None
+
+
+def _execute(
+    db: sqlite3.Connection, statements: Sequence[tuple[str, tuple[object, ...]]], version: int
+) -> None:
+    with db:
+        for statement, parameters in statements:
+            db.execute(statement, parameters)
+        db.execute(f"PRAGMA user_version={version}")

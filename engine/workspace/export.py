@@ -1,17 +1,28 @@
-"""A conversation as a file to keep: Markdown to read, JSON to compute with. Pure."""
+"""Export: a conversation as Markdown, to read, and as JSON, to compute with.
+
+Exports carry no secrets and no folders of this machine. Texts of questions, answers and passages
+are exported unchanged.
+"""
 
 import json
 from collections.abc import Sequence
 
+from engine.redacting import redact, redact_values
 from engine.workspace.conversations import Conversation, Turn
 
 
 def as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:
-    """Every turn whole: text, sources with their scores and evidence, settings, trace."""
+    """All turns with their sources, scores, evidence, settings and traces."""
+    records = [turn.to_dict() for turn in turns]
+    for record in records:
+        for name in ("error", "settings", "trace"):
+            record[name] = redact_values(record[name])
+        for source in record["sources"]:
+            source["node"]["metadata"] = redact_values(source["node"]["metadata"])
     record = {
         "title": conversation.title,
         "collection": conversation.collection,
-        "turns": [turn.to_dict() for turn in turns],
+        "turns": records,
     }
     return json.dumps(record, indent=2, ensure_ascii=False)
 
@@ -27,7 +38,7 @@ def _turn(turn: Turn) -> str:
         lines.append(f"*Searched for: {turn.searched_for}*")
     lines.append(turn.text or f"({turn.phase})")
     if turn.error:
-        lines.append(f"**{turn.error}**")
+        lines.append(f"**{redact(turn.error)}**")
     lines += [f"{n}. {source.node.label}" for n, source in enumerate(turn.sources, start=1)]
     timing = _timing(turn)
     return "\n\n".join([*lines, timing] if timing else lines)

@@ -222,6 +222,8 @@ class Ingestor:
     def _end(self, upload: Upload, stage: Stage, message: str = "") -> None:
         upload.enter(stage)
         upload.message = message
+        times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in upload.seconds.items())
+        log.info("Upload %s: %s; %d passages; %s", upload.run.id, stage, upload.passages, times)
         shutil.rmtree(upload.folder, ignore_errors=True)
 
 

@@ -1,19 +1,23 @@
 """Workspace: what the app keeps in one folder, and the answers it is writing now.
 
-One workspace a folder and a process. Pages hold no state of their own that matters: they ask
-the workspace, so a rerun, a reload or a second tab sees the same.
+There is one workspace for a folder and a process. Pages keep no state that matters: they ask the
+workspace, so that a rerun, a reload and a second tab see the same.
 """
 
+import fcntl
 import json
+import logging
+import os
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import IO, Any, Self
 
 from engine.config import Config
-from engine.errors import StoreError
+from engine.durable import set_aside, write_whole
+from engine.errors import StoreError, StoreInUseError
 from engine.llm.base import LLM, GenerationOptions
 from engine.measuring import Measurements
 from engine.measuring.fingerprint import fingerprint
@@ -21,97 +25,191 @@ from engine.measuring.runner import measured_engine
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
+from engine.run import Phase
 from engine.schema import ChatMessage, new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
-from engine.workspace.conversations import TITLE_LENGTH, Conversation, ConversationStore, Turn
+from engine.workspace.conversations import Conversation, ConversationStore, Turn
 from engine.workspace.ingestion import Ingestor, Packed, Upload
 from engine.workspace.library import Library
 from engine.workspace.preparing import Preparer
+from engine.workspace.repair import TITLE_LENGTH
 
-# A page that reads along renews its hold several times a second, any other page of the session
-# every 3 s; a closed tab renews no more, and its answer stops within this many seconds.
+log = logging.getLogger(__name__)
+
+# Seconds. A page that follows an answer renews its hold several times a second, and another page of
+# the same session every 3 s. When the tab is closed, the answer stops within this time.
 LEASE = 8.0
+
+SAVE_AGAIN = 5.0  # seconds between two attempts to save answers for which there was no room
+LAST_WORDS = 4.0  # seconds that answers have to end by themselves when the workspace is closed
 
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
-    """How to answer; remembered. `length` is in tokens at most, temperature 0 is greedy."""
+    """How to answer; saved. `length` is in tokens at most, temperature 0 is greedy."""
 
     streaming: bool = True
-    passages: int = 3
+    passages: int = field(default=3, metadata={"range": (1, 10)})
     response_mode: ResponseMode = ResponseMode.COMPACT
-    length: int = 256
-    temperature: float = 0.0
+    length: int = field(default=256, metadata={"range": (16, 1024)})
+    temperature: float = field(default=0.0, metadata={"range": (0.0, 1.5)})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> tuple[Self, list[str]]:
+        """The settings, with the default for each value that cannot be used, and those names."""
+        settings, unusable = cls(), []
+        for each in fields(cls):
+            if each.name in values:
+                try:
+                    value = _checked(values[each.name], each.default, each.metadata.get("range"))
+                    settings = replace(settings, **{each.name: value})
+                except (ValueError, TypeError):
+                    unusable.append(each.name)
+        return settings, unusable
+
+
+def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> Any:
+    """The value as one of the default's type and within the limits.
+
+    Raises:
+        ValueError, TypeError: it is not.
+    """
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if isinstance(default, ResponseMode):
+        value = ResponseMode(value)
+    if default is not None and type(value) is not type(default):
+        raise TypeError
+    if limits and value is not None and not limits[0] <= value <= limits[1]:
+        raise ValueError
+    return value
 
 
 class Workspace:
-    """Everything in `folder`: library, uploads, conversations, measurements, settings."""
+    """Everything in `folder`: library, uploads, conversations, measurements, settings.
+
+    `notices` has a sentence for each thing that was repaired at the start, for a page to show
+    until somebody has read it.
+
+    Raises:
+        FirstTokenError: something in the folder can be neither opened nor set aside.
+        OSError: the folder cannot be used.
+    """
 
     def __init__(self, folder: Path, config: Config, llm: LLM) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = _lock_folder(folder)
+        try:
+            self._open(folder, config, llm)
+        except BaseException:
+            self._folder_lock.close()
+            raise
+
+    def _open(self, folder: Path, config: Config, llm: LLM) -> None:
         self.llm = llm
+        self.notices: list[str] = []
+        self._settings_file = folder / "settings.json"
+        self._settings = self._load_settings()
+        self._settings_lock = threading.Lock()
+        self.conversations = ConversationStore(folder / "conversations.sqlite3")
+        self.notices += self.conversations.notices
         self.library = Library(folder, config)
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
         self.ingestor = Ingestor(folder / "incoming", self._take)
-        self.conversations = ConversationStore(folder / "conversations.sqlite3")
         self.measurements = Measurements(
             folder / "measurements",
             partial(measured_engine, self.library.index, llm),
             partial(fingerprint, llm),
         )
+        self.notices += self.measurements.notices
         self.agents = AgentRuns(self.library.index, llm)
-        self._settings_file = folder / "settings.json"
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
+        self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._closing = False
+        self._closed = False
+
+    def _load_settings(self) -> AskSettings:
+        """Those saved; the default for each value that is damaged, with a notice."""
+        file = self._settings_file
+        if not os.path.lexists(file):
+            return AskSettings()
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError("it is not an object")
+            if values and not values.keys() & {each.name for each in fields(AskSettings)}:
+                raise ValueError("it has none of our settings")
+        except (OSError, ValueError, RecursionError):
+            log.exception("The settings cannot be read")
+            unusable, settings = ["all"], AskSettings()
+        else:
+            settings, unusable = AskSettings.from_dict(values)
+        if unusable:
+            names = ", ".join(unusable)
+            try:
+                aside = set_aside(file, file.parent)
+                write_whole(file, json.dumps(asdict(settings)).encode())
+            except OSError:
+                log.exception("The damaged settings could not be replaced")
+                aside = file
+            self.notices.append(
+                f"Saved settings for questions were damaged and have their defaults again ({names})"
+                f". The damaged file is kept as {aside}."
+            )
+        return settings
 
     @property
     def settings(self) -> AskSettings:
-        """As last saved; the defaults where there is nothing, or nothing readable."""
-        try:
-            return AskSettings(**json.loads(self._settings_file.read_text()))
-        except (OSError, ValueError, TypeError):
-            return AskSettings()
+        return self._settings
 
     @settings.setter
     def settings(self, settings: AskSettings) -> None:
-        """Remember these.
+        """Save these.
 
         Raises:
             StoreError: they could not be written; those saved before hold.
         """
-        written = self._settings_file.with_suffix(".new")
-        try:
-            written.write_text(json.dumps(asdict(settings)))
-            written.replace(self._settings_file)
-        except OSError as fault:
-            raise StoreError(
-                f"The settings could not be saved ({fault.strerror}). Make room on the disk, then "
-                "change them again."
-            ) from fault
+        with self._settings_lock:
+            try:
+                write_whole(self._settings_file, json.dumps(asdict(settings)).encode())
+            except OSError as fault:
+                log.exception("The settings could not be saved")
+                raise StoreError(
+                    f"The settings could not be saved ({fault.strerror}). Make room on the disk, "
+                    "then change them again."
+                ) from fault
+            self._settings = settings
 
     def ask(self, conversation: Conversation, question: str) -> StreamingResponse:
-        """Ask in a conversation, with the settings of now. One answer at a time in each.
+        """Ask in a conversation, with the current settings. One answer at a time in each.
 
         Raises:
             ValueError: the question is empty, or an answer is still being written.
             StoreError: the question could not be saved; nothing is asked.
         """
         with self._lock:
+            if self._closing:
+                raise StoreError("First Token is being stopped. Start it again, then ask.")
             if self.running(conversation.id):
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             settings = self.settings
             turn = Turn(new_id(), question.strip(), settings=asdict(settings))
+            before = self.turns(conversation.id)
             response = self._engine(conversation.collection, settings).start(
                 turn.question,
                 stream=settings.streaming,
-                history=self._history(conversation.id),
+                history=self._history(before),
                 on_done=lambda done: self._ended(conversation, turn, done),
             )
+            turn = replace(turn, run_id=response.run_id)
+            title = "" if before else turn.question[:TITLE_LENGTH]
             try:
-                self._save_asked(conversation, turn)
+                self.conversations.save(conversation.id, turn, title)
             except StoreError:
-                response.cancel()
+                response.cancel()  # `_ended` does not save what was never in `_running`
                 raise
             response.hold(LEASE)
             self._running[conversation.id] = (turn, response)
@@ -123,17 +221,34 @@ class Workspace:
         return None if live is None or live[1].phase.ended else live
 
     def turns(self, conversation_id: str) -> list[Turn]:
-        """Those that have ended, in order. One that a crash cut off counts as failed."""
+        """Those that have ended, in order. One that a crash interrupted has failed."""
         live = self._running.get(conversation_id)
-        turns = self.conversations.turns(conversation_id)
-        shown = (_as_it_stands(turn, live) for turn in turns)
-        return [turn for turn in shown if turn.phase.ended]
+        turns = []
+        for saved in self.conversations.turns(conversation_id):
+            turn = self._unsaved.get(saved.id, ("", saved))[1]
+            if live and live[0].id == turn.id:
+                turn = turn.answered(live[1])  # it may have ended and not be saved yet
+                if turn.phase.ended:
+                    turns.append(turn)
+            else:
+                turns.append(turn if turn.phase.ended else turn.interrupted())
+        return turns
+
+    @property
+    def unsaved(self) -> list[str]:
+        """The ids of turns whose answers are in memory only, because there was no room to save
+        them. They are saved again every few seconds; pages can say so until then."""
+        return list(self._unsaved)
 
     def delete_conversation(self, conversation_id: str) -> None:
         """With all its turns; an answer being written there is stopped."""
         if live := self.running(conversation_id):
             live[1].cancel()
         self.conversations.delete(conversation_id)
+        with self._lock:
+            for turn_id, (place, _) in list(self._unsaved.items()):
+                if place == conversation_id:
+                    del self._unsaved[turn_id]
 
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
         """For good: passages, files, and what the model kept of having read them."""
@@ -164,14 +279,30 @@ class Workspace:
         return live is not None
 
     def close(self) -> None:
-        for _, response in list(self._running.values()):
+        """Stop all work, and save what answers have so far as stopped. Safe to repeat."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closing = True
+            running = list(self._running.values())
+        for _, response in running:
             response.cancel()
         self.agents.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, LAST_WORDS)
+            for conversation_id, (turn, response) in self._running.items():
+                late = replace(turn.answered(response), phase=Phase.STOPPED, trace=response.trace)
+                self._unsaved[turn.id] = (conversation_id, late)
+            self._running.clear()
+            self._save_again()
+            self._closed = True
+            self._changed.notify_all()
+        self.conversations.close()
         self.measurements.close()
         self.ingestor.close()
         self._preparer.close()
-        self.conversations.close()
         self.library.close()
+        self._folder_lock.close()
 
     def _take(self, upload: Upload) -> list[Packed]:
         packed = self.library.take(upload)
@@ -192,32 +323,82 @@ class Workspace:
         )
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
-    def _history(self, conversation_id: str) -> list[ChatMessage]:
-        """What was said there before, in order."""
+    def _history(self, turns: Sequence[Turn]) -> list[ChatMessage]:
+        """These questions and answers as messages, in order."""
         return [
             message
-            for turn in self.conversations.turns(conversation_id)
+            for turn in turns
             for message in (
                 ChatMessage("user", turn.question),
                 ChatMessage("assistant", turn.text),
             )
         ]
 
-    def _save_asked(self, conversation: Conversation, turn: Turn) -> None:
-        if not self.conversations.turns(conversation.id):
-            self.conversations.rename(conversation.id, turn.question[:TITLE_LENGTH])
-        self.conversations.save(conversation.id, turn)
-
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
-        """Save the answer. Where that fails, it stays to be read as long as the app runs."""
-        with self._lock, suppress(StoreError):
-            self.conversations.save(conversation.id, turn.answered(response))
+        """Save the answer. If that fails, keep it, and save it again when there is room."""
+        answered = turn.answered(response)
+        _log_question(answered, type(response.error).__name__ if response.error else "")
+        with self._changed:
             live = self._running.get(conversation.id)
-            if live and live[0].id == turn.id:
-                del self._running[conversation.id]
+            if self._closed or live is None or live[0].id != turn.id:
+                return  # the question could not be saved, or `close` has saved the answer
+            self._unsaved[turn.id] = (conversation.id, answered)
+            del self._running[conversation.id]
+            if not self._save_again():
+                name = "save-again"
+                threading.Thread(target=self._keep_saving, name=name, daemon=True).start()
+            self._changed.notify_all()
+
+    def _save_again(self) -> bool:
+        """Save the answers that are in memory only. False if that failed. Needs the lock."""
+        try:
+            for turn_id, (conversation_id, turn) in list(self._unsaved.items()):
+                self.conversations.save(conversation_id, turn)
+                del self._unsaved[turn_id]
+        except StoreError:
+            log.exception("%d answers are not saved", len(self._unsaved))
+        return not self._unsaved
+
+    def _keep_saving(self) -> None:
+        with self._changed:
+            while not self._closed and not self._save_again():
+                self._changed.wait(SAVE_AGAIN)
 
 
-def _as_it_stands(turn: Turn, live: tuple[Turn, StreamingResponse] | None) -> Turn:
-    if live and live[0].id == turn.id:
-        return turn.answered(live[1])  # as saved in a moment, where it has just ended
-    return turn if turn.phase.ended else turn.interrupted()
+def _lock_folder(folder: Path) -> IO[str]:
+    """Keep other processes out of the folder, until the file is closed or this process ends.
+
+    Raises:
+        StoreInUseError: another process is using it.
+    """
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        lock.close()
+        raise StoreInUseError(
+            f"Another process is using the documents in {folder}. Close the other First Token, or "
+            "set another DATA_DIR in .env."
+        ) from fault
+    except OSError as fault:  # a file system without locks
+        log.warning("The data folder cannot be locked: %s", fault)
+    return lock
+
+
+def _log_question(turn: Turn, error: str) -> None:
+    """One line for a question that has been answered: id, outcome, times; no text."""
+    trace = turn.trace
+    spans: dict[str, float] = {}
+    for span in trace.spans if trace else ():
+        spans[span.name] = spans.get(span.name, 0.0) + span.duration
+    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in spans.items())
+    log.info(
+        "Question %s: %s%s after %.2f s; %d passages, %d tokens; %s",
+        turn.run_id,
+        turn.phase,
+        f" ({error})" if error else "",
+        (trace.ended or 0.0) if trace else 0.0,
+        len(turn.sources),
+        trace.metrics.output_tokens if trace else 0,
+        times,
+    )

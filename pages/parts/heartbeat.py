@@ -1,7 +1,7 @@
-"""While another page is open, the answer being written in this session goes on.
+"""Keeps the answer that this session follows going while another page is open.
 
-The Ask page renews the answer's lease as it follows it; here a fragment does, until the answer
-has ended or the tab is closed.
+The Ask page renews the answer's lease while it follows it. On other pages this fragment does, until
+the answer has ended or the tab is closed.
 """
 
 import streamlit as st

@@ -1,4 +1,4 @@
-"""What is known of the models in use: rows and words for the Models page. No widgets."""
+"""Facts about the models in use, as rows and words for the Models page. No widgets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.config import Config
 from engine.llm import LLM, LlamaCpp
+from engine.redacting import public_address
 from engine.settings import Settings
 from engine.weights import CHAT_Q8_NAME
 
@@ -42,18 +43,19 @@ def _chat(llm: LLM, config: Config) -> Model:
     task, known = "Writes the answers", llm.metadata
     window = f"{known.context_window:,} tokens of context"
     if known.model_file is None:
-        return Model(task, known.model_name, (f"on {config.openai_base_url}", window))
+        server = f"on {public_address(config.openai_base_url)}"
+        return Model(task, known.model_name, (server, window))
     if is_default(llm):
         facts = ("135 million parameters, English", window)
         return Model(
             task, "SmolLM2-135M-Instruct", (*facts, *_file(known.model_file), "Apache-2.0")
         )
-    licence = "its licence: see where you got it"
+    licence = "licence: see where you downloaded it"
     return Model(task, known.model_name, (window, *_file(known.model_file), licence))
 
 
 def is_default(llm: LLM) -> bool:
-    """Whether it is the model that First Token brings along."""
+    """Whether it is the model that First Token comes with."""
     file = llm.metadata.model_file
     return file is not None and file.name == CHAT_Q8_NAME
 
@@ -67,7 +69,7 @@ def _file(path: Path) -> tuple[str, ...]:
 
 
 def layout(llm: LLM) -> list[dict[str, Any]]:
-    """How the local runtime is laid out here, with what each setting means; empty for a server."""
+    """The local runtime's settings here, and what each means; empty for a server."""
     if not isinstance(llm, LlamaCpp):
         return []
     now = llm.settings
@@ -75,12 +77,12 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
     side = f"{contexts} × {sequences}"
     return [
         _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
-        _row("Contexts × answers", side, "Computing side by side, each with answers in turns."),
+        _row("Contexts × answers", side, "Side by side; each works on its answers in turns."),
         _row("Window", f"{now['window']:,} tokens", "Prompt and answer of one question."),
-        _row("Largest slice", f"{now['largest_slice']} tokens", "Read at once; then others."),
-        _row("Tokens a batch", now["decode_batch"], "Of different answers, computed together."),
+        _row("Largest slice", f"{now['largest_slice']} tokens", "Of a prompt, read in one step."),
+        _row("Tokens a batch", now["decode_batch"], "Of different answers, computed in one step."),
         _row("Layers on a GPU", now["gpu_layers"], "GPU_LAYERS in .env."),
-        _row("Cache", now["cache_type"], "How what was read is kept, per token."),
+        _row("Cache", now["cache_type"], "The type of numbers that keep what was read."),
         _row("llama.cpp", now["llama_cpp"], "The Python binding's version."),
     ]
 

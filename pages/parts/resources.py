@@ -1,32 +1,43 @@
-"""What all pages and sessions share: the one workspace of this process.
+"""What all pages and sessions share: the one workspace of this process, and how errors are shown.
 
-The server imports this file before it answers, so what the workspace needs is imported by the
-thread that opens it: that takes 1.3 s, and much longer from a slow, cold disk.
+The server imports this file before it answers. What the workspace needs is imported by the thread
+that opens it: that takes 1.3 s, and much longer from a slow disk.
 """
 
+import asyncio
 import atexit
+import functools
 import gc
+import logging
+import secrets
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, ParamSpec
 
 import streamlit as st
 
+from engine import logs
 from engine.errors import ConfigError, FirstTokenError
+from pages.parts.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
+log = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+
 _lock = threading.Lock()
 _opened: list["Workspace"] = []
+_PROBLEMS = "problems"  # in the session's state: sentences that the next run of the page shows
 
 
 def open_workspace() -> "Workspace":
-    """The workspace, opened by the first who asks; the others wait for it.
+    """The workspace, opened by the first caller; the others wait for it.
 
     Raises:
-        FirstTokenError: it cannot be opened; the next one who asks tries again.
+        FirstTokenError: it cannot be opened; the next call tries again.
     """
     with _lock:
         if not _opened:
@@ -45,8 +56,9 @@ def _open() -> "Workspace":
     try:
         return Workspace(config.data_dir / "app", config, Settings.llm)
     except OSError as error:
+        log.exception("The workspace could not be opened")
         raise ConfigError(
-            f"Nothing can be kept in {config.data_dir} ({error}). Make room or mend its "
+            f"Nothing can be kept in {config.data_dir} ({error}). Make room or correct its "
             "permissions, or name another folder as DATA_DIR in .env, and reload this page."
         ) from error
 
@@ -62,21 +74,117 @@ def workspace() -> "Workspace":
 
 @asynccontextmanager
 async def opening(_app: st.App) -> AsyncIterator[None]:
-    """While the server starts, load the model: the first page need not wait for it all."""
-    threading.Thread(target=_open_quietly, name="opening", daemon=True).start()
+    """The server's life: configure the log, load the model at once, and end in order."""
+    shutdown = Shutdown(_close)
+    if threading.current_thread() is threading.main_thread():
+        shutdown.install()
+    threading.Thread(target=_open_early, name="opening", daemon=True).start()
     yield
+    if shutdown.begun:  # its thread ends the process; the server would end it by the signal
+        await asyncio.Event().wait()
+    await asyncio.to_thread(_close)
 
 
-def _open_quietly() -> None:
-    with suppress(FirstTokenError):  # the first page asks again, and shows why
+def _open_early() -> None:
+    from engine.settings import Settings
+
+    try:
+        logs.configure(Settings.config)
         open_workspace()
+    except FirstTokenError as error:  # the first page tries again, and shows why
+        log.warning("The workspace could not be opened: %s", error)
+
+
+def _close() -> None:
+    """Close the workspace, if it has been opened: one that is being opened has nothing to save."""
+    for opened in _opened:
+        opened.close()
+
+
+# Errors
 
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Show an error that a person can see, and end the page there."""
+    """Show an error as a sentence, and end the page there."""
     try:
         yield
-    except FirstTokenError as error:
-        st.error(str(error), icon=":material/error:")
+    except Exception as error:
+        st.error(sentence_of(error), icon=":material/error:")
         st.stop()
+
+
+def safely(callback: Callable[Parameters, object]) -> Callable[Parameters, None]:
+    """A callback of a button or a form whose errors reach the person as sentences.
+
+    Streamlit runs callbacks before the page, where an error would replace it. The sentence is
+    kept, and `show_problems` shows it in the run that follows.
+    """
+
+    @functools.wraps(callback)
+    def safe(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            callback(*args, **kwargs)
+        except Exception as error:
+            st.session_state.setdefault(_PROBLEMS, []).append(sentence_of(error))
+
+    return safe
+
+
+def show_problems() -> None:
+    """What callbacks could not do, once; answers that are not saved; and what was repaired at the
+    start, until it is dismissed. The frame calls this above every page."""
+    for problem in st.session_state.pop(_PROBLEMS, []):
+        st.error(problem, icon=":material/error:")
+    if not _opened:
+        return
+    if _opened[0].unsaved:
+        st.warning(
+            "The last answers are not saved yet, because there is no room on the disk. Make room: "
+            "they are then saved by themselves. Until then they are lost if First Token ends.",
+            icon=":material/save:",
+        )
+    for notice in list(_opened[0].notices):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(notice, icon=":material/build:")
+            st.button(
+                "Dismiss",
+                type="tertiary",
+                key=f"dismiss-{hash(notice)}",
+                on_click=safely(_dismiss),
+                args=(notice,),
+            )
+
+
+def _dismiss(notice: str) -> None:
+    if notice in _opened[0].notices:
+        _opened[0].notices.remove(notice)
+
+
+def show_unexpected(error: Exception) -> bool:
+    """For errors that nothing else has caught, also in callbacks. True: it has been shown."""
+    st.error(sentence_of(error), icon=":material/error:")
+    return True
+
+
+def sentence_of(error: Exception) -> str:
+    """The sentence for an error. One that is not expected is logged with an id."""
+    if isinstance(error, FirstTokenError):
+        log.warning("Shown on a page: %s", type(error).__name__, exc_info=error.__cause__)
+        return str(error)
+    error_id = secrets.token_hex(4)
+    log.error("Error %s on a page", error_id, exc_info=error)
+    if isinstance(error, OSError) and error.errno:
+        return (
+            f"This could not be done: {error.strerror}. Make room on the disk or correct the "
+            f"permissions of the data folder, then try again ({with_id(error_id)})."
+        )
+    return (
+        f"Something went wrong ({with_id(error_id)}). Try again. If it happens again, copy the "
+        "diagnostics on the Models page."
+    )
+
+
+def with_id(run_id: str) -> str:
+    """How a page names the log's lines about a question, an upload, a run or an error."""
+    return f"{run_id} in the log"

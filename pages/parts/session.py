@@ -1,4 +1,4 @@
-"""What this session has chosen."""
+"""The collection that this session has chosen."""
 
 import streamlit as st
 
@@ -13,6 +13,6 @@ def current_collection(workspace: Workspace) -> str:
 
 
 def choose_collection(name: str) -> None:
-    """From now on; the open conversation, which is of another one, is left."""
+    """Choose it from now on, and leave the open conversation, which is of another collection."""
     st.session_state.collection = name
     st.query_params.clear()
