@@ -184,7 +184,7 @@ def test_a_question_that_cannot_be_saved_leaves_no_trace_later(
     database = workspace.conversations._db
     database.execute(FULL)
     with pytest.raises(StoreError, match="Make room"):
-        workspace.ask(conversation, "When? " + "really " * 5000)
+        workspace.ask(conversation, "When? " + "really " * 560)
     database.execute(ROOM)
     gate.opened.set()
     answers = [each for each in threading.enumerate() if each.name == "answer"]
