@@ -23,7 +23,7 @@ from engine.llm.scheduler import Scheduler
 from engine.llm.states import StateStore
 from engine.llm.template import PromptTemplate
 from engine.llm.text import COMBINING, TextAssembler
-from engine.llm.tuning import Tuning, tuned
+from engine.llm.tuning import Figures, Tuning, tuned
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.timing import CallRecord
@@ -59,6 +59,7 @@ class LlamaCpp(LLM):
         self._tuning = tuning or tuned(
             found, cores().total, physical_memory(), config.context_window, config.deterministic
         )
+        self._figures = found.figures
         self._gpu_layers = config.gpu_layers
         self._model = Model(path, config.gpu_layers)
         self._template = PromptTemplate(self._model)
@@ -75,6 +76,11 @@ class LlamaCpp(LLM):
             packing=Packing.SENTENCES if self._model.parameters < SMALL else Packing.PASSAGES,
             model_file=self._model.path,
         )
+
+    @property
+    def figures(self) -> Figures:
+        """What calibration measured on this machine."""
+        return self._figures
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.config import Config
 from engine.llm import LLM, LlamaCpp
+from engine.llm.tuning import Figures
 from engine.redacting import public_address
 from engine.settings import Settings
 from engine.weights import CHAT_Q8_NAME
@@ -72,7 +73,7 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
     """The local runtime's settings here, and what each means; empty for a server."""
     if not isinstance(llm, LlamaCpp):
         return []
-    now = llm.settings
+    now, figures = llm.settings, llm.figures
     contexts, sequences = now["contexts"], now["sequences"]
     side = f"{contexts} × {sequences}"
     return [
@@ -82,9 +83,20 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
         _row("Largest slice", f"{now['largest_slice']} tokens", "Of a prompt, read in one step."),
         _row("Tokens a batch", now["decode_batch"], "Of different answers, computed in one step."),
         _row("Layers on a GPU", now["gpu_layers"], "GPU_LAYERS in .env."),
-        _row("Cache", now["cache_type"], "The type of numbers that keep what was read."),
+        _row("Cache", now["cache_type"], "The number type of the key-value cache."),
+        _row("Flash attention", *_flash_attention(now["flash_attention"], figures)),
+        _row("Prefill", f"{figures.prefill:,.0f} tokens/s", "Of a prompt, when calibrated."),
+        _row("Decode", f"{1 / figures.alone:,.0f} tokens/s", "Of one answer, when calibrated."),
         _row("llama.cpp", now["llama_cpp"], "The Python binding's version."),
     ]
+
+
+def _flash_attention(on: bool, figures: Figures) -> tuple[str, str]:
+    gain = figures.flash_gain
+    would = f"A typical answer takes {1 / gain:.0%} of the time with it, when calibrated."
+    if on:
+        return "on", f"{would} DETERMINISTIC=true turns it off, for answers that repeat exactly."
+    return "off", f"{would} DETERMINISTIC=false allows it; words may then vary."
 
 
 def _row(name: str, value: object, meaning: str) -> dict[str, Any]:
