@@ -177,7 +177,7 @@ def test_a_llama_cpp_compiled_for_another_processor_is_compiled_again(project: P
     project.add_source(code=DIES)
     status, said = project.set_up("--rebuild")
     assert status == 1
-    assert "has been compiled and still does not run on this processor" in said
+    assert "has been compiled, and dies of signal 4 on this processor" in said
 
 
 def test_without_a_compiler_the_sentence_names_one_to_install(
