@@ -1,5 +1,5 @@
 # First Token. `make run` and `make test` do everything they need, and may be repeated.
-# What follows ## is what `make help` says.
+# `make help` prints what follows ##.
 
 # The first Python on the PATH that First Token runs on; `make run PYTHON=...` names another.
 FITS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
@@ -20,9 +20,10 @@ run: setup models ## Set up what is missing, and start the app on http://localho
 test: check models ## Set up what is missing, then ruff, mypy and the whole test suite
 	@$(BIN)/python -m pytest -rs
 
-check: setup-dev ## ruff and mypy --strict
+check: setup-dev ## ruff, mypy --strict, and known vulnerabilities
 	@$(BIN)/ruff check
 	@$(BIN)/mypy --strict
+	@$(BIN)/python -m scripts.audit
 
 soak: setup-dev models ## The tests that run long
 	@$(BIN)/python -m pytest -rs -m soak
