@@ -179,14 +179,18 @@ def _install_llama(rebuild: bool, without: str, lock: int) -> None:
     # pip finds a wheel that it has compiled before by name and version alone. In a cache folder
     # of its own for each way to compile, it finds only one that was compiled in the same way.
     cache = _cache_folder() / "first-token" / build[:16]
-    command = ["--no-deps", "--force-reinstall", "--cache-dir", str(cache), pin]
+    command = ["--cache-dir", str(cache), "-c", str(ROOT / "constraints.txt"), pin]
+    again = ["--no-deps", "--force-reinstall"]
     environ = os.environ | {"CMAKE_ARGS": f"{_cmake_arguments(without)} {arguments}".strip()}
     from_source = ["--no-binary", LLAMA]
+    if BUILD.exists():
+        command += again
+        BUILD.unlink()
     if rebuild:
         shutil.rmtree(cache / "wheels", ignore_errors=True)
-        command = from_source + command
+        command += from_source
     elif not _compiler():
-        command = ["--only-binary", ":all:", *command]
+        command += ["--only-binary", ":all:"]
     else:
         print(f"Compiling llama.cpp for this processor: {MINUTES}.", flush=True)
     _pip(command, lock, environ)
@@ -194,7 +198,7 @@ def _install_llama(rebuild: bool, without: str, lock: int) -> None:
     if fault and not rebuild:
         print(f"The llama.cpp that was found {fault} here. Compiling it: {MINUTES}.", flush=True)
         shutil.rmtree(cache / "wheels", ignore_errors=True)
-        _pip([*from_source, *command], lock, environ)
+        _pip([*command, *from_source, *again], lock, environ)
         fault = _llama_fault()
     if fault:
         raise InstallError(
