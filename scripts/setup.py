@@ -82,9 +82,12 @@ def prepare(dev: bool, rebuild: bool, without: str) -> None:
             if rebuild or not _is_ready(dev):  # another set-up may have finished it
                 _make_environment()
                 LOG.unlink(missing_ok=True)
+                complete = {False, dev, *filter(_is_ready, (False, True))}
+                for each in (False, True):  # written again at the end, if nothing goes wrong
+                    _stamp(each).unlink(missing_ok=True)
                 _install_llama(rebuild, without, lock)
                 _install_packages(dev, lock)
-                for each in {False, dev}:
+                for each in complete:
                     _stamp(each).write_text(_digest(each))
     print("Environment: ready.", flush=True)
 
@@ -180,12 +183,9 @@ def _install_llama(rebuild: bool, without: str, lock: int) -> None:
     # of its own for each way to compile, it finds only one that was compiled in the same way.
     cache = _cache_folder() / "first-token" / build[:16]
     command = ["--cache-dir", str(cache), "-c", str(ROOT / "constraints.txt"), pin]
-    again = ["--no-deps", "--force-reinstall"]
     environ = os.environ | {"CMAKE_ARGS": f"{_cmake_arguments(without)} {arguments}".strip()}
     from_source = ["--no-binary", LLAMA]
-    if BUILD.exists():
-        command += again
-        BUILD.unlink()
+    _uninstall(LLAMA)
     if rebuild:
         shutil.rmtree(cache / "wheels", ignore_errors=True)
         command += from_source
@@ -198,7 +198,8 @@ def _install_llama(rebuild: bool, without: str, lock: int) -> None:
     if fault and not rebuild:
         print(f"The llama.cpp that was found {fault} here. Compiling it: {MINUTES}.", flush=True)
         shutil.rmtree(cache / "wheels", ignore_errors=True)
-        _pip([*command, *from_source, *again], lock, environ)
+        _uninstall(LLAMA)
+        _pip([*command, *from_source], lock, environ)
         fault = _llama_fault()
     if fault:
         raise InstallError(
@@ -255,6 +256,12 @@ def _install_packages(dev: bool, lock: int) -> None:
     for path in _requirement_files(dev):
         arguments += ["-r", str(path)]
     _pip(arguments, lock, dict(os.environ))
+
+
+def _uninstall(package: str) -> None:
+    """Remove a package, if it is there, so that pip installs another build of the same version."""
+    command = [PYTHON, "-m", "pip", "uninstall", "--yes", package]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _pip(arguments: Sequence[str], lock: int, environ: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ GOOD = "def llama_backend_init(): pass\n"
 DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
 # A build backend that needs no other package, and takes as long as the test says.
 BACKEND = """
-import pathlib, time, zipfile
+import os, pathlib, time, zipfile
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     print("[1/2] Building", flush=True)
     time.sleep(SECONDS)
@@ -30,6 +30,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
         for member, text in MEMBERS.items():
             wheel.writestr(member, text)
+        wheel.writestr("llama_cpp_arguments.txt", os.environ["CMAKE_ARGS"])
     return name
 """
 
@@ -137,6 +138,48 @@ def project(new_project: Project, environment: Path) -> Project:
     """With a .venv in which nothing is installed yet."""
     shutil.copytree(environment, new_project.folder / ".venv", symlinks=True)
     return new_project
+
+
+def compiled_with(project: Project) -> str:
+    (file,) = project.folder.glob(".venv/lib/*/site-packages/llama_cpp_arguments.txt")
+    return file.read_text()
+
+
+def test_a_compiled_wheel_is_reused_only_if_it_was_compiled_in_the_same_way(
+    project: Project, environment: Path
+) -> None:
+    project.add_source()
+    assert project.set_up()[0] == 0
+    assert "llama.cmake" in compiled_with(project)
+    log = project.folder / ".venv/setup.log"
+    assert "[1/2] Building" in log.read_text()
+
+    def set_up_in_a_new_environment() -> bool:
+        """Whether llama.cpp was compiled."""
+        shutil.rmtree(project.folder / ".venv")
+        shutil.copytree(environment, project.folder / ".venv", symlinks=True)
+        status, said = project.set_up()
+        assert status == 0, said
+        return "[1/2] Building" in log.read_text()
+
+    assert not set_up_in_a_new_environment()
+    recipe = project.folder / "scripts/llama.cmake"
+    recipe.write_text(recipe.read_text() + "# other flags\n")
+    assert set_up_in_a_new_environment()
+
+
+def test_the_users_cmake_arguments_are_added_and_kept(project: Project) -> None:
+    project.add_source()
+    assert project.set_up()[0] == 0
+    assert project.set_up("--rebuild", CMAKE_ARGS="-DGGML_CUDA=on")[0] == 0
+    assert compiled_with(project).endswith(" -DGGML_CUDA=on")
+    project.add_wheel("small", "2.0", "")
+    project.require("small==2.0", "llama-cpp-python==0.3.36")
+    assert project.set_up()[0] == 0
+    assert "small==2.0" in project.installed()
+    assert compiled_with(project).endswith(" -DGGML_CUDA=on")
+    assert project.set_up("--rebuild", "--without", "avx512")[0] == 0
+    assert compiled_with(project).endswith("-DFIRST_TOKEN_WITHOUT=avx512")
 
 
 def wait_for_log(project: Project, text: str) -> None:
