@@ -75,7 +75,7 @@ class Text:
         begin = [model.bos] if model.adds_bos else []
         passage = model.tokenise(PASSAGE)
         tokens = (begin + passage + passage)[: len(begin) + len(passage) + AGAIN + DECODED]
-        tokens = tokens[: model.trained_context]
+        tokens = tokens[: model.trained_context or None]
         prompt = len(tokens) - DECODED
         checked = {*range(HEAD - 1, HEAD + STEPS), *range(31, prompt, 32)}
         return cls(tokens, prompt, frozenset(checked | set(range(prompt - 1, len(tokens)))))
@@ -110,9 +110,11 @@ def try_out(model: Model, text: Text, known: Rows, threads: int, switches: Switc
         rows, slices = _read(context, text, FAST_SLICE)
         reached = sum(tokens for tokens, _ in slices)
         written, seconds = _decode(context, text, reached)
-        context.trim(0, reached)
-        context.use_threads(1)
-        again, seconds_alone = _decode(context, text, reached)
+        again, seconds_alone = Rows(), list[float]()
+        if model.keeps_every_token:  # a recurrent state cannot go back
+            context.trim(0, reached)
+            context.use_threads(1)
+            again, seconds_alone = _decode(context, text, reached)
     compared = [*_pairs(known, rows), *_pairs(known, written), *_pairs(known, again)]
     with closing(_open(model, text, BATCH * HEAD, BATCH)) as context:
         context.use_threads(threads)
