@@ -260,7 +260,7 @@ def _install_packages(dev: bool, lock: int) -> None:
 
 def _uninstall(package: str) -> None:
     """Remove a package, if it is there, so that pip installs another build of the same version."""
-    command = [PYTHON, "-m", "pip", "uninstall", "--yes", package]
+    command = [str(PYTHON), "-m", "pip", "uninstall", "--yes", package]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
