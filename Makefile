@@ -1,5 +1,5 @@
 # First Token. `make run` and `make test` do everything they need, and may be repeated.
-# What follows ## is what `make help` says.
+# `make help` prints what follows ##.
 
 # The first Python on the PATH that First Token runs on; `make run PYTHON=...` names another.
 FITS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
@@ -7,24 +7,25 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python $(FITS) && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help run test check soak setup setup-dev need-python weights rebuild lock clean
+.PHONY: help run test check soak setup setup-dev need-python models rebuild lock clean
 .NOTPARALLEL:
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
-run: setup weights ## Set up what is missing, and start the app on http://localhost:8501
+run: setup models ## Set up what is missing, and start the app on http://localhost:8501
 	@$(BIN)/python -m scripts.port
 	@$(BIN)/python -m streamlit run streamlit_app.py
 
-test: check weights ## Set up what is missing, then ruff, mypy and the whole test suite
+test: check models ## Set up what is missing, then ruff, mypy and the whole test suite
 	@$(BIN)/python -m pytest -rs
 
-check: setup-dev ## ruff and mypy --strict
+check: setup-dev ## ruff, mypy --strict, and known vulnerabilities
 	@$(BIN)/ruff check
 	@$(BIN)/mypy --strict
+	@$(BIN)/python -m scripts.audit
 
-soak: setup-dev weights ## The tests that run long
+soak: setup-dev models ## The tests that run long
 	@$(BIN)/python -m pytest -rs -m soak
 
 setup: need-python
@@ -38,8 +39,8 @@ need-python:
 	"none: install one (Debian, Ubuntu: sudo apt install python3 python3-venv; macOS: brew" \
 	"install python), or name it: make run PYTHON=python3.12" >&2; exit 1; }
 
-weights:
-	@$(BIN)/python -m scripts.weights
+models:
+	@$(BIN)/python -m scripts.models
 
 rebuild: need-python ## Compile llama.cpp again: on another processor, or with other CMAKE_ARGS
 	@$(PYTHON) -m scripts.setup --rebuild

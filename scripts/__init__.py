@@ -1,1 +1,1 @@
-"""What `make` runs: the set-up, told as it happens. See the Makefile."""
+"""What `make` runs to set up First Token. See the Makefile."""

@@ -1,12 +1,12 @@
-"""pip, run with a line that shows life, a log that keeps everything, and a sentence for failures.
+"""Runs pip with a progress line, a complete log, and a sentence that explains a failure.
 
-Standard library only. It does not know what First Token needs.
+Standard library only.
 """
 
 import re
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -14,9 +14,12 @@ from typing import IO
 from scripts.progress import ProgressLine
 
 _COMPILER_STEP = re.compile(r"^\s*\[\s*(\d+/\d+|\d+%)\]")  # as ninja and make print it
-# What pip and compilers say → what to do. The first that fits is told.
+# Output of pip and compilers → what to do. The first pattern that matches is used.
 _REASONS = [
-    ("No space left on device|Disk quota exceeded", "The disk is full: make room, and try again."),
+    (
+        "No space left on device|Disk quota exceeded",
+        "The disk is full: free some space, and try again.",
+    ),
     (
         "Killed signal terminated program|out of memory|MemoryError",
         "The compiler ran out of memory: close other programs, or compile one file at a time "
@@ -29,8 +32,8 @@ _REASONS = [
     ),
     (
         r"(Cannot install|No matching distribution found for) llama|CMAKE_CXX_COMPILER not set",
-        "llama.cpp could not be compiled for want of a C++ compiler: install one (Debian, Ubuntu: "
-        "sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; macOS: "
+        "llama.cpp could not be compiled, because there is no C++ compiler: install one (Debian, "
+        "Ubuntu: sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; macOS: "
         "xcode-select --install), and try again.",
     ),
     (
@@ -39,7 +42,7 @@ _REASONS = [
         "ARM64) and on macOS (Apple silicon). If yours is one of them, check the connection to the "
         "internet and pip's index settings (pip config list), and try again.",
     ),
-    ("Permission denied", "A file could not be written: mend the folder's permissions."),
+    ("Permission denied", "A file could not be written: correct the folder's permissions."),
 ]
 
 
@@ -48,7 +51,7 @@ class InstallError(Exception):
 
 
 class Installation:
-    """One run of pip. `began_installing`: whether it may have changed the environment."""
+    """One run of pip. `began_installing`: it may have changed the environment."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -56,14 +59,14 @@ class Installation:
         self._step, self._detail = "Looking at what is needed", ""
         self._said: list[str] = []
 
-    def run(self, command: Sequence[str], keep_open: int) -> None:
-        """Run pip to its end. The file descriptor `keep_open` lives as long as pip does.
+    def run(self, command: Sequence[str], keep_open: int, environ: Mapping[str, str]) -> None:
+        """Run pip to its end. pip inherits the file descriptor `keep_open`, a lock.
 
         Raises:
             InstallError: pip failed; its last lines have been printed.
         """
         line = ProgressLine()
-        with self.log.open("w") as log:
+        with self.log.open("a") as log:
             pip = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -72,6 +75,7 @@ class Installation:
                 text=True,
                 errors="replace",
                 pass_fds=[keep_open],
+                env=environ,
             )
             assert pip.stdout
             reader = threading.Thread(target=self._read, args=(pip.stdout, log), daemon=True)
@@ -81,7 +85,7 @@ class Installation:
                     line.show(self._step, self._detail)
                     reader.join(0.3)
             except KeyboardInterrupt:
-                reader.join()  # the terminal has told pip as well; it cleans up behind itself
+                reader.join()  # the terminal has stopped pip too, and pip cleans up
                 raise
             line.end()
         if pip.wait() != 0:
@@ -91,7 +95,7 @@ class Installation:
         for text in output:
             self._said.append(text.rstrip())
             self._understand(text)
-            with suppress(OSError):  # on a full disk, what pip says of it matters more
+            with suppress(OSError):  # on a full disk, the message below matters more
                 log.write(text)
                 log.flush()
 
@@ -104,7 +108,7 @@ class Installation:
         elif text.startswith("WARNING: Retrying"):
             self._detail = "no answer yet, asking again"
         elif text.startswith("  Building wheel for llama-cpp-python"):
-            self._step, self._detail = "Compiling llama.cpp for this processor (about 5 min)", ""
+            self._step, self._detail = "Compiling llama.cpp", ""
         elif text.startswith("Installing collected packages"):
             self._step, self._detail = "Installing packages", ""
             self.began_installing = True
@@ -113,7 +117,7 @@ class Installation:
 
     def _why(self) -> str:
         last = [line[:200] for line in self._said if line][-8:]
-        print("\nThe last of what pip said:", *last, sep="\n    ")
+        print("\nThe last lines of pip's output:", *last, sep="\n    ")
         said = "\n".join(self._said)
         reasons = [do for pattern, do in _REASONS if re.search(pattern, said)]
-        return (reasons or ["pip failed."])[0] + f" Everything pip said is in {self.log}."
+        return (reasons or ["pip failed."])[0] + f" The complete output is in {self.log}."

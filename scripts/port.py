@@ -1,4 +1,4 @@
-"""Whether the app's port is free, before Streamlit is started: `python -m scripts.port`."""
+"""Checks that the app's port is free, before Streamlit starts: `python -m scripts.port`."""
 
 import os
 import socket
@@ -7,29 +7,29 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
-_SIGN = "static/logo.svg"  # what a First Token serves, and nothing else does
+_SIGN = "static/logo.svg"  # served by First Token and by nothing else
 
 
 def port() -> int:
-    """The port that Streamlit will take."""
+    """The port that Streamlit will use."""
     if text := os.environ.get("STREAMLIT_SERVER_PORT"):
         return int(text)
     return int(tomllib.loads(Path(".streamlit/config.toml").read_text())["server"]["port"])
 
 
-def who_is_there(number: int) -> str | None:
-    """A sentence on what holds the port, or None where it is free."""
+def port_user(number: int) -> str | None:
+    """A sentence about what uses the port, or None if it is free."""
     try:
         socket.create_connection(("localhost", number), timeout=1).close()
     except OSError:
         return None
     if _is_first_token(number):
         return (
-            f"First Token already runs: open http://localhost:{number} in a browser, or stop it "
-            "(Ctrl-C where it was started) and try again."
+            f"First Token is already running: open http://localhost:{number} in a browser, or stop "
+            "it (Ctrl-C where it was started) and try again."
         )
     return (
-        f"Another program holds port {number}: stop it, or start First Token on another port, "
+        f"Another program uses port {number}: stop it, or start First Token on another port, "
         f"such as STREAMLIT_SERVER_PORT={number + 1} make run"
     )
 
@@ -43,4 +43,4 @@ def _is_first_token(number: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(who_is_there(port()))
+    sys.exit(port_user(port()))

@@ -1,24 +1,30 @@
 """Make .venv ready to run First Token: `python -m scripts.setup [--dev] [--rebuild]`.
 
-    Python, compiler, room → .venv → the pinned packages → llama.cpp tried → a stamp
+    Python, compiler, disk space → .venv → llama.cpp compiled → the other packages → a stamp
 
-The stamp says for which requirement files, Python and processor the environment is ready; where
-it fits, nothing runs at all. Standard library only, for this runs before anything is installed.
-It does not know the models.
+The stamp says for which requirement files, Python and processor the environment is ready. If it
+matches, nothing is run. Standard library only, because this runs before anything is installed.
+
+`--rebuild` compiles llama.cpp again, with the CMAKE_ARGS of the environment. `--without amx`,
+`--without avx512` and `--without native` leave instruction sets out; `scripts.models` asks for
+that after llama.cpp has failed on this processor.
 """
 
+import argparse
 import fcntl
 import hashlib
 import importlib.util
+import json
 import os
-import platform
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.machine import processor
 from scripts.installing import Installation, InstallError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,11 +32,14 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOG = VENV / "setup.log"
 UNFINISHED = VENV / "unfinished"
+BUILD = VENV / "llama-build.json"  # how the installed llama.cpp was compiled
+RECIPE = ROOT / "scripts" / "llama.cmake"
 LLAMA = "llama-cpp-python"
-ROOM = 2_000_000_000  # bytes: .venv takes 1.1 GB, and pip's downloads pass by as well
+ROOM = 2_000_000_000  # bytes: .venv takes 1.1 GB, and pip's downloads as much for a while
+MINUTES = "about 3 minutes on two cores"
 
-# Loads llama.cpp, and runs the kernel that does most of a Q8_0 model's work: code compiled for
-# another processor dies here of an illegal instruction, rather than in front of a user.
+# Loads llama.cpp and runs one kernel: code compiled for another processor ends here with an
+# illegal instruction. What it computes with a model is proved later, by scripts.models.
 PROBE = """
 import ctypes, pathlib, sys, llama_cpp
 llama_cpp.llama_backend_init()
@@ -45,35 +54,41 @@ if library.exists():
 """
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dev", action="store_true", help="also what the tests need")
+    parser.add_argument("--rebuild", action="store_true", help="compile llama.cpp again")
+    parser.add_argument("--without", choices=["amx", "avx512", "native"], default="")
+    options = parser.parse_args()
     try:
-        prepare(dev="--dev" in arguments, rebuild="--rebuild" in arguments)
+        prepare(options.dev, options.rebuild, options.without)
     except InstallError as error:
         sys.exit(f"\n{error}")
     except OSError as error:
         what = f"The set-up could not write in {VENV}: {error}."
-        sys.exit(f"\n{what} Make room or mend its permissions, and try again.")
+        sys.exit(f"\n{what} Free some disk space or correct its permissions, and try again.")
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from here.")
+        sys.exit("\nStopped. The same command continues from here.")
 
 
-def prepare(dev: bool, rebuild: bool) -> None:
+def prepare(dev: bool, rebuild: bool, without: str) -> None:
     """Make the environment ready, unless its stamp says that it is.
 
     Raises:
         InstallError: something is missing or failed; the message says what to do.
     """
-    if not rebuild and _is_ready(dev):
-        print("Environment: ready.", flush=True)
-        return
-    with _only_one() as lock:
-        if rebuild or not _is_ready(dev):  # another may have finished it meanwhile
-            _make_environment()
-            _install(dev, lock)
-            if rebuild or not _llama_works():
-                _compile_again(lock)
-            for each in {False, dev}:
-                _stamp(each).write_text(_digest(each))
+    if rebuild or not _is_ready(dev):
+        with _only_one() as lock:
+            if rebuild or not _is_ready(dev):  # another set-up may have finished it
+                _make_environment()
+                LOG.unlink(missing_ok=True)
+                complete = {False, dev, *filter(_is_ready, (False, True))}
+                for each in (False, True):  # written again at the end, if nothing goes wrong
+                    _stamp(each).unlink(missing_ok=True)
+                _install_llama(rebuild, without, lock)
+                _install_packages(dev, lock)
+                for each in complete:
+                    _stamp(each).write_text(_digest(each))
     print("Environment: ready.", flush=True)
 
 
@@ -86,30 +101,29 @@ def _is_ready(dev: bool) -> bool:
 
 
 def _digest(dev: bool) -> str:
-    """What the environment depends on."""
-    parts = [sys.version, str(VENV), _processor()]
-    parts += [(ROOT / name).read_text() for name in [*_requirement_files(dev), "constraints.txt"]]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    """A hash of everything that the environment depends on."""
+    files = [RECIPE, ROOT / "constraints.txt", *_requirement_files(dev)]
+    return _hash(sys.version, VENV, _processor(), *(path.read_text() for path in files))
 
 
-def _requirement_files(dev: bool) -> list[str]:
-    return ["requirements.txt", "requirements-dev.txt"] if dev else ["requirements.txt"]
+def _requirement_files(dev: bool) -> list[Path]:
+    names = ["requirements.txt", "requirements-dev.txt"] if dev else ["requirements.txt"]
+    return [ROOT / name for name in names]
 
 
 def _processor() -> str:
-    """What this processor can execute, where the system says it."""
-    described = platform.machine() + platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return described
-    return described + next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    here = processor()
+    return " ".join([os.uname().machine, here.name, *sorted(here.flags)])
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def _make_environment() -> None:
-    """A new .venv, unless there is one of this Python that no interrupted set-up has left."""
+    """A new .venv, unless there is one of this Python that is complete."""
     if UNFINISHED.exists():
-        print("The last set-up was interrupted while it installed packages: starting afresh.")
+        print("The last set-up was interrupted while it installed packages: starting again.")
     elif _environment_works():
         return
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
@@ -119,10 +133,10 @@ def _make_environment() -> None:
         )
     if (free := shutil.disk_usage(ROOT).free) < ROOM:
         raise InstallError(
-            f"{ROOM / 1e9:.0f} GB are needed in {ROOT}, and {free / 1e9:.1f} GB are free: make "
-            "room, and try again."
+            f"The set-up needs {ROOM / 1e9:.0f} GB in {ROOT}, and {free / 1e9:.1f} GB are free: "
+            "free some disk space, and try again."
         )
-    print(f"First Token sets itself up, once. A Python environment is made in {VENV}.", flush=True)
+    print(f"Setting up First Token, once. Making a Python environment in {VENV}.", flush=True)
     made = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(VENV)],
         stdin=subprocess.DEVNULL,
@@ -148,65 +162,114 @@ def _environment_works() -> bool:
     return answer.returncode == 0
 
 
-def _install(dev: bool, lock: int) -> None:
-    """The pinned packages. Everything but llama.cpp comes compiled, or not at all."""
-    pins = (ROOT / "constraints.txt").read_text().splitlines()
-    names = [pin.partition("==")[0] for pin in pins if "==" in pin]
-    compiled = [name for name in names if name.replace("_", "-") != LLAMA]
-    if _has_compiler():
-        print(
-            "Packages are fetched. Then llama.cpp is compiled for this processor, which takes "
-            "about 5 minutes, unless pip has done so before.",
-            flush=True,
-        )
-    else:
-        compiled.append(LLAMA)
-    arguments = ["--only-binary", ",".join(compiled), "-c", str(ROOT / "constraints.txt")]
-    for name in _requirement_files(dev):
-        arguments += ["-r", str(ROOT / name)]
-    _pip(arguments, lock)
+# llama.cpp
 
 
-def _has_compiler() -> bool:
-    return any(
-        shutil.which(name) for name in (os.environ.get("CXX"), "c++", "g++", "clang++") if name
+def _install_llama(rebuild: bool, without: str, lock: int) -> None:
+    """Install llama-cpp-python, compiled on this machine unless pip finds a wheel that runs."""
+    known = json.loads(BUILD.read_text()) if BUILD.exists() else {}
+    # A later set-up keeps the CMAKE_ARGS of the last `make rebuild`, for instance for a GPU.
+    arguments = os.environ.get("CMAKE_ARGS") or (not rebuild and known.get("cmake_args")) or ""
+    without = without or (not rebuild and known.get("without")) or ""
+    pin = next(
+        line.split()[0]
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if line.startswith(LLAMA)
     )
-
-
-def _compile_again(lock: int) -> None:
-    """llama.cpp once more from its source, for this processor."""
-    requirements = (ROOT / "requirements.txt").read_text().splitlines()
-    (pin,) = (line.split()[0] for line in requirements if line.startswith(LLAMA))
-    _pip(["--no-deps", "--force-reinstall", "--no-cache-dir", "--no-binary", LLAMA, pin], lock)
-    if not _llama_works():
+    build = _hash(pin, RECIPE.read_text(), arguments, without, *_compiler(), _processor())
+    if not rebuild and known.get("build") == build and not _llama_fault():
+        return
+    # pip finds a wheel that it has compiled before by name and version alone. In a cache folder
+    # of its own for each way to compile, it finds only one that was compiled in the same way.
+    cache = _cache_folder() / "first-token" / build[:16]
+    command = ["--cache-dir", str(cache), "-c", str(ROOT / "constraints.txt"), pin]
+    environ = os.environ | {"CMAKE_ARGS": f"{_cmake_arguments(without)} {arguments}".strip()}
+    from_source = ["--no-binary", LLAMA]
+    _uninstall(LLAMA)
+    if rebuild:
+        shutil.rmtree(cache / "wheels", ignore_errors=True)
+        command += from_source
+    elif not _compiler():
+        command += ["--only-binary", ":all:"]
+    else:
+        print(f"Compiling llama.cpp for this processor: {MINUTES}.", flush=True)
+    _pip(command, lock, environ)
+    fault = _llama_fault()
+    if fault and not rebuild:
+        print(f"The llama.cpp that was found {fault} here. Compiling it: {MINUTES}.", flush=True)
+        shutil.rmtree(cache / "wheels", ignore_errors=True)
+        _uninstall(LLAMA)
+        _pip([*command, *from_source], lock, environ)
+        fault = _llama_fault()
+    if fault:
         raise InstallError(
-            "llama.cpp has been compiled and still does not run on this processor. If CMAKE_ARGS "
-            "is set, unset it, and run 'make rebuild'."
+            f"llama.cpp has been compiled, and {fault} on this processor. If CMAKE_ARGS is set, "
+            "unset it, and run 'make rebuild'."
         )
+    state = {"build": build, "cmake_args": arguments, "without": without}
+    BUILD.write_text(json.dumps(state))
 
 
-def _llama_works() -> bool:
+def _cmake_arguments(without: str) -> str:
+    arguments = ["-DLLAVA_BUILD=OFF", f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={RECIPE}"]
+    if without == "native":
+        arguments.append("-DGGML_NATIVE=OFF")
+    elif without:
+        arguments.append(f"-DFIRST_TOKEN_WITHOUT={without}")
+    return shlex.join(arguments)
+
+
+def _compiler() -> list[str]:
+    """The C++ compiler's path and version; empty if there is none."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and (path := shutil.which(name)):
+            done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+            return [path, *done.stdout.splitlines()[:1]]
+    return []
+
+
+def _cache_folder() -> Path:
+    """Where pip keeps its cache; inside .venv if it keeps none."""
+    done = subprocess.run(
+        [PYTHON, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False
+    )
+    return Path(done.stdout.strip()) if done.returncode == 0 else VENV / "cache"
+
+
+def _llama_fault() -> str:
+    """What is wrong with the installed llama.cpp, as the end of a sentence; empty if it runs."""
     probe = subprocess.run(
         [PYTHON, "-c", PROBE], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if probe.returncode == 0:
-        return True
+        return ""
     last = (probe.stderr.strip().splitlines() or [""])[-1]
-    died = f"dies of signal {-probe.returncode}" if probe.returncode < 0 else f"fails ({last})"
-    print(
-        f"The llama.cpp that pip had at hand {died} here: it was compiled for another machine. "
-        "It is compiled again for this one, about 5 minutes.",
-        flush=True,
-    )
-    return False
+    return f"dies of signal {-probe.returncode}" if probe.returncode < 0 else f"fails ({last})"
 
 
-def _pip(arguments: list[str], lock: int) -> None:
+# pip
+
+
+def _install_packages(dev: bool, lock: int) -> None:
+    """The other packages, pinned. They come as wheels: nothing else is compiled."""
+    arguments = ["--only-binary", ":all:", "-c", str(ROOT / "constraints.txt")]
+    for path in _requirement_files(dev):
+        arguments += ["-r", str(path)]
+    _pip(arguments, lock, dict(os.environ))
+
+
+def _uninstall(package: str) -> None:
+    """Remove a package, if it is there, so that pip installs another build of the same version."""
+    command = [str(PYTHON), "-m", "pip", "uninstall", "--yes", package]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
+def _pip(arguments: Sequence[str], lock: int, environ: dict[str, str]) -> None:
     installation = Installation(LOG)
     UNFINISHED.touch()
     command = [str(PYTHON), "-m", "pip", "install", "-v", "--no-input", "--progress-bar", "off"]
     try:
-        installation.run([*command, "--disable-pip-version-check", *arguments], lock)
+        installation.run([*command, "--disable-pip-version-check", *arguments], lock, environ)
     except (InstallError, KeyboardInterrupt):
         if not installation.began_installing:
             UNFINISHED.unlink()
@@ -216,13 +279,13 @@ def _pip(arguments: list[str], lock: int) -> None:
 
 @contextmanager
 def _only_one() -> Iterator[int]:
-    """Hold the project folder against a second set-up. Yields the lock's file descriptor."""
+    """Lock the project folder against a second set-up. Yields the lock's file descriptor."""
     lock = os.open(ROOT, os.O_RDONLY)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another set-up works in this folder: waiting for it to finish.", flush=True)
+            print("Another set-up is working in this folder: waiting for it to finish.", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
     finally:
@@ -230,4 +293,4 @@ def _only_one() -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

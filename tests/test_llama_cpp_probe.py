@@ -1,20 +1,36 @@
 """A model file from outside: a sentence for each fault, found in another process, remembered."""
 
+import json
 import random
+import shutil
 import struct
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.config import Config
+from engine.config import Config, load_config
 from engine.cores import Cores
 from engine.errors import ConfigError, LLMError
-from engine.llm import LlamaCpp
+from engine.llm import GenerationOptions, LlamaCpp
 from engine.llm import probe as probing
 from engine.llm.calibrate import Figures
-from engine.llm.probe import Findings, probe
+from engine.llm.probe import DoesNotRunError, Findings, _Child, probe, probe_fastest
+from engine.llm.switches import Switches
 from engine.llm.tuning import Tuning, tuned
+from engine.machine import Processor, fingerprint, llama_version, processor
+from engine.weights import (
+    CHAT,
+    EMBEDDER,
+    QUICKEST,
+    RECORD,
+    RERANKER,
+    ensure_weights,
+    has_known_checksum,
+)
+from scripts import models
 
 CORES = Cores(2)
 GIB = 2**30
@@ -61,7 +77,7 @@ def gguf(*entries: bytes, tensors: int = 0, keys: int | None = None) -> bytes:
         "endless keys", "endless tensors", "endless key",
     ],
 )  # fmt: skip
-def test_what_is_no_model_is_refused_in_a_sentence(
+def test_a_file_that_is_not_a_model_is_refused_in_a_sentence(
     tmp_path: Path, record: Path, content: bytes
 ) -> None:
     path = tmp_path / "bad.gguf"
@@ -106,16 +122,30 @@ def test_damaged_headers_end_in_findings_or_a_sentence(
         path.unlink()
 
 
-def test_a_model_that_does_not_end_its_first_token_is_given_up(
+def test_a_model_that_does_not_end_its_test_is_given_up(
     record: Path, chat_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "_SECONDS", -1e6)
-    with pytest.raises(LLMError, match="did not finish a first token"):
+    with pytest.raises(LLMError, match="did not finish a short test"):
         probe(chat_model_path, CORES, record)
 
 
-def test_findings_are_remembered_until_the_file_changes(
-    record: Path, chat_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Once called, nothing is probed any more."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("it was probed again")
+
+    return lambda: monkeypatch.setattr(probing, "_run", fail)
+
+
+def test_findings_are_remembered_until_file_machine_or_build_change(
+    record: Path,
+    chat_model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_child: Callable[[], None],
 ) -> None:
     copy = tmp_path / "model.gguf"
     copy.symlink_to(chat_model_path)
@@ -123,14 +153,16 @@ def test_findings_are_remembered_until_the_file_changes(
     assert found.trained_context == 8192
     assert found.cache_bytes == 23040
     assert min(vars_of(found.figures)) > 0
+    assert min(found.prefill, found.decode) > 0
 
-    def no_child(*_: object) -> dict[str, object]:
-        raise AssertionError("it was probed again")
-
-    monkeypatch.setattr(probing, "_run_child", no_child)
+    no_child()
     assert probe(copy, CORES, record) == found
     with pytest.raises(AssertionError, match="probed again"):
         probe(copy, Cores(1), record)
+    with monkeypatch.context() as other_build:
+        other_build.setattr(probing, "fingerprint", lambda: "another")
+        with pytest.raises(AssertionError, match="probed again"):
+            probe(copy, CORES, record)
     record.write_text("{damaged")
     with pytest.raises(AssertionError, match="probed again"):
         probe(copy, CORES, record)
@@ -138,6 +170,167 @@ def test_findings_are_remembered_until_the_file_changes(
 
 def vars_of(figures: Figures) -> tuple[float, ...]:
     return (figures.single, figures.pair, figures.batch, figures.side_by_side)
+
+
+# Faults of llama.cpp on this processor: see tests/faulty_llama.py.
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Makes llama.cpp faulty in every probe of this test."""
+
+    def faulty(when: str, what: str) -> None:
+        command = (sys.executable, "-m", "tests.faulty_llama", when, what)
+        monkeypatch.setattr(probing, "_COMMAND", command)
+
+    return faulty
+
+
+@pytest.mark.parametrize("what", ["SIGSEGV", "SIGILL", "wrong"])
+def test_a_code_path_that_fails_is_turned_off_and_this_is_remembered(
+    record: Path,
+    chat_model_path: Path,
+    breaks: Callable[[str, str], None],
+    no_child: Callable[[], None],
+    what: str,
+) -> None:
+    breaks("extra_buffers", what)
+    found = probe(chat_model_path, CORES, record)
+    assert found.switches == Switches(extra_buffers=False)
+    no_child()
+    assert probe(chat_model_path, CORES, record) == found
+    line = models.report(chat_model_path, found, remembered=True)
+    assert "turned off: extra buffers" in line
+    assert "earlier proof" in line
+
+
+@pytest.mark.parametrize("path", ["flash_attention", "tiled_kernels"])
+def test_every_code_path_can_be_turned_off(
+    record: Path, chat_model_path: Path, breaks: Callable[[str, str], None], path: str
+) -> None:
+    breaks(path, "SIGSEGV")
+    found = probe(chat_model_path, CORES, record)
+    assert not getattr(found.switches, path)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("SIGSEGV", "it ends with SIGSEGV"),
+        ("SIGILL", r"SIGILL \(an instruction that the processor does not have\)"),
+        ("wrong", "its results are wrong"),
+    ],
+)
+def test_if_nothing_helps_the_message_names_processor_and_version_and_not_the_intact_file(
+    record: Path, chat_model_path: Path, breaks: Callable[[str, str], None], what: str, said: str
+) -> None:
+    breaks("always", what)
+    with pytest.raises(DoesNotRunError, match=said) as caught:
+        probe(chat_model_path, CORES, record)
+    message = str(caught.value)
+    here = processor()
+    for part in (here.name, here.instruction_sets, llama_version(), "make rebuild"):
+        assert part in message
+    assert "The model file is intact." in message
+    assert "damaged" not in message
+    assert "CHAT_MODEL" not in message
+    assert not record.exists()
+
+
+def test_only_a_file_of_unknown_checksum_may_be_called_damaged(
+    record: Path, chat_model_path: Path, tmp_path: Path, breaks: Callable[[str, str], None]
+) -> None:
+    own = tmp_path / "own.gguf"
+    own.symlink_to(chat_model_path)
+    breaks("always", "SIGSEGV")
+    with pytest.raises(DoesNotRunError, match=r"damaged: name another file as CHAT_MODEL"):
+        probe(own, CORES, record)
+
+
+def test_the_app_runs_the_model_with_the_switches_that_work(
+    chat_model_path: Path, tmp_path: Path, breaks: Callable[[str, str], None]
+) -> None:
+    breaks("extra_buffers", "SIGSEGV")
+    llm = LlamaCpp(chat_model_path, config=Config(data_dir=tmp_path))
+    try:
+        assert not llm._model.extra_buffers
+        assert "extra buffers" in llm.settings["switched_off"]
+        assert llm.complete("What is the capital of France?", GenerationOptions(max_tokens=4))
+    finally:
+        llm.close()
+
+
+def test_llama_cpp_is_compiled_without_an_instruction_set_if_no_switch_helps(
+    chat_model_path: Path,
+    tmp_path: Path,
+    breaks: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The "compiler" is a program that notes what is left out; without AVX-512 it works."""
+    here = Processor("Test processor", frozenset({"amx_tile", "avx512f"}))
+    monkeypatch.setattr(models, "processor", lambda: here)
+    program = f"import pathlib, sys; pathlib.Path({str(tmp_path)!r}, sys.argv[1]).touch()"
+    monkeypatch.setattr(models, "REBUILD", (sys.executable, "-c", program))
+    breaks(str(tmp_path / "avx512"), "SIGILL")
+    config = Config(data_dir=tmp_path / "data", chat_model=chat_model_path)
+    models.prove(config)
+    assert (tmp_path / "amx").exists()
+    assert not (tmp_path / "native").exists()
+    said = capsys.readouterr().out
+    assert said.index("without amx") < said.index("without avx512") < said.index("computes correct")
+
+
+def test_a_proof_that_fails_after_every_rebuild_fails_the_set_up(
+    chat_model_path: Path,
+    tmp_path: Path,
+    breaks: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "REBUILD", (sys.executable, "-c", ""))
+    monkeypatch.setattr(models, "processor", lambda: Processor("Test processor", frozenset()))
+    breaks("always", "SIGSEGV")
+    with pytest.raises(DoesNotRunError):
+        models.prove(Config(data_dir=tmp_path, chat_model=chat_model_path))
+
+
+@pytest.mark.parametrize("slower", ["Q8_0", "Q4_1"])
+def test_of_two_files_the_quicker_one_is_used_if_it_is_much_quicker(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch, slower: str
+) -> None:
+    usual, other = tmp_path / "Q8_0", tmp_path / "Q4_1"
+    usual.touch()
+    other.touch()
+
+    def run(path: Path, *_: object, calibrate: bool = False) -> _Child:
+        rate = 100.0 if path.name == slower else 130.0
+        found = {"prefill": 5 * rate, "decode": rate, "divergence": 0.0, "continued": 1.0}
+        figures = {"single": 0.01, "pair": 0.02, "batch": 0.03, "side_by_side": 0.02}
+        facts = {"trained_context": 1, "cache_bytes": 1}
+        return _Child(0, facts, [found, found], figures if calibrate else {})
+
+    monkeypatch.setattr(probing, "_run", run)
+    chosen, _ = probe_fastest([usual, other], CORES, record)
+    assert chosen.name != slower
+    assert list(json.loads(record.read_text())[QUICKEST].values()) == [chosen.name]
+
+
+def test_the_fastest_file_that_was_measured_here_is_the_default_chat_model(
+    tmp_path: Path, chat_model_path: Path
+) -> None:
+    """... and damage to it is found."""
+    original = load_config().weights_dir.resolve()
+    weights = tmp_path / "weights"
+    shutil.copytree(original / CHAT.name, weights / CHAT.name)
+    for folder in (EMBEDDER.name, RERANKER.name):
+        (weights / folder).symlink_to(original / folder)
+    (shipped,) = CHAT.contents(weights)
+    (weights / RECORD).write_text(json.dumps({QUICKEST: {fingerprint(): shipped.name}}))
+    assert ensure_weights(weights).chat_model == shipped
+    assert has_known_checksum(shipped)
+    with shipped.open("r+b") as file:
+        file.write(b"X")
+    assert not has_known_checksum(shipped)
 
 
 def test_a_bad_file_never_reaches_our_process(tmp_path: Path) -> None:

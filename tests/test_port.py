@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.port import port, who_is_there
+from scripts.port import port, port_user
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -29,16 +29,16 @@ def test_a_free_port_is_free(server: ThreadingHTTPServer) -> None:
     number = server.server_port
     server.shutdown()
     server.server_close()
-    assert who_is_there(number) is None
+    assert port_user(number) is None
 
 
 def test_another_program_is_told_from_first_token(
     server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
-    assert str(who_is_there(server.server_port)).startswith("Another program holds port")
+    assert str(port_user(server.server_port)).startswith("Another program uses port")
     (tmp_path / "app/static").mkdir(parents=True)
     (tmp_path / "app/static/logo.svg").write_bytes(Path("static/logo.svg").read_bytes())
-    assert str(who_is_there(server.server_port)).startswith("First Token already runs")
+    assert str(port_user(server.server_port)).startswith("First Token is already running")
 
 
 def test_the_port_is_the_one_streamlit_takes(monkeypatch: pytest.MonkeyPatch) -> None:

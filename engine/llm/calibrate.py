@@ -33,8 +33,13 @@ _LONGEST_SLICE = 1.0  # seconds; after a slice of this length, no larger one is 
 _MEMORY = 8 * 2**30  # bytes, where the caller does not say
 
 
-def measure(model: Model, threads: int, memory: int = _MEMORY) -> Figures:
+def measure(
+    model: Model, threads: int, memory: int = _MEMORY, flash_attention: bool = True
+) -> Figures:
     """Time the steps. It takes about 5 s, and longer for models of billions of parameters.
+
+    `memory`: the machine's, in bytes. Without `flash_attention`, which may be faulty on this
+    processor, that is not measured.
 
     Raises:
         LLMError: there is not enough memory for the contexts.
@@ -70,15 +75,15 @@ def measure(model: Model, threads: int, memory: int = _MEMORY) -> Figures:
         )
 
     flash_prefill = flash_single = 0.0
-    with (
-        suppress(LLMError),  # not every model can do without the attention matrix
-        closing(open_context(model, replace(beside, flash_attention=True))) as context,
-    ):
-        best = int(max(slices, key=lambda each: each[1])[0])
-        flash_prefill = _slices(context, [best], threads)[0][1]
-        _read(context, 0, threads)
-        steps = {count: partial(_step, context, [0], count) for count in counts}
-        flash_single = min(_quickest(steps).values())
+    with suppress(LLMError):  # llama.cpp cannot use it with every model
+        if flash_attention:
+            fused = replace(beside, flash_attention=True)
+            with closing(open_context(model, fused)) as context:
+                best = int(max(slices, key=lambda each: each[1])[0])
+                flash_prefill = _slices(context, [best], threads)[0][1]
+                _read(context, 0, threads)
+                steps = {count: partial(_step, context, [0], count) for count in counts}
+                flash_single = min(_quickest(steps).values())
 
     return Figures(
         single=seconds[1],

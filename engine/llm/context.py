@@ -9,12 +9,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import GenerationError, LLMError
-from engine.llm.binding import last_log
+from engine.llm.binding import last_log, llama_cpp
 from engine.llm.model import Model
 
 _FLASH_OFF, _FLASH_ON = 0, 1  # LLAMA_FLASH_ATTN_TYPE_*

@@ -27,7 +27,7 @@ from engine.llm.tuning import Figures, Tuning, tuned
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.timing import CallRecord
-from engine.weights import ensure_weights
+from engine.weights import RECORD, ensure_weights
 
 # Parameters below which a model answers best from a sentence or two. Measured at 135 million
 # (0.62 of answers right from one sentence, 0.44 from the paragraph); the bound is a guess.
@@ -55,13 +55,20 @@ class LlamaCpp(LLM):
         path = Path(
             model_path or config.chat_model or ensure_weights(config.weights_dir).chat_model
         )
-        found = probe(path, cores(), config.weights_dir / "probed.json")
+        found = probe(path, cores(), config.weights_dir / RECORD, config.gpu_layers)
         self._tuning = tuning or tuned(
-            found, cores().total, physical_memory(), config.context_window, config.deterministic
+            found,
+            cores().total,
+            physical_memory(),
+            config.context_window,
+            deterministic=config.deterministic or not found.switches.flash_attention,
         )
         self._figures = found.figures
-        self._gpu_layers = config.gpu_layers
-        self._model = Model(path, config.gpu_layers)
+        switches = found.switches
+        switches.apply()
+        self._gpu_layers = config.gpu_layers if switches.gpu else 0
+        self._switched_off = switches.off
+        self._model = Model(path, self._gpu_layers, switches.extra_buffers)
         self._template = PromptTemplate(self._model)
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
         threads = ThreadChoice({int(n): seconds for n, seconds in found.figures.by_threads})
@@ -91,6 +98,7 @@ class LlamaCpp(LLM):
             "llama_cpp": VERSION,
             "cores": self._scheduler.cores.total,
             "gpu_layers": self._gpu_layers,
+            "switched_off": ", ".join(self._switched_off),
             **asdict(self._tuning),
         }
 

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
-
 from engine.errors import LLMError
-from engine.llm.binding import clear_log, last_log
+from engine.llm.binding import clear_log, last_log, llama_cpp
 
 _QUANTIZATION = re.compile(r"[-._](I?Q\d\w*|B?F16|F32|MXFP4\w*)$", re.IGNORECASE)
 
@@ -19,14 +17,18 @@ _QUANTIZATION = re.compile(r"[-._](I?Q\d\w*|B?F16|F32|MXFP4\w*)$", re.IGNORECASE
 class Model:
     """The weights and vocabulary of one GGUF file.
 
+    `extra_buffers` lets llama.cpp repack weights for the processor's matrix instructions, which
+    `engine.llm.probe` found to work here.
+
     Raises:
         LLMError: llama.cpp could not load the file.
     """
 
-    def __init__(self, path: Path, gpu_layers: int = 0) -> None:
+    def __init__(self, path: Path, gpu_layers: int = 0, extra_buffers: bool = True) -> None:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
-        self.path = path
+        params.use_extra_bufts = extra_buffers
+        self.path, self.gpu_layers, self.extra_buffers = path, gpu_layers, extra_buffers
         clear_log()
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:

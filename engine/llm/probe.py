@@ -1,73 +1,234 @@
-"""Probe: what a GGUF file is and how it runs here, found out in a process of its own.
+"""Probe: what a GGUF file is, and how it runs on this machine. Remembered once it is known.
 
-A file from outside can abort llama.cpp, hang in its template, or take all memory; then the
-child dies, and the reader gets a sentence. What was found is remembered for that file, machine
-and version. It does not choose how to run the model.
+llama.cpp can crash on a damaged file, and on a processor for which it was compiled wrongly. So
+everything is tried out in child processes (`engine.llm.proof`), with more and more of llama.cpp's
+optional code turned off until its results are right. The app then uses the same switches.
 """
 
 import json
-import os
-import platform
+import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.cores import Cores, Priority
-from engine.errors import FirstTokenError, LLMError
-from engine.llm.calibrate import Figures, measure
-from engine.llm.model import Model
-from engine.llm.template import PromptTemplate
-from engine.schema import ChatMessage
+from engine.errors import LLMError
+from engine.llm.calibrate import Figures
+from engine.llm.switches import ALL_ON, ATTEMPTS, Switches, predicted_seconds
+from engine.machine import fingerprint, llama_version, processor
+from engine.machine import physical_memory as physical_memory
+from engine.weights import QUICKEST, has_known_checksum
 
-_SECONDS = 60.0  # and one more for every SLOW_BYTES of the file: a slow disk, read once
+log = logging.getLogger(__name__)
+
+_COMMAND = (sys.executable, "-m", "engine.llm.proof")
+_SECONDS = 90.0  # for one child, and one more for every SLOW_BYTES of the file: a slow disk
 _SLOW_BYTES = 30e6
 _OTHER_MODEL = "Name another file as CHAT_MODEL in .env."
+
+# A way to run the model replaces the usual one if it is quicker by this factor: measured rates
+# vary by 10 % on a quiet machine.
+_QUICKER = 1.15
+# The mean divergence from the reference above which a result is wrong, in nats. With the default
+# model, in Q8_0 and Q4_1, extra buffers change nothing on AMD Zen 4, and flash attention gives
+# 0.001. Nonsense has 5 and more; the bound leaves room for kernels that round more coarsely.
+WRONG = 0.2
+_CONTINUED = 0.75  # of the known next tokens; the default model predicts all of them
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """cache_bytes: of the key-value cache for one token, in f16."""
+    """cache_bytes: of the key-value cache for one token, in f16. switches: what to run the model
+    with. prefill, decode: tokens a second, of one prompt and one answer."""
 
     trained_context: int
     cache_bytes: int
     figures: Figures
+    switches: Switches = ALL_ON
+    prefill: float = 0.0
+    decode: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time of a typical answer."""
+        return predicted_seconds(self.prefill, self.decode)
 
 
-def probe(path: Path, cores: Cores, record: Path) -> Findings:
-    """The findings on a model file, from `record` where it has been probed before.
+class DoesNotRunError(LLMError):
+    """llama.cpp, as it is compiled, computes the model wrongly or crashes, whatever is turned off.
+
+    `crashed` is the signal that ended it, 0 if the results were wrong.
+    """
+
+    def __init__(self, message: str, crashed: int) -> None:
+        super().__init__(message)
+        self.crashed = crashed
+
+
+def probe(path: Path, cores: Cores, record: Path, gpu_layers: int = 0) -> Findings:
+    """The findings on a model file, from `record` if it has been probed before.
 
     Raises:
-        LLMError: the file is no chat model that runs here; says why and what to do.
+        LLMError: the file is not a chat model that runs here; says why and what to do.
     """
-    if not path.is_file():
-        raise LLMError(f"There is no model file {path}. {_OTHER_MODEL}")
-    known, key = _read_record(record), _key(path, cores.total)
+    return probe_fastest([path], cores, record, gpu_layers)[1]
+
+
+def is_probed(paths: Sequence[Path], cores: Cores, record: Path, gpu_layers: int = 0) -> bool:
+    """Whether `probe_fastest` would answer from the record."""
+    known = _read_record(record)
+    return all(path.is_file() for path in paths) and _key(paths, cores.total, gpu_layers) in known
+
+
+def probe_fastest(
+    paths: Sequence[Path], cores: Cores, record: Path, gpu_layers: int = 0
+) -> tuple[Path, Findings]:
+    """The file that answers quickest here, of several that answer equally well, and its findings.
+
+    The first is preferred if the difference is small. Files that do not run are left out.
+
+    Raises:
+        LLMError: none of them runs here; says why of the first, and what to do.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise LLMError(f"There is no model file {path}. {_OTHER_MODEL}")
+    known, key = _read_record(record), _key(paths, cores.total, gpu_layers)
     if key not in known:
         with cores.take(cores.total, Priority.SEARCH):
-            known[key] = _run_child(path, cores.total)
+            known[key] = _find_out(paths, cores.total, gpu_layers)
+        chosen = Path(known[key]["path"])
+        known[_key([chosen], cores.total, gpu_layers)] = known[key]
+        if len(paths) > 1:
+            known.setdefault(QUICKEST, {})[fingerprint()] = chosen.name
         _write_record(record, known)
     found = known[key]
-    return Findings(**{**found, "figures": Figures(**found["figures"])})
+    return Path(found["path"]), Findings(
+        found["trained_context"],
+        found["cache_bytes"],
+        Figures(**found["figures"]),
+        Switches(**found["switches"]),
+        found["prefill"],
+        found["decode"],
+    )
 
 
-def physical_memory() -> int:
-    """The machine's memory in bytes; 8 GiB where the system does not say."""
-    with suppress(AttributeError, ValueError, OSError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return 8 * 2**30
+def _find_out(paths: Sequence[Path], threads: int, gpu_layers: int) -> dict[str, Any]:
+    """Prove each file, choose one, and calibrate it. Returns what the record keeps."""
+    proofs: dict[Path, _Proof] = {}
+    errors: list[LLMError] = []
+    for path in paths:
+        try:
+            proofs[path] = _prove(path, threads, gpu_layers)
+        except LLMError as error:
+            errors.append(error)
+    if not proofs:
+        raise errors[0]
+    path = _quickest({path: proof.seconds for path, proof in proofs.items()}, usual=paths[0])
+    best = proofs[path]
+    child = _run(path, threads, gpu_layers, [best.switches], calibrate=True)
+    if not child.figures:
+        raise _does_not_run(path, child)
+    return {
+        "path": str(path),
+        **best.facts,
+        "figures": child.figures,
+        "switches": asdict(best.switches),
+        "prefill": best.prefill,
+        "decode": best.decode,
+    }
 
 
-def _run_child(path: Path, threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "engine.llm.probe", str(path.resolve()), str(threads)]
+Choice = TypeVar("Choice", Path, Switches)
+
+
+def _quickest(seconds: dict[Choice, float], usual: Choice) -> Choice:
+    """The choice with the shortest time; the usual one, if that works and loses by little."""
+    best = min(seconds, key=lambda choice: seconds[choice])
+    if usual in seconds and seconds[usual] < _QUICKER * seconds[best]:
+        return usual
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """The switches with which one file is computed correctly and most quickly."""
+
+    facts: dict[str, int]
+    switches: Switches
+    prefill: float
+    decode: float
+
+    @property
+    def seconds(self) -> float:
+        return predicted_seconds(self.prefill, self.decode)
+
+
+def _prove(path: Path, threads: int, gpu_layers: int) -> _Proof:
+    """Try groups of switches until some give right results."""
+    known_text = has_known_checksum(path)
+    for group in ATTEMPTS:
+        waiting = list(group)
+        working: dict[Switches, _Proof] = {}
+        while waiting:
+            child = _run(path, threads, gpu_layers, waiting)
+            if not child.facts:
+                raise _does_not_run(path, child)  # even with everything turned off
+            for switches, found in zip(waiting, child.trials, strict=False):
+                continued = found["continued"] >= _CONTINUED or not known_text
+                if found["divergence"] <= WRONG and continued:
+                    rates = found["prefill"], found["decode"]
+                    working[switches] = _Proof(child.facts, switches, *rates)
+            # A trial without a result has crashed the child. Those after it have not been run.
+            waiting = waiting[len(child.trials) + 1 :]
+        if working:
+            times = {switches: proof.seconds for switches, proof in working.items()}
+            return working[_quickest(times, usual=group[-1])]
+    raise _does_not_run(path, child)
+
+
+# The child process
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """What a child process has printed, and the code with which it ended."""
+
+    code: int
+    facts: dict[str, int] = field(default_factory=dict)
+    trials: list[dict[str, float]] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+def _run(
+    path: Path,
+    threads: int,
+    gpu_layers: int,
+    trials: Sequence[Switches],
+    calibrate: bool = False,
+) -> _Child:
+    """Run `engine.llm.proof`.
+
+    Raises:
+        LLMError: the file is not a model that can be used, or it did not end in time.
+    """
+    arguments = {
+        "path": str(path.resolve()),
+        "threads": threads,
+        "gpu_layers": gpu_layers,
+        "trials": [asdict(switches) for switches in trials],
+        "calibrate": calibrate,
+    }
     limit = _SECONDS + path.stat().st_size / _SLOW_BYTES
     try:
         done = subprocess.run(
-            command,
+            [*_COMMAND, json.dumps(arguments)],
             capture_output=True,
             timeout=limit,
             check=False,
@@ -75,32 +236,76 @@ def _run_child(path: Path, threads: int) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired as error:
         raise LLMError(
-            f"{path.name} did not finish a first token within {limit:.0f} s. {_OTHER_MODEL}"
+            f"{path.name} did not finish a short test within {limit:.0f} s. {_OTHER_MODEL}"
         ) from error
-    with suppress(ValueError, IndexError):
-        result = json.loads(done.stdout.decode("utf-8", "replace").splitlines()[-1])
-        if "error" in result:
-            raise LLMError(str(result["error"]))
-        return dict(result)
-    raise LLMError(f"{path.name} {_end(done.returncode)} {_OTHER_MODEL}")
+    said: list[dict[str, Any]] = []
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        with suppress(ValueError):
+            said.append(json.loads(line))
+    child = _Child(
+        done.returncode,
+        facts=next((each["reference"] for each in said if "reference" in each), {}),
+        trials=[each["found"] for each in said if "trial" in each],
+        figures=next((each["figures"] for each in said if "figures" in each), {}),
+        error=next((each["error"] for each in said if "error" in each), ""),
+    )
+    if child.error and not child.facts:
+        raise LLMError(child.error)
+    if done.returncode != 0:
+        log.warning(
+            "llama.cpp ended with %s while it ran %s: %s",
+            _end(done.returncode), arguments, done.stderr.decode("utf-8", "replace")[-2000:],
+        )  # fmt: skip
+    return child
 
 
 def _end(code: int) -> str:
-    if code == -signal.SIGILL:
-        return (
-            "needs instructions that this processor has not: llama.cpp was compiled for "
-            "another one. Run `make rebuild`."
-        )
-    if code == -signal.SIGKILL:
-        return "needs more memory than this machine has."
-    return f"makes llama.cpp crash (exit {code}): it is damaged, or made to do so."
+    """How a process ended, for people."""
+    with suppress(ValueError):
+        if code < 0:
+            return signal.Signals(-code).name
+    return f"exit status {code}"
 
 
-def _key(path: Path, threads: int) -> str:
-    """Whatever changes the findings: the file, the library, the machine."""
-    stat = path.stat()
-    parts = (path.resolve(), stat.st_size, stat.st_mtime_ns, version("llama-cpp-python"))
-    return "|".join(map(str, (*parts, platform.machine(), platform.processor(), threads)))
+def _does_not_run(path: Path, child: _Child) -> LLMError:
+    """The error to raise when no switches helped."""
+    if child.code == -signal.SIGKILL:
+        return LLMError(f"{path.name} needs more memory than this machine has. {_OTHER_MODEL}")
+    here = processor()
+    what = "its results are wrong"
+    if child.error:
+        what = f"it reports: {child.error}"
+    elif child.code:
+        what = f"it ends with {_end(child.code)}"
+        if child.code == -signal.SIGILL:
+            what += " (an instruction that the processor does not have)"
+    message = (
+        f"llama.cpp {llama_version()} cannot run {path.name} on this processor ({here.name}; "
+        f"instruction sets: {here.instruction_sets}): {what}, also without extra buffers, tiled "
+        "kernels and flash attention. "
+    )
+    if has_known_checksum(path):
+        message += "The model file is intact. "
+    elif child.code and not child.facts:
+        message += f"If other models run here, the file is damaged: {_OTHER_MODEL[0].lower()}"
+        message += f"{_OTHER_MODEL[1:]} Otherwise: "
+    message += (
+        "run `make rebuild` to compile llama.cpp again, or use another compiler (for example "
+        "`CC=clang CXX=clang++ make rebuild`), or name a server as OPENAI_BASE_URL in .env."
+    )
+    return DoesNotRunError(message, max(0, -child.code))
+
+
+# The record
+
+
+def _key(paths: Sequence[Path], threads: int, gpu_layers: int) -> str:
+    """Everything that the findings depend on: files, machine, build of llama.cpp."""
+    parts: list[object] = []
+    for path in paths:
+        stat = path.stat()
+        parts += [path.resolve(), stat.st_size, stat.st_mtime_ns]
+    return "|".join(map(str, (*parts, llama_version(), fingerprint(), threads, gpu_layers)))
 
 
 def _read_record(record: Path) -> dict[str, Any]:
@@ -112,41 +317,11 @@ def _read_record(record: Path) -> dict[str, Any]:
 
 
 def _write_record(record: Path, known: dict[str, Any]) -> None:
-    """Whole or not at all. Where it cannot be written, the next start probes again."""
-    with suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        fresh = record.with_name(f"{record.name}.new")
-        fresh.write_text(json.dumps(known, indent=1), "utf-8")
-        fresh.replace(record)
-
-
-# The child
-
-
-def _find_out(path: Path, threads: int) -> Findings:
-    model = Model(path)
-    if not model.can_write:
-        raise LLMError(f"{path.name} does not write text: it is no chat model. {_OTHER_MODEL}")
-    PromptTemplate(model).tokens([ChatMessage("user", "Hello")])
-    return Findings(model.trained_context, model.cache_bytes_per_token(), measure(model, threads))
-
-
-def _limit_memory() -> None:
-    """Fail to allocate, instead of driving the machine out of memory."""
-    with suppress(ImportError, ValueError, OSError):  # not on every system
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (physical_memory(), physical_memory()))
-
-
-def _main() -> None:
-    _limit_memory()
+    """Whole or not at all. If it cannot be written, the next start probes again."""
     try:
-        result = asdict(_find_out(Path(sys.argv[1]), int(sys.argv[2])))
-    except FirstTokenError as error:
-        result = {"error": str(error)}
-    print(json.dumps(result), flush=True)
-
-
-if __name__ == "__main__":
-    _main()
+        record.parent.mkdir(parents=True, exist_ok=True)
+        new = record.with_name(f"{record.name}.new")
+        new.write_text(json.dumps(known, indent=1), "utf-8")
+        new.replace(record)
+    except OSError:
+        log.warning("The findings on the model could not be written to %s.", record, exc_info=True)

@@ -1,28 +1,28 @@
 """One GGUF file → another of the same model in Q8_0, by llama.cpp's own quantizer.
 
-Run as `python -m engine.llm.quantize source target`, in a process of its own: llama.cpp can
-abort, and `try` does not catch that. It does not know where the files come from.
+Run it as a process of its own (`python -m engine.llm.quantize source target`): llama.cpp can
+abort, and `try` does not catch that.
 """
 
 import ctypes
 import sys
 from pathlib import Path
 
-import llama_cpp
+from engine.llm.binding import last_log, llama_cpp
 
 
 def quantize(source: Path, target: Path) -> None:
     """Write `source` to `target` in Q8_0. The result is the same on every machine.
 
     Raises:
-        ValueError: llama.cpp refused; why stands on the standard error output.
+        ValueError: llama.cpp refused; the message ends with llama.cpp's log.
     """
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
     options.allow_requantize = True  # the source is quantized already, in Q4_1
     status = llama_cpp.llama_model_quantize(bytes(source), bytes(target), ctypes.byref(options))
     if status != 0:
-        raise ValueError(f"llama.cpp could not quantize {source} (status {status}).")
+        raise ValueError(f"llama.cpp could not quantize {source} (status {status}): {last_log()}")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ import math
 import re
 from typing import Any
 
-import llama_cpp
 import numpy as np
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 from numpy.typing import NDArray
 
 from engine.errors import GenerationError, LLMError
 from engine.llm.base import GenerationOptions
-from engine.llm.binding import clear_log, last_log
+from engine.llm.binding import clear_log, last_log, llama_cpp
 from engine.llm.model import Model
 
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
