@@ -1,19 +1,22 @@
 """Text → terms with weights, and an index of terms in memory, for BM25.
 
-Terms are stemmed words, hashed to numbers, as Qdrant's sparse vectors want them. A passage's
-weights hold BM25's term frequencies; the rarity of a term (IDF) is left to whoever searches:
-a Qdrant server, or `TermIndex`, both with the same formula. It does not know where passages
-are stored.
+Terms are stemmed words, hashed to numbers, as Qdrant's sparse vectors need them. A passage's
+weights hold BM25's term frequencies. The rarity of a term (IDF) is applied in the search, by a
+Qdrant server or by `TermIndex`, with the same formula.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from fastembed.sparse.bm25 import Bm25
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastembed.sparse.bm25 import Bm25
 
 # term number → weight
 Terms = Mapping[int, float]
@@ -23,33 +26,48 @@ Terms = Mapping[int, float]
 # of both searches together: 100 words 0.856, 200 words 0.861, 300 words 0.862.
 AVERAGE_WORDS = 200.0
 
-# Words that say nothing of what a question is about. Measured likewise: 0.846 without the list,
-# 0.853 with it. In other languages than English it does nothing, and IDF does what it can.
+# Words that do not say what a question is about. Measured likewise: 0.846 without the list,
+# 0.853 with it. In other languages it has no effect, and IDF alone weighs common words.
 _STOP_WORDS = """
     a an and are as at be but by did do does for how if in into is it no not of on or such that the
     their then there these they this to was what when where which who whom whose why will with
 """
 
-# fastembed reads lists of stop words from this folder, were they not given here: any will do.
-_FOLDER = str(Path(__file__).parent)
-_bm25 = Bm25(
-    "Qdrant/bm25",
-    _FOLDER,
-    stopwords=set(_STOP_WORDS.split()),
-    avg_len=AVERAGE_WORDS,
-    specific_model_path=_FOLDER,
-)
+# Of a longer question, only the beginning is searched for: about 4,000 words, each of which costs a
+# look into the index.
+_QUESTION_CHARACTERS = 20_000
 
 
 def passage_terms(text: str) -> Terms:
-    terms: Terms = next(iter(_bm25.embed([text]))).as_dict()
+    terms: Terms = next(iter(_bm25().embed([_valid(text)]))).as_dict()
     return terms
 
 
 def question_terms(text: str) -> Terms:
     """Each term counts once."""
-    terms: Terms = next(iter(_bm25.query_embed(text))).as_dict()
+    terms: Terms = next(iter(_bm25().query_embed(_valid(text[:_QUESTION_CHARACTERS])))).as_dict()
     return terms
+
+
+@functools.cache
+def _bm25() -> "Bm25":
+    """Imported and made on first use: fastembed takes most of a second to import."""
+    from fastembed.sparse.bm25 import Bm25
+
+    # It would read lists of stop words from its folder if none were given; any folder will do.
+    folder = str(Path(__file__).parent)
+    return Bm25(
+        "Qdrant/bm25",
+        folder,
+        stopwords=set(_STOP_WORDS.split()),
+        avg_len=AVERAGE_WORDS,
+        specific_model_path=folder,
+    )
+
+
+def _valid(text: str) -> str:
+    """Without lone surrogates, which cannot be hashed: each becomes "?"."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def inverse_document_frequency(passages: int, containing: int) -> float:
@@ -58,11 +76,10 @@ def inverse_document_frequency(passages: int, containing: int) -> float:
 
 
 class TermIndex:
-    """Inverted lists: for each term, which passages hold it, with which weight.
+    """Inverted lists: for each term, the passages that hold it and its weight in each.
 
     Passages are numbered from 0 in the order they are added. A removed one keeps its number and
-    its place in the lists; a new index, made at the next start, is without it. Not safe for
-    threads at once.
+    its place in the lists until a new index is made. Not safe for several threads at once.
     """
 
     def __init__(self) -> None:
@@ -84,7 +101,7 @@ class TermIndex:
         )
         order = np.argsort(terms, kind="stable")
         different, starts = np.unique(terms[order], return_index=True)
-        # np.split of nothing still gives one part, and then there is no term to go with it
+        # np.split of nothing still gives one part, without a term
         for term, of_term in zip(different.tolist(), np.split(order, starts[1:]), strict=False):
             self._lists.setdefault(term, _List()).extend(holders[of_term], weights[of_term])
         return numbers

@@ -1,13 +1,14 @@
 """Document → Nodes: passages of whole sentences, no longer than the embedder reads.
 
-Documents and a way to count tokens go in; Nodes come out, with `node.text ==
-document.text[node.start_char:node.end_char]`. Pure: it knows no tokenizer and no file.
+Documents and a function that counts tokens go in; Nodes come out, with `node.text ==
+document.text[node.start_char:node.end_char]`. (Lone surrogates, which no store takes, are
+replaced by "?".) Beyond the nodes, splitting takes a few megabytes, whatever the text: lines are
+read in windows, and tokens are counted in batches.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from uuid import NAMESPACE_OID, uuid5
 
 from sentencex import segment
@@ -16,7 +17,7 @@ from engine.errors import ConfigError
 from engine.schema import Document, Node
 
 TokenCounter = Callable[[Sequence[str]], list[int]]
-"""Texts → the length of each, in tokens. It is given many at once."""
+"""Texts → the length of each, in tokens. It gets many at once."""
 
 Span = tuple[int, int]
 
@@ -28,9 +29,17 @@ _WRAPPED_WIDTH = 50
 _ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)]\s*")
 _BEFORE_A_NUMBER = re.compile(
     r"\b(?:abs|approx|art|ch|chap|col|eqs?|est|figs?|max|min|nos?|par|pts?|refs?|sec|tabs?|temp|"
-    r"vols?)\.\s*$",
+    r"vols?)\.$",
     re.IGNORECASE,
 )
+# Of a longer line, the sentences are found in one window of so many characters after another, and
+# a sentence longer than that is cut at a space. It is two to three times the default passage. The
+# sentence library takes time in the square of the quotation marks in one call: 60 ms for a window
+# of nothing else.
+_WINDOW = 10_000
+# Texts are handed to the tokenizer in batches of so many characters. It takes up to 200 bytes for
+# each while it counts.
+_BATCH = 50_000
 _WORD = re.compile(r"\S+")
 # A passage has at most so many characters a token. English has 5 (SQuAD, bge's tokenizer), and
 # no prose comes near 16; but that tokenizer takes any word of over 100 letters for one token.
@@ -46,7 +55,7 @@ def sentence_spans(text: str) -> list[Span]:
     A newline ends a sentence (a heading, a list item, a row), unless the line was plainly
     wrapped by hand. Abbreviations, initials, decimals and full stops inside quotations do not.
     """
-    return [span for start, end in _lines(text) for span in _sentences(text, start, end)]
+    return list(_sentence_spans(text))
 
 
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
@@ -96,22 +105,34 @@ class SentenceSplitter:
         return nodes
 
     def _passages(self, text: str) -> Iterator[Span]:
-        pieces = self._pieces(text)
-        start = done = 0
-        while done < len(pieces):
-            end = self._fill(pieces, start)
-            if end < len(pieces):
-                end = self._at_paragraph(text, pieces, max(start, done), end)
-            yield pieces[start].start, pieces[end - 1].end
-            done = end
-            start = self._overlap(pieces, start, end)
+        source = self._pieces(text)
+        window: list[_Piece] = []  # the passage's pieces, and the first that does not fit
+        size = repeated = 0  # tokens in the window; pieces in it that the last passage has too
+        while True:
+            while len(window) < 2 or size <= self.chunk_size:
+                if (piece := next(source, None)) is None:
+                    break
+                window.append(piece)
+                size += piece.size
+            if len(window) == repeated:
+                return
+            end = len(window)
+            if size > self.chunk_size and len(window) > 1:
+                end -= 1
+                end = self._at_paragraph(text, window, repeated, end)
+            yield window[0].start, window[end - 1].end
+            first = self._overlap(window, end)
+            size -= sum(piece.size for piece in window[:first])
+            repeated = end - first
+            window = window[first:]
 
-    def _pieces(self, text: str) -> list["_Piece"]:
+    def _pieces(self, text: str) -> Iterator["_Piece"]:
         """The sentences, with those that do not fit cut up."""
-        pieces: list[_Piece] = []
-        for piece in self._measure(text, sentence_spans(text)):
-            pieces.extend([piece] if piece.size <= self.chunk_size else self._cut(text, piece))
-        return pieces
+        for piece in self._measure(text, _sentence_spans(text)):
+            if piece.size <= self.chunk_size:
+                yield piece
+            else:
+                yield from self._cut(text, piece)
 
     def _cut(self, text: str, long: "_Piece") -> Iterator["_Piece"]:
         """Its words, or the parts of one word that is too long itself."""
@@ -126,18 +147,12 @@ class SentenceSplitter:
             else:
                 yield from self._cut(text, word)
 
-    def _measure(self, text: str, spans: Sequence[Span]) -> list["_Piece"]:
+    def _measure(self, text: str, spans: Iterable[Span]) -> Iterator["_Piece"]:
         count = self.count_tokens or estimate_tokens
-        tokens = count([text[start:end] for start, end in spans])
-        return [
-            _Piece(start, end, max(size, (end - start) // _CHARACTERS_PER_TOKEN, 1))
-            for (start, end), size in zip(spans, tokens, strict=True)
-        ]
-
-    def _fill(self, pieces: Sequence["_Piece"], start: int) -> int:
-        """The end of the longest run from `start` that fits; one piece at least."""
-        sizes = accumulate(piece.size for piece in pieces[start : start + self.chunk_size])
-        return start + max(1, sum(1 for size in sizes if size <= self.chunk_size))
+        for batch in _batches(spans):
+            tokens = count([_storable(text[start:end]) for start, end in batch])
+            for (start, end), size in zip(batch, tokens, strict=True):
+                yield _Piece(start, end, max(size, (end - start) // _CHARACTERS_PER_TOKEN, 1))
 
     def _at_paragraph(self, text: str, pieces: Sequence["_Piece"], start: int, end: int) -> int:
         """The last end of a paragraph in the second half of what is new; else `end`."""
@@ -151,13 +166,13 @@ class SentenceSplitter:
                 break
         return end
 
-    def _overlap(self, pieces: Sequence["_Piece"], start: int, end: int) -> int:
+    def _overlap(self, pieces: Sequence["_Piece"], end: int) -> int:
         """Where the next passage starts: inside this one's end, if the next piece fits too."""
         if end == len(pieces):
             return end
         room = min(self.chunk_overlap, self.chunk_size - pieces[end].size)
         first = end
-        while first - 1 > start and pieces[first - 1].size <= room:
+        while first > 1 and pieces[first - 1].size <= room:
             first -= 1
             room -= pieces[first].size
         return first
@@ -173,16 +188,50 @@ class _Piece:
 
 
 def _node(document: Document, position: int, start: int, end: int) -> Node:
-    text = document.text[start:end]
+    text = _storable(document.text[start:end])
     return Node(
         text=text,
         metadata=document.metadata,
-        id_=str(uuid5(NAMESPACE_OID, f"{document.source_id}\n{position}\n{text}")),
+        id_=str(uuid5(NAMESPACE_OID, f"{_storable(document.source_id)}\n{position}\n{text}")),
         source_id=document.source_id,
         position=position,
         start_char=start,
         end_char=end,
     )
+
+
+def _storable(text: str) -> str:
+    """As UTF-8 can have it: lone surrogates are replaced by "?", one for one."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _batches(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    batch: list[Span] = []
+    characters = 0
+    for start, end in spans:
+        batch.append((start, end))
+        characters += end - start
+        if characters >= _BATCH:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _sentence_spans(text: str) -> Iterator[Span]:
+    for start, end in _lines(text):
+        while end - start > _WINDOW:
+            window = start + _WINDOW
+            spans = list(_sentences(text, start, window))
+            if len(spans) > 1:
+                yield from spans[:-1]  # the last may go on after the window
+                start = spans[-1][0]
+            else:
+                space = max(text.rfind(sign, start + _WINDOW // 2, window) for sign in " \t")
+                window = window if space < 0 else space
+                yield from _sentences(text, start, window)
+                start = window
+        yield from _sentences(text, start, end)
 
 
 def _lines(text: str) -> Iterator[Span]:
@@ -202,27 +251,27 @@ def _wrapped(text: str, newline: int) -> bool:
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[Span]:
-    line = text[start:end].encode("utf-8", "replace").decode()  # it takes no lone surrogates
+    line = _storable(text[start:end])  # the library takes no lone surrogates
     if not line.strip():
         return
     parts = segment("en", line)
-    if "".join(parts) != line:  # the library promises nothing; positions must hold
+    if "".join(parts) != line:  # the library does not promise it; positions must be right
         parts = [line]
-    for part in _mended(parts):
-        if part.strip():
-            yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
-        start += len(part)
-
-
-def _mended(parts: Sequence[str]) -> list[str]:
-    """Together what the library parts: "2." and its item, "Vol." and its number."""
-    mended: list[str] = []
+    sentence: list[str] = []
     for part in parts:
-        before = mended[-1] if mended else ""
-        if _ITEM_NUMBER.fullmatch(before) or (
-            part[:1].isdigit() and _BEFORE_A_NUMBER.search(before)
-        ):
-            mended[-1] += part
-        else:
-            mended.append(part)
-    return mended
+        # the library separates "2." from its item, and "Vol." from its number
+        alone = len(sentence) == 1 and _ITEM_NUMBER.fullmatch(sentence[0])
+        before = sentence[-1][-100:].rstrip()[-20:] if sentence else ""
+        number = part[:1].isdigit() and _BEFORE_A_NUMBER.search(before)
+        if sentence and not (alone or number):
+            start = yield from _trimmed("".join(sentence), start)
+            sentence = []
+        sentence.append(part)
+    yield from _trimmed("".join(sentence), start)
+
+
+def _trimmed(sentence: str, start: int) -> Generator[Span, None, int]:
+    """Its span without the space around it, if there is any text. Returns where the next starts."""
+    if sentence.strip():
+        yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
+    return start + len(sentence)

@@ -1,13 +1,15 @@
 """Embedding and reranking with the real models: every text counts, whatever stands beside it."""
 
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.embedding import BgeEmbedding, CrossEncoder
+from engine.cores import Priority
+from engine.embedding import BgeEmbedding, CrossEncoder, map_texts
 from engine.errors import Cancelled, WeightsError
 from engine.run import Run
 from engine.settings import Settings
@@ -69,6 +71,24 @@ def test_texts_without_words_are_embedded_too(embedding: BgeEmbedding) -> None:
     assert np.isfinite(embedding.embed_query("")).all()
 
 
+def test_lone_surrogates_do_no_harm(embedding: BgeEmbedding, reranker: CrossEncoder) -> None:
+    broken = "The lighthouse \ud800 on \udfff Ailsa Craig"
+    assert np.isfinite(embedding.embed([broken, "\ud800"])).all()
+    assert embedding.embed_query(broken) @ embedding.embed([TEXTS[0]])[0] > 0.5
+    assert embedding.count_tokens([broken, "\ud800"])[1] == 1
+    assert reranker.score(broken, [TEXTS[0], broken])[0] > 0
+
+
+def test_a_question_without_end_costs_no_more_than_a_long_one(
+    embedding: BgeEmbedding, reranker: CrossEncoder
+) -> None:
+    long = "Who built the lighthouse on Ailsa Craig? " * 200
+    huge = "Who built the lighthouse on Ailsa Craig? " * 8_000
+    assert np.array_equal(embedding.embed_query(long), embedding.embed_query(huge))
+    assert reranker.score(long * 2, TEXTS) == reranker.score(huge, TEXTS)
+    assert reranker.score("Who?", [long * 2]) == reranker.score("Who?", [huge])
+
+
 def test_tokens_are_counted_without_a_limit(embedding: BgeEmbedding) -> None:
     assert embedding.count_tokens(["", "hello world", "hello " * 3000]) == [0, 2, 3000]
     assert embedding.count_tokens([]) == []
@@ -127,3 +147,37 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     (broken / "model.onnx").write_bytes((broken / "model.onnx").read_bytes()[:100_000])
     with pytest.raises(WeightsError, match="cannot be loaded"):
         BgeEmbedding(broken)
+
+
+NUMBERS = [str(number) * (number % 7) for number in range(50)]
+
+
+def test_results_of_map_texts_come_in_the_order_of_the_texts() -> None:
+    assert map_texts(len, NUMBERS, Priority.SEARCH) == [len(text) for text in NUMBERS]
+    assert map_texts(len, [], Priority.SEARCH) == []
+
+
+def test_the_first_fault_ends_the_work_and_reaches_the_caller() -> None:
+    done: list[str] = []
+
+    def work(text: str) -> None:
+        done.append(text)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        map_texts(work, NUMBERS, Priority.SEARCH)
+    assert len(done) < len(NUMBERS)
+
+
+def test_a_cancelled_run_stops_every_thread() -> None:
+    run = Run()
+    threads: set[threading.Thread] = set()
+
+    def work(_: str) -> None:
+        threads.add(threading.current_thread())
+        run.cancel()
+
+    with pytest.raises(Cancelled):
+        map_texts(work, NUMBERS, Priority.SEARCH, run)
+    assert threads
+    assert not any(thread.is_alive() for thread in threads - {threading.current_thread()})

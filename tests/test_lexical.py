@@ -1,6 +1,9 @@
 """Terms and BM25, against the formula worked out by hand."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +68,20 @@ def test_only_passages_that_share_a_term_are_found_and_no_more_than_asked() -> N
     assert len(index.search(question_terms("fox"), 2)) == 2
     assert index.search(question_terms("osprey"), 5) == []
     assert TermIndex().search(question_terms("fox"), 5) == []
+
+
+def test_lone_surrogates_do_no_harm() -> None:
+    assert question_terms("fox \ud800") == question_terms("fox")
+    assert index_of("a fox \udfff").search(question_terms("fox"), 1)[0][0] == 0
+
+
+def test_a_question_without_end_has_a_bounded_number_of_terms() -> None:
+    assert len(question_terms("".join(f"w{number} " for number in range(100_000)))) < 5_000
+
+
+def test_importing_the_search_and_the_splitter_loads_no_model() -> None:
+    script = (
+        "import sys, engine.lexical, engine.splitting; "
+        "assert not {'fastembed', 'onnxruntime', 'tokenizers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=True)

@@ -133,6 +133,10 @@ def test_every_row_of_a_csv_carries_its_header(read: Read, sign: str) -> None:
     ]
 
 
+def test_commas_in_numbers_do_not_divide_columns(read: Read) -> None:
+    assert only_text(read("sizes.csv", "1,5;2,5\n3,5;4,5\n")) == "1,5 | 2,5\n3,5 | 4,5"
+
+
 def test_a_long_csv_is_many_documents_that_name_their_rows(read: Read) -> None:
     table = "Item,Price\n" + "".join(f"thing number {n},{n} crowns\n" for n in range(2, 100))
     documents = read("prices.csv", table).documents
@@ -158,6 +162,20 @@ def test_json_lines_are_one_item_a_line_whatever_the_files_ending(read: Read) ->
     lines = '{"q": "who?"}\n\n{"q": "why?"}\n'
     for name in ("questions.jsonl", "questions.json"):
         assert only_text(read(name, lines)) == "q: who?\nq: why?"
+
+
+def test_bad_lines_of_json_are_left_out_and_counted(read: Read) -> None:
+    lines = '{"q": "who?"}\n{"q": \n\n{"q": "why?"}\n'
+    one = read("questions.jsonl", lines)
+    assert only_text(one) == "q: who?\nq: why?"
+    assert one.notices == ("1 line is not JSON and was left out: line 2 (Expecting value).",)
+    more = read("questions.jsonl", lines + "oops\n" + "9" * 5_000 + "\n")
+    assert only_text(more) == "q: who?\nq: why?"
+    assert more.notices[0].startswith("3 lines are not JSON and were left out: line 2 and others")
+    with pytest.raises(DocumentError, match=r"^none.jsonl is not whole JSON: line 1: Expecting"):
+        read("none.jsonl", "not\njson\n")
+    with pytest.raises(DocumentError, match=r"^spread.json is not whole JSON: line 5: Extra data"):
+        read("spread.json", '{\n "a":\n 1\n}\nand more')
 
 
 def test_broken_and_bottomless_json_say_so(read: Read) -> None:
@@ -273,7 +291,7 @@ def test_every_document_says_where_it_is_from_and_content_gives_its_identity(
         ("o.doc", b"\xd0\xcf\x11\xe0", UnsupportedFormatError, "o.doc is an Office file of the"),
         ("x.rtf", "{\\rtf1 hi}", UnsupportedFormatError, "x.rtf is an RTF document. Save it as"),
         ("g.gz", b"\x1f\x8b\x08", UnsupportedFormatError, "g.gz is a gzip archive. Unpack it"),
-        ("b.bin", bytes(range(256)), UnsupportedFormatError, "b.bin is of a kind that cannot be"),
+        ("b.bin", bytes(range(256)), UnsupportedFormatError, "b.bin holds binary data, not"),
         ("h.docx", b"PK\x03\x04 and no more", DocumentError, "h.docx is damaged or not whole."),
         ("n.ipynb", "[1, 2]", DocumentError, "n.ipynb is not a notebook that can be read."),
     ],
@@ -285,6 +303,41 @@ def test_what_cannot_be_read_is_told_in_a_sentence_that_names_the_file(
         read(name, content)
     assert type(caught.value) is error
     assert str(caught.value).startswith(sentence)
+
+
+PROGRAM = b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff" + b"This program cannot be run in DOS mode." * 9
+
+
+@pytest.mark.parametrize("name", ["setup.exe", "setup.txt", "setup.md", "setup", "setup.csv"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (PROGRAM + b"\0" * 50 + bytes(range(256)) * 20, "is a program"),
+        (PROGRAM.ljust(2_000, b"\x01"), "is a program"),
+        (b"\x7fELF\x02\x01\x01" + b"plain words " * 500, "is a program"),
+        (b"BZh91AY&SY" + bytes(range(256)) * 9, "is a bzip2 archive. Unpack it"),
+        (bytes(range(256)) * 9, "holds binary data, not text"),
+        (b"A text at first. " * 2_000 + bytes(range(256)) * 400, "holds binary data, not text"),
+        (bytes(3_000), "holds binary data, not text"),
+    ],
+)
+def test_binary_content_is_refused_whatever_its_name(
+    read: Read, name: str, content: bytes, what: str
+) -> None:
+    with pytest.raises(UnsupportedFormatError, match=rf"^{name} {what}"):
+        read(name, content)
+
+
+def test_text_with_nul_bytes_is_read_and_a_notice_says_so(read: Read) -> None:
+    found = read("station.log", b"The lamp was lit.\n" * 100 + bytes(900) + b"It went out.\n")
+    assert only_text(found).endswith("The lamp was lit.\nIt went out.")
+    assert found.notices[0].startswith("It holds NUL bytes, which no text has; they were left out.")
+    with pytest.raises(UnsupportedFormatError, match=r"^strings.dat holds binary data, not text"):
+        read("strings.dat", b"one\0two\0three\0" * 100)
+
+
+def test_a_text_that_begins_like_a_program_is_a_text(read: Read) -> None:
+    assert only_text(read("mz.txt", "MZ is what programs begin with.")).startswith("MZ is")
 
 
 @pytest.mark.parametrize(

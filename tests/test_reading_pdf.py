@@ -124,6 +124,57 @@ def test_pages_without_text_are_named_and_the_others_read(read: Read) -> None:
     )
 
 
+def pdf_with_picture(*contents: bytes) -> bytes:
+    """Pages that may draw the picture /X, of one pixel."""
+    entries = (
+        b"/Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8"
+    )
+    number = 4 + 2 * len(contents)
+    resources = b"/XObject<</X %d 0 R>>" % number
+    return pdf(*contents, extra=[pdf_stream(b"x", entries)], resources=resources)
+
+
+SCAN = b"q 612 0 0 792 0 0 cm /X Do Q "
+PROSE = pdf_lines(*["This page has words enough to be read, whatever is behind them."] * 5)
+LOGO = b"q 80 0 0 80 20 690 cm /X Do Q "
+
+
+def test_pages_that_are_pictures_are_named_even_with_a_few_words_on_them(read: Read) -> None:
+    stamped = SCAN + pdf_lines("Trial version")
+    found = read(pdf_with_picture(PROSE, stamped, SCAN + PROSE, LOGO + pdf_lines("A letter.")))
+    assert [each.metadata["page_number"] for each in found.documents] == [1, 2, 3, 4]
+    assert found.notices == (
+        "Page 2 was not read: it is a picture, but for a few words. "
+        "A copy with recognised text (OCR) can be read.",
+    )
+    (notice,) = read(pdf_with_picture(PROSE, SCAN, SCAN)).notices
+    assert notice.startswith("Pages 2–3 were not read: they are pictures. A copy")
+    halves = [b"q 612 0 0 396 0 %d cm /X Do Q " % bottom for bottom in (0, 396)]
+    (notice,) = read(pdf_with_picture(b"".join(halves) + pdf_lines("Scanned by X"))).notices
+    assert notice.startswith("Page 1 was not read: it is a picture, but for")
+
+
+def test_a_picture_inside_a_form_counts_too(read: Read) -> None:
+    entries = b"/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</XObject<</X 7 0 R>>>>"
+    image = b"/Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8"
+    extra = [pdf_stream(SCAN, entries), pdf_stream(b"x", image)]
+    stamped = b"/Y Do " + pdf_lines("Trial version")
+    (notice,) = read(pdf(stamped, extra=extra, resources=b"/XObject<</Y 6 0 R>>")).notices
+    assert notice.startswith("Page 1 was not read: it is a picture")
+
+
+def test_pages_with_nothing_but_the_same_short_line_are_named(read: Read) -> None:
+    pages = [pdf_lines("Trial version of Scanner") + pdf_lines(str(n), top=40) for n in (1, 2, 3)]
+    (notice,) = read(pdf(*pages)).notices
+    assert notice.startswith("Pages 1–3 have only the same few words, “Trial version of Scanner”.")
+    assert not read(pdf(*pages[:2], PROSE)).notices
+
+
+def test_a_pdf_of_pictures_alone_says_so(read: Read) -> None:
+    with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are pictures."):
+        read(pdf_with_picture(SCAN, SCAN))
+
+
 def test_a_pdf_of_pictures_says_so(read: Read) -> None:
     with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are .*OCR"):
         read(pdf(b" ", b" "))
@@ -137,7 +188,7 @@ def test_an_encrypted_pdf_asks_for_its_password_and_opens_with_it(
         pdf(pdf_lines("The secret.")), lambda writer: writer.encrypt("sésame", algorithm=algorithm)
     )
     path = put(tmp_path / "secret.pdf", secret)
-    with pytest.raises(PasswordNeededError, match=r"^secret.pdf is protected. Enter its password"):
+    with pytest.raises(PasswordNeededError, match=r"^secret.pdf is protected by a password"):
         read_file(path, process=process)
     with pytest.raises(PasswordNeededError, match="does not open with that password"):
         read_file(path, password="wrong", process=process)
@@ -237,5 +288,5 @@ def test_real_columns_read_in_order_hyphens_mended_and_arabic_kept(process: Read
 
 @real
 def test_a_real_encrypted_pdf_asks_for_its_password(process: ReadingProcess) -> None:
-    with pytest.raises(PasswordNeededError, match="Enter its password"):
+    with pytest.raises(PasswordNeededError, match="is protected by a password"):
         read_file(REAL / "libreoffice-writer-password.pdf", process=process)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.errors import DocumentError, PasswordNeededError
 from engine.reading import PagePicture, render_page
-from engine.reading.pdf_places import find_passage
+from engine.reading.pdf_page import find_passage
 from tests.making import pdf, pdf_lines, put, rewritten
 
 LINES = (

@@ -1,6 +1,8 @@
 """Passages: exact slices of whole sentences that fit, the same again each time."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -138,6 +140,60 @@ def test_a_word_without_end_does_not_make_a_passage_without_end() -> None:
     nodes = one_token_each.get_nodes_from_documents([Document("A" * 5_000)])
     assert max(len(node.text) for node in nodes) <= 160
     assert "".join(node.text for node in nodes) == "A" * 5_000
+
+
+def test_lone_surrogates_are_replaced_one_for_one() -> None:
+    (node,) = split("A \ud800 fox.", 5)
+    assert (node.text, node.start_char, node.end_char) == ("A ? fox.", 0, 8)
+
+
+@pytest.mark.parametrize("text", ["word " * 8_000, "x" * 40_000, "One two. " * 5_000, "“a" * 9_000])
+def test_a_line_longer_than_a_window_is_held_whole(text: str) -> None:
+    nodes = split(text, 100, overlap=0)
+    assert all(words([node.text])[0] <= 100 for node in nodes)
+    assert "".join("".join(node.text.split()) for node in nodes) == "".join(text.split())
+    if text.startswith("One"):
+        assert all(node.text.endswith("two.") for node in nodes)
+
+
+PEAK = """
+import random, resource, sys
+from engine.embedding import BgeEmbedding
+from engine.schema import Document
+from engine.settings import Settings
+from engine.splitting import SentenceSplitter
+
+choice = random.Random(1)
+words = "the tide mill keeper lamp harbour ferry bread stone wheel moon island".split()
+text = " ".join(choice.choice(words) for _ in range(750_000))
+if sys.argv[1] == "paragraphs":
+    text = "\\n\\n".join(text[start : start + 500] for start in range(0, len(text), 500))
+embedding = BgeEmbedding(Settings.weights.embedder)
+splitter = SentenceSplitter(256, 32, embedding.count_tokens)
+splitter.get_nodes_from_documents([Document(text[:20_000])])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+splitter.get_nodes_from_documents([Document(text)])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_one_huge_line_takes_little_more_memory_than_the_same_text_in_paragraphs() -> None:
+    unit = 1024 if sys.platform == "linux" else 1
+    line, paragraphs = (
+        unit
+        * int(
+            subprocess.run(
+                [sys.executable, "-c", PEAK, kind],
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for kind in ("line", "paragraphs")
+    )
+    assert line < paragraphs + 40_000_000
+    assert line < 100_000_000
 
 
 def test_positions_run_on_over_the_documents_of_a_source_and_ids_stay_the_same() -> None:

@@ -1,44 +1,49 @@
 """Reading: files → Documents, each with its place to cite.
 
-In the app's process, which never opens a file of somebody else's:
+In the app's process, which never opens another person's file:
 
-    directory.py  folders and lists of files
-    archive.py    a ZIP → the files in it
-    files.py      one file → Documents and notices
-    pdf_pages.py  what one page of a PDF costs, no other pays
-    pictures.py   a page → its picture, with the passage marked
-    process.py    starts the reading process, asks it, ends it in time
-    kinds.py, cleaning.py, limits.py
+    files.py     one file → Documents and notices; a page of a PDF → its picture
+    folders.py   folders, lists of files, and ZIP files
+    formats.py   the formats, how to recognise them, and how to add one
+    process.py   starts the reading process, asks it, ends it in time; limits.py has its limits
 
-In the reading process: worker.py, and a module a format. Each gives sections (section.py):
-plain.py, hypertext.py, markdown.py, office.py, epub.py, notebook.py, tables.py, records.py, and
-pdf*.py.
+In the reading process (worker.py), by format:
+
+    text.py      plain text and code; decoding and cleaning
+    markup.py    HTML, Markdown, EPUB, notebooks
+    office.py    DOCX, PPTX
+    tables.py    CSV, JSON
+    pdf.py       PDF, with pdf_layout.py for its lines and paragraphs, and pdf_page.py for pictures
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.reading.archive import ArchivedFile, Unpacked, is_archive, unpack_archive
-    from engine.reading.directory import SimpleDirectoryReader
-    from engine.reading.files import FileText, read_file
-    from engine.reading.kinds import SUPPORTED, SUPPORTED_TYPES
-    from engine.reading.pictures import PagePicture, render_page
+    from engine.reading.files import FileText, PagePicture, read_file, render_page
+    from engine.reading.folders import (
+        ArchivedFile,
+        SimpleDirectoryReader,
+        Unpacked,
+        is_archive,
+        unpack_archive,
+    )
+    from engine.reading.formats import SUPPORTED, SUPPORTED_TYPES
     from engine.reading.process import ReadingProcess
 
-_HOMES = {
-    "ArchivedFile": "archive",
+_MODULES = {
+    "ArchivedFile": "folders",
     "FileText": "files",
-    "PagePicture": "pictures",
+    "PagePicture": "files",
     "ReadingProcess": "process",
-    "SUPPORTED": "kinds",
-    "SUPPORTED_TYPES": "kinds",
-    "SimpleDirectoryReader": "directory",
-    "Unpacked": "archive",
-    "is_archive": "archive",
+    "SUPPORTED": "formats",
+    "SUPPORTED_TYPES": "formats",
+    "SimpleDirectoryReader": "folders",
+    "Unpacked": "folders",
+    "is_archive": "folders",
     "read_file": "files",
-    "render_page": "pictures",
-    "unpack_archive": "archive",
+    "render_page": "files",
+    "unpack_archive": "folders",
 }
 
 __all__ = [
@@ -58,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when first used: the reading process starts in half the time without them."""
-    if name not in _HOMES:
+    """Imports on first use: without this, the reading process takes twice as long to start."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,12 +1,11 @@
-"""DOCX and PPTX → sections."""
+"""Office formats: DOCX and PPTX."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.reading.hypertext import sections_of
-from engine.reading.section import Section
+from engine.reading.formats import Section
+from engine.reading.markup import sections_of
 from engine.reading.tables import table_lines
 
 _TITLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
@@ -24,7 +23,7 @@ def read_docx(path: Path) -> Iterator[Section]:
 
 
 def read_pptx(path: Path) -> Iterator[Section]:
-    """A section a slide: its title, its text from top to bottom, its notes."""
+    """One section for each slide: its title, its text from top to bottom, its notes."""
     from pptx import Presentation
 
     for number, slide in enumerate(Presentation(str(path)).slides, start=1):
@@ -34,7 +33,8 @@ def read_pptx(path: Path) -> Iterator[Section]:
         if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame):
             parts.append(frame.text)
         heading = " ".join(title.text_frame.text.split()) if title is not None else ""
-        yield Section(_lines("\n\n".join(parts)), heading, str(number), number)
+        text = "\n\n".join(parts).replace("\v", "\n").strip()
+        yield Section(text, heading, str(number), number)
 
 
 def _flat(shapes: Iterable[Any]) -> Iterator[Any]:
@@ -52,7 +52,3 @@ def _text(shape: Any) -> str:
         rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
         return "\n".join(table_lines(rows))
     return ""
-
-
-def _lines(text: str) -> str:
-    return re.sub(r"\v", "\n", text).strip()

@@ -1,49 +1,72 @@
-"""PDF → pages of sections. Runs in the reading process, never in the app's.
+"""PDF → pages of sections: opening, text, form fields, bookmarks, legibility.
 
-PDFium reads: on 1,600 pages of test files it parted words, lines and broken words rightly more
-often than pypdf did, opened more of the files, and gave Chinese, Japanese and Korean letters
-that pypdf took for others; it says where each letter stands; and 100 dense pages take 0.9 s
-with all that is done here, against 1.7 s for pypdf's plain text. pypdf gives a second opinion
-where PDFium cannot open a file, finds no text on a page, or finds letters it cannot name.
+Runs in the reading process. PDFium reads the text. On 1,600 pages of test files it separated
+words and lines and joined broken words correctly more often than pypdf did, opened more of the
+files, and gave Chinese, Japanese and Korean letters that pypdf took for others; it also says where
+each letter stands. 100 dense pages take 0.9 s with all that is done here, against 1.7 s for
+pypdf's plain text. pypdf is asked where PDFium cannot open a file, finds no text on a page, or
+finds letters it cannot name.
 """
 
+import ctypes
 import logging
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from engine.errors import DocumentError, LimitExceededError, PasswordNeededError
-from engine.reading.hyphens import words_of
-from engine.reading.pdf_forms import typed_text
+from engine.reading.formats import Section, heading_path
 from engine.reading.pdf_layout import characters, page_lines, page_text, unmapped
-from engine.reading.pdf_outline import Outline
-from engine.reading.section import Section
+from engine.reading.text import words_of
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
 log = logging.getLogger(__name__)
 
-# A page of which more of the letters than this have no name is noise.
+# A page is unreadable if more of its letters than this have no name.
 _UNREADABLE = 0.5
 # A page's number is among so many lines from either end: running heads may be outside it.
 _EDGE = 3
 # What pypdf gives for letters whose names are "/g18" and the like.
 _GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]*\d+){4}")
 
-Legibility = Literal["text", "empty", "unreadable"]
+# A page is a picture if pictures cover at least this share of it and it has at most so many
+# letters and digits: a scanner's stamp, a trial version's watermark, a page number. A page of
+# prose has 1,500 or more.
+_PICTURE_COVER = 0.5
+_PICTURE_LETTERS = 150
+_MOST_OBJECTS = 5_000  # of a page with so little text, that are looked at
+
+_MOST_BOOKMARKS = 10_000  # a reference book has 2,000; a hostile file has no end
+_LINE = re.compile(r"[^\n]+")
+_CHAPTER_NUMBER = re.compile(r"(?<![\d.])\d[\d.]*\s")
+_TITLE_LENGTH = 100  # characters; a part no longer than this is a title or a running head
+
+_TEXT_FIELDS = (
+    pdfium_c.FPDF_FORMFIELD_TEXTFIELD,
+    pdfium_c.FPDF_FORMFIELD_COMBOBOX,
+    pdfium_c.FPDF_FORMFIELD_LISTBOX,
+)
+
+Legibility = Literal["text", "picture", "empty", "unreadable"]
+"""picture: `sections` hold the few words that are not in the picture, if there are any. empty and
+unreadable: without sections; unreadable if the font does not say what its letters are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`number` counts from 1. Without text, `sections` is empty."""
+    """`number` counts from 1."""
 
     number: int
     sections: list[Section]
@@ -80,45 +103,44 @@ class Pdf:
     def pages(self, first: int = 1) -> Iterator[Page]:
         """The pages from number `first` on."""
         for number in range(first, self.page_count + 1):
-            text = self._text(number)
+            text, is_picture = self._text(number)
             if text is None:
                 yield Page(number, [], "unreadable")
             elif not text:
-                yield Page(number, [], "empty")
+                yield Page(number, [], "picture" if is_picture else "empty")
             else:
                 label = self._label(number)
                 text = _without_number(text, {label, str(number)})
                 parts = self._outline.cut(number, text)
                 sections = [Section(part, heading, label, number) for part, heading in parts]
-                yield Page(number, sections, "text")
+                yield Page(number, sections, "picture" if is_picture else "text")
 
     @cached_property
-    def _outline(self) -> Outline:
-        return Outline(self._document)
+    def _outline(self) -> "_Outline":
+        return _Outline(self._document)
 
-    def _text(self, number: int) -> str | None:
-        """None where there are letters, and nobody can tell which."""
-        text = self._first_opinion(number)
-        if text and not unmapped(text):
-            return text
-        other = self._second.text(number)
-        if len(other) > len(text) / 2 and (not text or unmapped(other) < unmapped(text)):
-            text = other
-        return None if unmapped(text) > _UNREADABLE * len(text) else text
-
-    def _first_opinion(self, number: int) -> str:
-        if self._document is None:
-            return ""
-        try:
-            with closing(self._document.get_page(number - 1)) as page:
-                with closing(page.get_textpage()) as textpage:
-                    raw = characters(textpage)
-                    self._words |= words_of(raw)
-                    text = page_text(page_lines(textpage, raw), self._words)
-                typed = typed_text(self._document, page)
-        except pdfium.PdfiumError:
-            return ""
-        return "\n\n".join(part for part in (text, typed) if part)
+    def _text(self, number: int) -> tuple[str | None, bool]:
+        """The text, and whether the page is a picture. None if most letters are unknown."""
+        text, is_picture = "", False
+        if self._document is not None:
+            try:
+                with closing(self._document.get_page(number - 1)) as page:
+                    with closing(page.get_textpage()) as textpage:
+                        raw = characters(textpage)
+                        self._words |= words_of(raw)
+                        text = page_text(page_lines(textpage, raw), self._words)
+                    is_picture = sum(map(str.isalnum, text)) <= _PICTURE_LETTERS and (
+                        _picture_cover(page) >= _PICTURE_COVER
+                    )
+                    typed = _typed_text(self._document, page)
+                    text = "\n\n".join(part for part in (text, typed) if part)
+            except pdfium.PdfiumError:
+                text = ""
+        if not text or unmapped(text):
+            other = self._second.text(number)
+            if len(other) > len(text) / 2 and (not text or unmapped(other) < unmapped(text)):
+                text = other
+        return (None if unmapped(text) > _UNREADABLE * len(text) else text), is_picture
 
     def _label(self, number: int) -> str:
         try:
@@ -129,7 +151,7 @@ class Pdf:
 
 
 class _SecondOpinion:
-    """pypdf on the same file; opened when first asked."""
+    """pypdf on the same file, opened at the first question."""
 
     def __init__(self, path: Path, password: str | None) -> None:
         self._path, self._password = path, password or ""
@@ -137,7 +159,7 @@ class _SecondOpinion:
     def __len__(self) -> int:
         try:
             return len(self._reader.pages) if self._reader else 0
-        except Exception:  # a library that raises what comes up, on files that are broken
+        except Exception:  # on broken files it raises errors of any kind
             log.exception("pypdf could not count the pages")
             return 0
 
@@ -172,7 +194,11 @@ def open_pdf(path: Path, password: str | None) -> pdfium.PdfDocument:
         document = pdfium.PdfDocument(path, password=password)
     except pdfium.PdfiumError as fault:
         if fault.err_code == pdfium_c.FPDF_ERR_PASSWORD:
-            raise PasswordNeededError(_WRONG_PASSWORD if password else _NO_PASSWORD) from fault
+            raise PasswordNeededError(
+                "does not open with that password. Enter another."
+                if password
+                else "is protected by a password. Enter it to have the file read."
+            ) from fault
         raise DocumentError(
             "is damaged, or not a whole PDF. Download it again, or open it in a viewer and print "
             "it to a new PDF."
@@ -180,10 +206,6 @@ def open_pdf(path: Path, password: str | None) -> pdfium.PdfDocument:
     if document.get_formtype() in (pdfium_c.FORMTYPE_ACRO_FORM, pdfium_c.FORMTYPE_XFA_FOREGROUND):
         document.init_forms()
     return document
-
-
-_NO_PASSWORD = "is protected. Enter its password to have it read."
-_WRONG_PASSWORD = "does not open with that password. Enter another."
 
 
 def _without_number(text: str, numbers: set[str]) -> str:
@@ -195,3 +217,124 @@ def _without_number(text: str, numbers: set[str]) -> str:
         line for place, line in enumerate(lines) if not (place in edges and line.strip() in numbers)
     ]
     return "\n".join(kept).strip() or text
+
+
+def _picture_cover(page: pdfium.PdfPage) -> float:
+    """The share of the page that lies inside the boxes of its pictures, in steps of 1 %."""
+    left, bottom, right, top = page.get_bbox()
+    if right <= left or top <= bottom:
+        return 0.0
+
+    def tenths(start: float, end: float, whole: float) -> range:
+        return range(*(round(10 * min(max(each / whole, 0), 1)) for each in (start, end)))
+
+    covered: set[tuple[int, int]] = set()
+    for drawn in islice(page.get_objects(max_depth=1), _MOST_OBJECTS):
+        if _draws_picture(drawn.raw):
+            x1, y1, x2, y2 = drawn.get_bounds()
+            columns = tenths(x1 - left, x2 - left, right - left)
+            rows = tenths(y1 - bottom, y2 - bottom, top - bottom)
+            covered.update((column, row) for column in columns for row in rows)
+    return len(covered) / 100
+
+
+def _draws_picture(drawn: Any, depth: int = 0) -> bool:
+    """Whether a page object is a picture, or a form with one inside."""
+    kind = pdfium_c.FPDFPageObj_GetType(drawn)
+    if kind != pdfium_c.FPDF_PAGEOBJ_FORM or depth > 2:
+        return bool(kind == pdfium_c.FPDF_PAGEOBJ_IMAGE)
+    inside = range(min(pdfium_c.FPDFFormObj_CountObjects(drawn), 100))
+    return any(
+        _draws_picture(pdfium_c.FPDFFormObj_GetObject(drawn, number), depth + 1)
+        for number in inside
+    )
+
+
+def _typed_text(document: pdfium.PdfDocument, page: pdfium.PdfPage) -> str:
+    """What was typed into a page, which PDFium's text leaves out: one line for each form field,
+    "name: value", and for each free text.
+    """
+    lines: list[str] = []
+    for number in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
+        if annotation := pdfium_c.FPDFPage_GetAnnot(page, number):
+            lines.append(_typed_line(document.formenv, annotation))
+            pdfium_c.FPDFPage_CloseAnnot(annotation)
+    return "\n".join(filter(None, lines))
+
+
+def _typed_line(forms: pdfium.PdfFormEnv | None, annotation: Any) -> str:
+    kind = pdfium_c.FPDFAnnot_GetSubtype(annotation)
+    if kind == pdfium_c.FPDF_ANNOT_FREETEXT:
+        return _string(
+            lambda *out: pdfium_c.FPDFAnnot_GetStringValue(annotation, b"Contents", *out)
+        )
+    if kind != pdfium_c.FPDF_ANNOT_WIDGET or forms is None:
+        return ""
+    if pdfium_c.FPDFAnnot_GetFormFieldType(forms, annotation) not in _TEXT_FIELDS:
+        return ""
+    name = _string(
+        lambda *out: pdfium_c.FPDFAnnot_GetFormFieldAlternateName(forms, annotation, *out)
+    )
+    value = _string(lambda *out: pdfium_c.FPDFAnnot_GetFormFieldValue(forms, annotation, *out))
+    if name and value:
+        return f"{name}: {value}"
+    return value if any(map(str.isalpha, value)) else ""  # a bare "0" says nothing
+
+
+def _string(read: Callable[[Any, int], int]) -> str:
+    """A string of PDFium's: the first call gives its length in bytes, the second the string."""
+    size = read(None, 0)
+    if size <= 2:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    read(ctypes.cast(buffer, ctypes.POINTER(pdfium_c.FPDF_WCHAR)), size)
+    return " ".join(buffer.raw[: size - 2].decode("utf-16-le", "replace").split())
+
+
+class _Outline:
+    """Cuts a page's text at the titles that the bookmarks place on it.
+
+    A title that is not found there counts from where the page begins.
+    """
+
+    def __init__(self, document: pdfium.PdfDocument | None) -> None:
+        # page number → for each bookmark of that page, the titles from the uppermost to its own
+        self._titles_on: dict[int, list[list[str]]] = defaultdict(list)
+        titles: list[str] = []
+        for bookmark in islice(document.get_toc(), _MOST_BOOKMARKS) if document else ():
+            try:
+                title = " ".join(bookmark.get_title().split())
+            except UnicodeDecodeError:
+                title = ""
+            titles = [*titles[: bookmark.level], title]
+            destination = bookmark.get_dest()
+            index = destination.get_index() if destination else None
+            if title and index is not None:
+                self._titles_on[index + 1].append(titles)
+        self._pages = sorted(self._titles_on)
+
+    def cut(self, number: int, text: str) -> list[tuple[str, str]]:
+        """(part, heading) of this page. A title with nothing under it goes with what follows."""
+        before = bisect_left(self._pages, number)
+        heading = heading_path(self._titles_on[self._pages[before - 1]][-1]) if before else ""
+        if number not in self._titles_on:
+            return [(text, heading)]
+        lines: dict[str, list[int]] = defaultdict(list)  # where each line begins
+        for line in _LINE.finditer(text):
+            lines[_letters(line.group())].append(line.start())
+        parts: list[tuple[str, str]] = []
+        start = 0
+        for titles in self._titles_on[number]:
+            starts = lines.get(_letters(titles[-1]) or "\n", [])
+            place = next(iter(starts[bisect_left(starts, start) :]), None)
+            above = text[start:place].strip()
+            if place is not None and ("\n" in above or len(above) > _TITLE_LENGTH):
+                parts.append((above, heading))
+                start = place
+            heading = heading_path(titles)
+        return [*parts, (text[start:].strip(), heading)]
+
+
+def _letters(line: str) -> str:
+    """What identifies a title, whatever its number and signs."""
+    return "".join(filter(str.isalnum, _CHAPTER_NUMBER.sub("", line, count=1).lower()))

@@ -1,13 +1,21 @@
 """A PDF page's characters → its text as a person reads it. Runs in the reading process.
 
-PDFium gives the characters in the order the program that made the page wrote them, columns one
-after another, with line ends and the hyphens that broke a word. Here lines are joined to
-paragraphs by where they stand. It does not know about headings or other pages.
+PDFium gives the characters in the order in which the program that made the page wrote them,
+columns one after another, with line ends and with the hyphens that broke words. This module joins
+lines to paragraphs by their positions on the page.
+
+`pdftext` 0.7.1 (Apache-2.0), which does part of this, was measured in 2026 on 15 PDFs: 14 real
+ones and one of 100 dense pages. It also keeps PDFium's order, so columns come out alike, and gives
+every line a box. But it keeps the printed lines (152 on the three pages of a document in two
+columns, where this module gives 30), splits paragraphs inside sentences, removes the borders
+between the cells of a table, and removes every hyphen at a line's end ("well-known" becomes
+"wellknown"). It took 27 ms for each of the 100 pages, against 7 ms here, and requires
+pypdfium2 5.10.1 exactly.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +25,10 @@ from unicodedata import east_asian_width
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from engine.reading.hyphens import join_broken
+from engine.reading.text import hyphen_between
 
-# All in line heights (ascent to descent, about 1.2 em), seen to part paragraphs on the pages of
-# 13 real documents and 1,000 test files for PDF readers.
+# All in line heights (ascent to descent, about 1.2 em). They separated paragraphs correctly on the
+# pages of 13 real documents and 1,000 test files for PDF readers.
 _SAME_ROW = 0.5  # parts that overlap by more than this, of the smaller one, are one row
 _NEW_SIZE = 1.15  # a heading's letters are that much larger than the text's
 _NEW_PARAGRAPH = 1.35  # a step down that much longer than the page's usual one
@@ -63,7 +71,7 @@ def characters(textpage: pdfium.PdfTextPage) -> str:
 
 
 def unmapped(text: str) -> int:
-    """How many characters stand for a glyph of which the font does not tell what it means."""
+    """How many characters stand for a glyph whose meaning the font does not say."""
     return sum(n for c, n in Counter(text).items() if c in _NAMELESS)
 
 
@@ -86,20 +94,16 @@ def page_text(lines: Sequence[Line], words: AbstractSet[str]) -> str:
     if not lines:
         return ""
     step = _usual_step(lines)
-    done: list[str] = []
-    current = lines[0].text
+    parts = [lines[0].text]
     for number, (above, below) in enumerate(pairwise(lines)):
         if above.broken:
-            current = join_broken(current, below.text, words)
+            parts += [hyphen_between(above.text, below.text, words), below.text]
             continue
         between = _between(above, below, _margin(lines, number), step)
-        if "\n" in between:
-            done += [current, between]
-            current = below.text
-        else:
-            between = "" if between == " " and _both_wide(current, below.text) else between
-            current += between + below.text
-    return "".join([*done, current]).translate(_BULLETS)
+        if between == " " and _both_wide(above.text, below.text):
+            between = ""
+        parts += [between, below.text]
+    return "".join(parts).translate(_BULLETS)
 
 
 def _line(textpage: pdfium.PdfTextPage, text: str, start: int, end: int, broken: bool) -> Line:
@@ -183,15 +187,15 @@ def _usual_step(lines: Sequence[Line]) -> float:
 def _margin(lines: Sequence[Line], number: int) -> float:
     """Where the column of a line ends: the furthest right of its neighbours in it."""
     line = lines[number]
-    near = lines[max(0, number - 3) : number + 5]
-    return max(_rights(line, near))
-
-
-def _rights(line: Line, near: Sequence[Line]) -> Iterator[float]:
-    for each in near:
-        same_column = abs(each.left - line.left) < _SAME_LEFT * line.height
-        if same_column and not _differ(each.height, line.height):
-            yield each.right
+    return max(
+        (
+            near.right
+            for near in lines[max(0, number - 3) : number + 5]
+            if abs(near.left - line.left) < _SAME_LEFT * line.height
+            and not _differ(near.height, line.height)
+        ),
+        default=line.right,  # of a line whose box PDFium does not give
+    )
 
 
 def _both_wide(before: str, after: str) -> bool:

@@ -1,6 +1,6 @@
 """ReadingProcess: the app's end of the reading process. Starts it, asks it, ends it in time.
 
-It knows neither formats nor what the replies mean.
+Requests and replies are JSON over a pipe; worker.py, at the other end, says what is in them.
 """
 
 import json
@@ -23,7 +23,7 @@ from engine.reading.limits import LIMITS, MEGABYTE, OUT_OF_MEMORY, PATIENCE, Lim
 log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).parents[2]
-_TICK = 0.2  # seconds between two looks at whether somebody has stopped the work
+_TICK = 0.2  # seconds between two calls of `while_waiting`
 _LONGEST_REPLY = 1_000_000_000  # bytes
 
 Reason = Literal["time", "memory", "crash"]
@@ -33,8 +33,8 @@ _CAUSES: dict[int, Reason] = {OUT_OF_MEMORY: "memory", -signal.SIGXCPU: "time"}
 _ADVICE = "Split it, or save it again, from the program it came from or in another format."
 
 
-class ProcessDied(Exception):  # noqa: N818 - what happened, told as an error further up
-    """The reading process had to be ended, or ended by itself, before it had answered."""
+class ProcessDied(Exception):  # noqa: N818 - an event; callers make an error of it
+    """The reading process was ended, or ended by itself, before it had answered."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -42,12 +42,12 @@ class ProcessDied(Exception):  # noqa: N818 - what happened, told as an error fu
 
 
 @contextmanager
-def told_of(file_name: str, limits: Limits) -> Iterator[None]:
-    """Turn what went wrong with a file into sentences that begin with its name."""
+def errors_about(file_name: str, limits: Limits) -> Iterator[None]:
+    """Turn what goes wrong in the block into DocumentErrors that begin with the file's name."""
     try:
         yield
     except ProcessDied as death:
-        error = told(death, limits)
+        error = error_of(death.reason, limits)
         raise type(error)(f"{file_name} {error}") from death
     except DocumentError as error:
         raise type(error)(f"{file_name} {error}") from error
@@ -55,13 +55,13 @@ def told_of(file_name: str, limits: Limits) -> Iterator[None]:
         raise DocumentError(f"{file_name} cannot be opened: {fault.strerror}.") from fault
 
 
-def told(death: ProcessDied, limits: Limits) -> DocumentError:
+def error_of(reason: Reason, limits: Limits) -> DocumentError:
     """The text goes on after the file's name."""
-    kind = DocumentError if death.reason == "crash" else LimitExceededError
-    return kind(f"cannot be read: that {what_it_took(death.reason, limits)}. {_ADVICE}")
+    kind = DocumentError if reason == "crash" else LimitExceededError
+    return kind(f"cannot be read: that {cost(reason, limits)}. {_ADVICE}")
 
 
-def what_it_took(reason: Reason, limits: Limits) -> str:
+def cost(reason: Reason, limits: Limits) -> str:
     return {
         "time": f"took more than {limits.seconds_per_step:g} s",
         "memory": f"took more than {limits.memory / MEGABYTE:g} MB of memory",
@@ -70,10 +70,10 @@ def what_it_took(reason: Reason, limits: Limits) -> str:
 
 
 class ReadingProcess:
-    """Starts on the first request, and again on the first after it died. For one thread at a
+    """Starts at the first request, and again at the first after it died. For one thread at a
     time.
 
-    `urgent` where a person waits for the answer; else it gives way to whatever else computes.
+    Unless `urgent`, the process runs at a lower priority than everything else in the app.
     """
 
     def __init__(self, limits: Limits = LIMITS, urgent: bool = False) -> None:
@@ -89,19 +89,21 @@ class ReadingProcess:
         leaving early does.
 
         Raises:
-            DocumentError: as the reading process tells; the text goes on after the file's name.
+            DocumentError: from the reading process; the text goes on after the file's name.
             ProcessDied: no answer within the limits of time and memory, or a crash.
         """
         end = time.monotonic() + self.limits.seconds_per_file
         answered = False
         try:
             pipe = self._start()
-            self._send(pipe, request)
+            whole = {**request, "seconds": self.limits.seconds_per_step}
+            with suppress(OSError):  # it has died: receiving finds the reason
+                pipe.send_bytes(json.dumps(whole).encode())
             while "done" not in (reply := self._receive(pipe, end, while_waiting)):
                 if "error" in reply:
                     answered = True
-                    if "trace" in reply:
-                        log.error("A file could not be read:\n%s", reply["trace"])
+                    if "traceback" in reply:
+                        log.error("A file could not be read:\n%s", reply["traceback"])
                     raise getattr(errors, reply["error"])(reply["message"])
                 yield reply
             answered = True
@@ -111,7 +113,7 @@ class ReadingProcess:
 
     @property
     def pid(self) -> int | None:
-        """None where it is not running."""
+        """None while it is not running."""
         return self._child.pid if self._child else None
 
     def close(self) -> None:
@@ -143,11 +145,6 @@ class ReadingProcess:
             self._pipe = ours
         return self._pipe
 
-    def _send(self, pipe: Connection, request: dict[str, Any]) -> None:
-        whole = {**request, "seconds": self.limits.seconds_per_step}
-        with suppress(OSError):  # it has died: receiving tells of what
-            pipe.send_bytes(json.dumps(whole).encode())
-
     def _receive(self, pipe: Connection, end: float, while_waiting: Callable[[], None]) -> Reply:
         end = min(end, time.monotonic() + PATIENCE * self.limits.seconds_per_step)
         try:
@@ -159,9 +156,6 @@ class ReadingProcess:
             if "has_picture" in reply:
                 reply["picture"] = pipe.recv_bytes(_LONGEST_REPLY)
         except (EOFError, OSError) as fault:
-            raise ProcessDied(self._cause_of_death()) from fault
+            assert self._child
+            raise ProcessDied(_CAUSES.get(self._child.wait(), "crash")) from fault
         return reply
-
-    def _cause_of_death(self) -> Reason:
-        assert self._child
-        return _CAUSES.get(self._child.wait(), "crash")

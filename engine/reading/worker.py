@@ -1,9 +1,10 @@
 """The reading process: it opens other people's files, one after another.
 
-A process of its own, because readers of files hang, crash and eat memory, and because their
-work must not hold the interpreter's lock while an answer is streaming. Requests and replies are
-JSON over a pipe, whose other end is process.py's; a picture follows its reply as bytes. It does
-not know what becomes of the text.
+It is a process of its own because libraries that read files hang, crash and fill the memory, and
+because their work must not hold the interpreter's lock while an answer is streaming. Requests and
+replies are JSON over a pipe, whose other end is in process.py; a picture follows its reply as
+bytes. A request has `task`, `path` and `seconds` of computing until the next reply; `_TASKS` has
+what each task gives.
 """
 
 import json
@@ -23,36 +24,21 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DocumentError
+from engine.reading.formats import BY_NAME
 from engine.reading.limits import OUT_OF_MEMORY
 
 # Bytes that a process may map without using them: here, after 1,000 PDFs, it was 100 MB.
 _MAPPED_IDLE = 1_000_000_000
-_MEMORY_CHECKS = 0.05  # seconds between two; meanwhile a page fills 100 MB or so
-
-# Each reader is imported when its format comes up: together they would take half a second.
-_READERS = {
-    "docx": ("office", "read_docx"),
-    "pptx": ("office", "read_pptx"),
-    "epub": ("epub", "read_epub"),
-    "html": ("hypertext", "read_html"),
-    "markdown": ("markdown", "read_markdown"),
-    "csv": ("tables", "read_csv"),
-    "json": ("records", "read_json"),
-    "jsonl": ("records", "read_json_lines"),
-    "notebook": ("notebook", "read_notebook"),
-    "text": ("plain", "read_text"),
-    "code": ("plain", "read_code"),
-}
+_MEMORY_CHECKS = 0.05  # seconds between two; in that time a page fills 100 MB or so
 
 Request = Mapping[str, Any]
 Reply = dict[str, Any]
 
 
 def main(pipe: Connection, niceness: int, memory: int) -> None:
-    """Answer until the other end has gone."""
+    """Answer until the other end is closed."""
     os.nice(niceness)
     _limit_memory(memory)
-    sys.stdout = sys.stderr  # whatever a library prints
     with suppress(EOFError, OSError):
         while True:
             request = json.loads(pipe.recv_bytes())
@@ -78,24 +64,33 @@ def answer(request: Request) -> Iterator[Reply]:
         os._exit(OUT_OF_MEMORY)
     except ImportError as fault:
         missing = f"cannot be read: {fault.name} is not installed. Run `make run` again."
-        yield {"error": "DocumentError", "message": missing}
-    except Exception as fault:  # whatever a library makes of a broken file
+        yield {"error": "DocumentError", "message": missing, "traceback": _frames(fault)}
+    except Exception as fault:  # on broken files, libraries raise errors of any kind
         yield {
             "error": "DocumentError",
-            "message": f"cannot be read: it is damaged, or not quite what it should be "
+            "message": "cannot be read: it is damaged, or does not follow its format "
             f"({type(fault).__name__}). Save it again from the program it came from.",
-            "trace": "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__,
+            "traceback": _frames(fault),
         }
 
 
+def _frames(fault: Exception) -> str:
+    """The traceback for the log, without the message, which may quote the document."""
+    return "".join([*traceback.format_tb(fault.__traceback__), type(fault).__qualname__])
+
+
 def _read(path: Path, request: Request) -> Iterator[Reply]:
-    module, name = _READERS[request["kind"]]
+    """A reply for each section and each notice. A format's module is imported when it is needed:
+    all together would take half a second.
+    """
+    module, _, name = BY_NAME[request["kind"]].reader.partition(".")
     read = getattr(import_module(f"engine.reading.{module}"), name)
-    for section in read(path):
-        yield {"section": asdict(section)}
+    for part in read(path):
+        yield {"notice": part} if isinstance(part, str) else {"section": asdict(part)}
 
 
 def _read_pdf(path: Path, request: Request) -> Iterator[Reply]:
+    """The number of pages, then a reply for each page from `first` on."""
     from engine.reading.pdf import Pdf
 
     pdf = Pdf(path, request["password"], request["most_pages"])
@@ -105,7 +100,8 @@ def _read_pdf(path: Path, request: Request) -> Iterator[Reply]:
 
 
 def _picture(path: Path, request: Request) -> Iterator[Reply]:
-    from engine.reading.pdf_picture import picture
+    """One reply, with the picture of page `number`."""
+    from engine.reading.pdf_page import picture
 
     yield picture(path, request)
 
@@ -114,16 +110,23 @@ _TASKS = {"read": _read, "read_pdf": _read_pdf, "picture": _picture}
 
 
 def _limit_memory(most: int) -> None:
-    """End this process where it uses more memory, in bytes, than that. It writes no files."""
-    _set_limit(resource.RLIMIT_AS, most + _MAPPED_IDLE)  # macOS does not hold to this one
+    """End this process when it uses more than `most` bytes of memory. It writes no files."""
+
+    def watch() -> None:
+        while _resident() < most:
+            time.sleep(_MEMORY_CHECKS)
+        os._exit(OUT_OF_MEMORY)
+
+    _set_limit(resource.RLIMIT_AS, most + _MAPPED_IDLE)  # macOS ignores this one
     _set_limit(resource.RLIMIT_FSIZE, 0)
     _set_limit(resource.RLIMIT_CORE, 0)
-    threading.Thread(target=_watch_memory, args=(most,), daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_time(seconds: float) -> None:
-    """Of computing, until the next reply. The system ends a process that takes more, also where
-    it is deep in a library, and also where the app has gone meanwhile."""
+    """Of computing, until the next reply. The system ends a process that takes more, even deep
+    in a library, and even if the app has ended.
+    """
     _set_limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds))
 
 
@@ -132,14 +135,8 @@ def _set_limit(what: int, value: int) -> None:
         resource.setrlimit(what, (value, resource.getrlimit(what)[1]))
 
 
-def _watch_memory(most: int) -> None:
-    while _resident() < most:
-        time.sleep(_MEMORY_CHECKS)
-    os._exit(OUT_OF_MEMORY)
-
-
 def _resident() -> int:
-    """Bytes of memory in use; on macOS the most that there has been."""
+    """Bytes of memory in use; on macOS the most that were in use at any time."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:

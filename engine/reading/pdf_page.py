@@ -1,11 +1,18 @@
-"""A page of a PDF → its picture, with a passage and sentences of it marked. Runs in the reading
-process. What is not found on the page is not marked.
+"""A page of a PDF → its picture, with a passage and sentences of it marked.
+
+Runs in the reading process. `find_passage` finds a passage among the page's characters. It
+compares letters and digits alone, since spaces, hyphens and line ends were changed when the page
+was read; where that fails, because another library read the page or its parts are in another
+order, it compares words. What it does not find is not marked.
 """
 
 import ctypes
 import io
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +23,18 @@ from PIL import Image, ImageChops, ImageDraw
 from engine.errors import DocumentError
 from engine.reading.pdf import open_pdf
 from engine.reading.pdf_layout import characters
-from engine.reading.pdf_places import Range, find_passage
 
 _MOST_PIXELS = 12_000_000  # so that a poster does not take a gigabyte
 _PASSAGE = (255, 247, 204)  # light, behind the whole
-_SENTENCE = (255, 217, 77)  # and what of it matters
+_SENTENCE = (255, 217, 77)  # and the sentences in it
+
+# The share of a passage's words that must be on the page, in order, for its place to be found.
+_ENOUGH = 0.6
+_WORD = re.compile(r"\w+")
+_SIGNS = re.compile(r"[^\w\s\x02]+")  # what ends a sentence goes with it
 
 Box = tuple[int, int, int, int]
+Range = tuple[int, int]
 
 
 def picture(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,3 +127,39 @@ def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int]
     for box in boxes:
         draw.rectangle(box, fill=colour)
     return ImageChops.multiply(image, pen)
+
+
+def find_passage(page: str, passage: str, within: Range | None = None) -> list[Range]:
+    """Ranges of characters of the page, in order; none where the passage is not there."""
+    start, end = within or (0, len(page))
+    there, places = _letters(page[start:end])
+    wanted, _ = _letters(passage)
+    if not wanted:
+        return []
+    found = there.find(wanted)
+    if found < 0:
+        return [(start + a, start + b) for a, b in _by_words(page[start:end], passage)]
+    last = start + places[found + len(wanted) - 1] + 1
+    full_stop = _SIGNS.match(page, last)
+    return [(start + places[found], full_stop.end() if full_stop else last)]
+
+
+def _letters(text: str) -> tuple[str, list[int]]:
+    """Letters and digits in lower case and their plain form, and where each is in the text."""
+    pairs = [
+        (letter, place)
+        for place, char in enumerate(text)
+        for letter in unicodedata.normalize("NFKC", char).lower()
+        if letter.isalnum()
+    ]
+    return "".join(letter for letter, _ in pairs), [place for _, place in pairs]
+
+
+def _by_words(page: str, passage: str) -> Iterator[Range]:
+    there = list(_WORD.finditer(page))
+    wanted = [word.lower() for word in _WORD.findall(passage)]
+    matcher = SequenceMatcher(None, [word.group().lower() for word in there], wanted, False)
+    blocks = [block for block in matcher.get_matching_blocks() if block.size]
+    if sum(block.size for block in blocks) >= _ENOUGH * len(wanted):
+        for block in blocks:
+            yield there[block.a].start(), there[block.a + block.size - 1].end()

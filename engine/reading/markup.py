@@ -1,22 +1,33 @@
-"""HTML → sections: the visible text, cut at its headings. DOCX, EPUB, Markdown and notebooks
-come through here too.
+"""Formats of headings and paragraphs, all by way of HTML: HTML, Markdown, EPUB, notebooks.
 
-It loads nothing and runs nothing: scripts, styles, pictures and the addresses of links are left
-out.
+`sections_of` makes sections of HTML: the visible text, cut at its headings. It loads nothing and
+runs nothing; scripts, styles, pictures and the addresses of links are left out.
 """
 
 import html
+import json
+import posixpath
 import re
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
+from markdown_it import MarkdownIt
 
-from engine.reading.plain import decode
-from engine.reading.section import Section, heading_path
+from engine.errors import DocumentError
+from engine.reading.formats import Section, heading_path
 from engine.reading.tables import table_lines
+from engine.reading.text import decode
+
+_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]+)""")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # terminal colours, in a notebook's outputs
+_XML = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
 
 _UNSEEN = re.compile(
     "audio|button|canvas|datalist|iframe|math|noscript|object|script|select|style|svg|"
@@ -31,15 +42,82 @@ _LEVELS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
 # A table with any of these inside is there for the page's layout, and is read as blocks.
 _LAYOUT = ["table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "pre", "form"]
-_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]+)""")
 
 
 def read_html(path: Path) -> Iterator[Section]:
-    return sections_of(markup_of(path.read_bytes()))
+    return sections_of(_markup(path.read_bytes()))
 
 
-def markup_of(data: bytes) -> str:
-    """Markup from bytes, by the encoding it declares, if it does."""
+def read_markdown(path: Path) -> Iterator[Section]:
+    text = decode(path.read_bytes()).replace("\r\n", "\n")
+    if front := _FRONT_MATTER.match(text):
+        yield Section(front[1])
+        text = text[front.end() :]
+    yield from sections_of(_html_of_markdown(text))
+
+
+def read_epub(path: Path) -> Iterator[Section]:
+    """The chapters in reading order: the spine, found by way of the container and the package."""
+    with zipfile.ZipFile(path) as book:
+        try:
+            container = etree.fromstring(book.read("META-INF/container.xml"), _XML)
+            package_name = container.find(".//{*}rootfile").get("full-path")
+            package = etree.fromstring(book.read(package_name), _XML)
+            files = {item.get("id"): item.get("href") for item in package.iter("{*}item")}
+            hrefs = [files.get(each.get("idref")) for each in package.iter("{*}itemref")]
+            folder = posixpath.dirname(package_name)
+            names = [
+                posixpath.normpath(posixpath.join(folder, unquote(href))) for href in hrefs if href
+            ]
+            chapters = [name for name in names if name in book.NameToInfo]
+        except (KeyError, AttributeError, TypeError) as fault:
+            raise DocumentError(
+                "is not an EPUB that can be read: its table of files is missing."
+            ) from fault
+        if not chapters and "META-INF/encryption.xml" in book.namelist():
+            raise DocumentError("is copy-protected (DRM). Use a copy that is not.")
+        for name in chapters:
+            yield from sections_of(_markup(book.read(name)))
+
+
+def read_notebook(path: Path) -> Iterator[Section]:
+    """Prose, code, and the text of the outputs. Headings go with the code below them."""
+    try:
+        notebook = json.loads(decode(path.read_bytes()))
+        cells = notebook.get("cells") or notebook["worksheets"][0]["cells"]  # until format 3
+        page = "\n".join(_html_of_cell(cell) for cell in cells)
+    except (ValueError, LookupError, TypeError, AttributeError) as fault:
+        raise DocumentError(
+            "is not a notebook that can be read. Save it again from Jupyter."
+        ) from fault
+    return sections_of(page)
+
+
+def _html_of_cell(cell: Mapping[str, Any]) -> str:
+    def text(lines: str | list[str], between: str = "") -> str:
+        return lines if isinstance(lines, str) else between.join(lines)
+
+    source = text(cell.get("source", cell.get("input", "")))
+    if cell["cell_type"] == "code":
+        blocks = [source]
+        for output in cell.get("outputs", []):
+            shown = output.get("data", output)  # of a picture, text/plain is its description
+            lines = shown.get("text/plain") or output.get("text") or output.get("traceback") or ""
+            blocks.append(_ESCAPES.sub("", text(lines, "\n" if "traceback" in output else "")))
+        return "".join(f"<pre>{html.escape(block)}</pre>" for block in blocks if block.strip())
+    if cell["cell_type"] == "heading":  # until format 3
+        source = f"{'#' * cell.get('level', 1)} {source}"
+    return _html_of_markdown(source)
+
+
+def _html_of_markdown(markdown: str) -> str:
+    """As CommonMark has it, with tables and struck-out text."""
+    page: str = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+    return page
+
+
+def _markup(data: bytes) -> str:
+    """Markup from bytes, in the encoding that it declares, if it does."""
     declared = _CHARSET.search(data[:4096])
     return decode(data, declared[1].decode() if declared else None)
 
@@ -131,7 +209,7 @@ def _sections(lines: Iterable[_Line], title: str) -> Iterator[Section]:
             body.append(line.text)
             continue
         section = _section(path, body, title)
-        if section and (_has_text(body) or line.level <= path[-1].level):
+        if section and (any(map(str.strip, body)) or line.level <= path[-1].level):
             yield section
         path = [*(above for above in path if above.level < line.level), line]
         body = []
@@ -143,10 +221,6 @@ def _section(path: list[_Line], body: list[str], title: str) -> Section | None:
     heading = [path[-1].text, ""] if path else []
     text = re.sub(r"\n{3,}", "\n\n", "\n".join([*heading, *body])).strip("\n")
     return Section(text, heading_path([each.text for each in path]) or title) if text else None
-
-
-def _has_text(lines: list[str]) -> bool:
-    return any(line.strip() for line in lines)
 
 
 def _is_unseen(element: HtmlElement) -> bool:
@@ -177,5 +251,16 @@ def _cell(cell: HtmlElement) -> str:
 
 
 def _without_tags(markup: str) -> str:
-    seen = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>", " ", markup)
-    return " ".join(html.unescape(re.sub(r"(?s)<[^>]*>", " ", seen)).split())
+    """The visible text in one line."""
+    first, *parts = markup.split("<")
+    visible, hidden = [first], ""
+    for part in parts:
+        tag, end, text = part.partition(">")
+        name = tag[:7].lower()
+        if hidden:
+            hidden = "" if name.startswith(f"/{hidden}") else hidden
+        else:
+            hidden = next((each for each in ("script", "style") if name.startswith(each)), "")
+        if not hidden:
+            visible.append(f" {text}" if end else f"<{part}")
+    return " ".join(html.unescape("".join(visible)).split())

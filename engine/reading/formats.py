@@ -1,0 +1,253 @@
+"""The formats that can be read, and how a file's format is recognised.
+
+To add a format:
+
+1. Write a reader: a function that takes a path and yields `Section`s in order, and a `str` for
+   each sentence about something that it left out (a notice). It runs in the reading process, so
+   it may use any library. It raises a DocumentError whose text goes on after the file's name:
+   "is not whole JSON: …". Put it into the module whose subject it shares, or a new one.
+2. Add a line to `FORMATS`.
+3. If its first bytes, or a file inside it, identify the format, say so there. A format that was
+   refused until now has an entry in `_REFUSED` or `_REFUSED_ZIPPED`, which goes.
+
+This module opens a file only to look at some of its bytes.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import DocumentError, UnsupportedFormatError
+
+PATH_SIGN = " › "  # between a heading and the one below it
+_LONGEST_TITLE = 200  # each section repeats the titles above it
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A citable place of a file and its text: a page, what is under one heading, some rows.
+
+    A newline in `text` ends a sentence, an empty line a paragraph. `page_number` counts from 1
+    and is 0 in formats without pages; `page_label` is the number as printed.
+    """
+
+    text: str
+    heading: str = ""
+    page_label: str = ""
+    page_number: int = 0
+
+
+def heading_path(titles: Sequence[str]) -> str:
+    """["Guide", "Install"] → "Guide › Install". Titles of more than 200 characters are cut."""
+    return PATH_SIGN.join(
+        title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]}…"
+        for title in titles
+        if title
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format that can be read.
+
+    suffixes: endings of file names, without the dot, separated by spaces.
+    reader: "module.function" in this package. PDF has none: its pages are read one by one.
+    title: how a sentence names it, with its article. Only formats that are recognised by their
+        content have one: a file that is merely named like them is refused.
+    zipped: the path of a file that every ZIP of this format holds.
+    is_text: the file is text all through.
+    """
+
+    name: str
+    suffixes: str
+    reader: str = ""
+    title: str = ""
+    zipped: str = ""
+    is_text: bool = False
+
+
+FORMATS = (
+    Format("pdf", "pdf", title="a PDF"),
+    Format(
+        "docx", "docx", "office.read_docx", title="a Word document", zipped="word/document.xml"
+    ),
+    Format(
+        "pptx",
+        "pptx",
+        "office.read_pptx",
+        title="a PowerPoint presentation",
+        zipped="ppt/presentation.xml",
+    ),
+    Format("epub", "epub", "markup.read_epub", title="an EPUB", zipped="META-INF/container.xml"),
+    Format("zip", "zip", title="a ZIP file"),
+    Format("html", "html htm xhtml", "markup.read_html"),
+    Format("markdown", "md markdown", "markup.read_markdown", is_text=True),
+    Format("csv", "csv tsv", "tables.read_csv", is_text=True),
+    Format("json", "json", "tables.read_json", is_text=True),
+    Format("jsonl", "jsonl ndjson", "tables.read_json_lines", is_text=True),
+    Format("notebook", "ipynb", "markup.read_notebook"),
+    Format("text", "txt text log rst adoc org tex srt vtt", "text.read_text", is_text=True),
+    Format(
+        "code",
+        "py js mjs ts jsx tsx java kt c h cpp hpp cc cs go rs rb php swift scala r jl lua pl sh "
+        "bash zsh ps1 sql css scss vue svelte dart ex hs ml clj xml yaml yml toml ini cfg conf env "
+        "make makefile cmake dockerfile proto graphql tf gradle",
+        "text.read_code",
+        is_text=True,
+    ),
+)
+SUPPORTED = (
+    "First Token reads PDF, DOCX, PPTX, EPUB, HTML, Markdown, text, CSV, JSON, notebooks, source "
+    "code, and ZIP files of these."
+)
+
+BY_NAME = {each.name: each for each in FORMATS}
+_BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes.split()}
+SUPPORTED_TYPES = tuple(_BY_SUFFIX)
+"""The endings of file names, without the dot, that a page may offer to upload."""
+
+_PICTURE = (
+    "Text in pictures is not read: make a PDF of it with a program that recognises text (OCR)."
+)
+_OFFICE = "Save it as .docx, .pptx or .pdf, without a password."
+_ARCHIVE = "Unpack it, or make a ZIP of it."
+_SHEET = "Save its tables as CSV."
+# Known formats that are not read: their first bytes, their name, and what to do. Text could begin
+# like those in the second table, so they count only where the file is binary.
+_REFUSED: dict[bytes, tuple[str, str]] = {
+    b"\x89PNG": ("a PNG picture", _PICTURE),
+    b"\xff\xd8\xff": ("a JPEG picture", _PICTURE),
+    b"GIF8": ("a GIF picture", _PICTURE),
+    b"II*\x00": ("a TIFF picture", _PICTURE),
+    b"MM\x00*": ("a TIFF picture", _PICTURE),
+    b"\xd0\xcf\x11\xe0": ("an Office file of the old kind, or one with a password", _OFFICE),
+    b"{\\rtf": ("an RTF document", _OFFICE),
+    b"\x1f\x8b": ("a gzip archive", _ARCHIVE),
+    b"7z\xbc\xaf": ("a 7z archive", _ARCHIVE),
+    b"Rar!": ("a RAR archive", _ARCHIVE),
+    b"\xfd7zXZ": ("an xz archive", _ARCHIVE),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard archive", _ARCHIVE),
+    b"SQLite format 3": ("a database", _SHEET),
+    b"\x7fELF": ("a program", SUPPORTED),
+    b"\xcf\xfa\xed\xfe": ("a program", SUPPORTED),
+    b"\xca\xfe\xba\xbe": ("a program", SUPPORTED),
+    b"\x00asm": ("a program", SUPPORTED),
+}
+_REFUSED_BINARY: dict[bytes, tuple[str, str]] = {
+    b"MZ": ("a program", SUPPORTED),
+    b"BZh": ("a bzip2 archive", _ARCHIVE),
+    b"ID3": ("a sound file", SUPPORTED),
+    b"OggS": ("a sound or video file", SUPPORTED),
+    b"RIFF": ("a sound, video or picture file", SUPPORTED),
+    b"BM": ("a BMP picture", _PICTURE),
+}
+_REFUSED_ZIPPED = {
+    "xl/workbook.xml": ("an Excel workbook", _SHEET),
+    "xl/workbook.bin": ("an Excel workbook", _SHEET),
+    "content.xml": ("an OpenDocument file", _OFFICE),
+}
+
+_SAMPLE = 16_384  # bytes at the beginning, in the middle and at the end
+_TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
+# Of packed or random data every ninth byte is a control character that text does not have; of
+# the text files here, in any encoding, at most a stray one.
+_MOST_CONTROLS = 0.03
+
+
+def detect_format(path: Path) -> tuple[Format, str]:
+    """What to read the file as, by its content first and its name second, and a notice: a
+    sentence where the two differ or the content is damaged, else "".
+
+    Raises:
+        UnsupportedFormatError: it cannot be read; the text goes on after the file's name.
+        DocumentError: a ZIP-based file that is not whole.
+    """
+    suffix = (path.suffix.removeprefix(".") or path.name).lower()
+    by_name = _BY_SUFFIX.get(suffix)
+    head, samples = _samples(path)
+    by_content = None
+    if b"%PDF-" in head[:1024]:
+        by_content = BY_NAME["pdf"]
+    elif head.startswith(b"PK"):
+        by_content = _zip_based(path)
+    if by_content:
+        lie = f"By its content it is {by_content.title}, and was read as one."
+        return by_content, "" if by_name == by_content else lie
+    _refuse(head, _REFUSED)
+    notice = ""
+    if (fault := _binary_fault(head, samples)) and by_name is BY_NAME["pdf"]:
+        return by_name, ""  # its first bytes may be all that is damaged
+    if fault == "nul" and by_name and by_name.is_text:
+        notice = (
+            "It holds NUL bytes, which no text has; they were left out. The file may be damaged "
+            "or not whole."
+        )
+    elif fault:
+        _refuse(head, _REFUSED_BINARY)
+        name = f", although its name ends in .{suffix}" if by_name else ""
+        raise UnsupportedFormatError(f"holds binary data, not text{name}. {SUPPORTED}")
+    if by_name and by_name.title:
+        raise UnsupportedFormatError(
+            f"is not {by_name.title}, although its name ends in .{suffix}: it holds plain text, "
+            "perhaps a web page that was downloaded in its place. Download it again."
+        )
+    return by_name or BY_NAME["text"], notice
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """The kind of UTF-16 of a text without a byte order mark, if it is UTF-16: every second byte
+    of Western text is zero.
+    """
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) <= 0.3 * len(head):
+        return None
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    text = head[: len(head) // 2 * 2].decode(encoding, "replace")
+    printable = sum(char.isprintable() or char in "\t\r\n\f" for char in text)
+    return encoding if printable > 0.95 * len(text) else None
+
+
+def _samples(path: Path) -> tuple[bytes, bytes]:
+    """The beginning of a file, and that with parts of its middle and end."""
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE)
+        size = path.stat().st_size
+        parts = [head]
+        for start in (size // 2, size - _SAMPLE):
+            if start >= _SAMPLE:
+                file.seek(start)
+                parts.append(file.read(_SAMPLE))
+    return head, b"".join(parts)
+
+
+def _zip_based(path: Path) -> Format:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.NameToInfo
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as fault:
+        raise DocumentError("is damaged or not whole. Download or save it again.") from fault
+    for name, (what, advice) in _REFUSED_ZIPPED.items():
+        if name in inside:
+            raise UnsupportedFormatError(f"is {what}. {advice}")
+    return next((each for each in FORMATS if each.zipped and each.zipped in inside), BY_NAME["zip"])
+
+
+def _refuse(head: bytes, table: dict[bytes, tuple[str, str]]) -> None:
+    for beginning, (what, advice) in table.items():
+        if head.startswith(beginning):
+            raise UnsupportedFormatError(f"is {what}. {advice}")
+
+
+def _binary_fault(head: bytes, samples: bytes) -> str:
+    """"" where the bytes are text in some encoding, "nul" where only NUL bytes speak against it,
+    else "binary".
+    """
+    marks = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+    if head.startswith(marks) or wide_encoding(head):
+        return ""
+    zeros = samples.count(0)
+    controls = sum(samples.count(code) for code in range(1, 32) if code not in _TEXT_CONTROLS)
+    if controls > _MOST_CONTROLS * (len(samples) - zeros) or zeros > 0.9 * len(samples):
+        return "binary"
+    return "nul" if zeros else ""
