@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from engine.errors import ToolError
 
@@ -88,7 +89,8 @@ def plain_arithmetic(question: str) -> str | None:
     """
     if len(question) > QUESTION or _NOT_A_SUM.search(question):
         return None
-    tokens = [token for token in _tokens(question.lower()) if token.text not in _FILLERS]
+    fillers = set(_FILLERS.split())
+    tokens = [token for token in _tokens(question.lower()) if token.text not in fillers]
     while tokens and tokens[-1].text in _ENDS:
         tokens.pop()
     try:
@@ -158,10 +160,22 @@ _NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS.split())}
 # Words that name numbers, with the ways in which an expression may write them.
 _NAMED: dict[str, tuple[str, ...]] = {
     **{word: (value,) for word, value in _NUMBER_WORDS.items()},
-    **{"hundred": ("100",), "thousand": ("1000",), "million": ("1000000",), "dozen": ("12",)},
-    **{"half": ("2", "0.5"), "third": ("3",), "quarter": ("4", "0.25"), "%": ("100",)},
-    **{"percent": ("100",), "twice": ("2",), "double": ("2",), "triple": ("3",)},
-    **{"square": ("2",), "squared": ("2",), "cube": ("3",), "cubed": ("3",)},
+    "dozen": ("12",),
+    "hundred": ("100",),
+    "thousand": ("1000",),
+    "million": ("1000000",),
+    "half": ("2", "0.5"),
+    "third": ("3",),
+    "quarter": ("4", "0.25"),
+    "twice": ("2",),
+    "double": ("2",),
+    "triple": ("3",),
+    "square": ("2",),
+    "squared": ("2",),
+    "cube": ("3",),
+    "cubed": ("3",),
+    "%": ("100",),
+    "percent": ("100",),
 }
 
 
@@ -177,7 +191,7 @@ def _tokens(text: str) -> list[_Token]:
         joined = True
     calls = any(
         token.text == "(" and token.joined and before.text in _FUNCTIONS
-        for before, token in zip(tokens, tokens[1:], strict=False)
+        for before, token in pairwise(tokens)
     )
     return tokens if calls else _without_separators(tokens)
 
@@ -211,9 +225,9 @@ def _without_separators(tokens: list[_Token]) -> list[_Token]:
 
 # Tokens → the tokens of a Python expression
 
-_FILLERS = frozenset(
+_FILLERS = (
     "what whats is calculate compute evaluate how much many work out tell me please for do does "
-    "you get if the result equal equals can could when i we a s : ' ’".split()
+    "you get if the result equal equals can could when i we a s : ' ’"
 )
 _ENDS = frozenset("?!=.")  # what a question may end with
 _PHRASES: list[tuple[tuple[str, ...], str]] = [
