@@ -126,6 +126,12 @@ _CLOCK_WORDS = (
     "now week weekday month year morning noon afternoon evening midnight monday tuesday wednesday "
     f"thursday friday saturday sunday tomorrow yesterday utc gmt {_MONTHS}"
 )
+_OTHER_CLOCK_WORDS = (
+    "what which how is it s the a in at on of for to and or please tell give show let say saying "
+    "me us you i we they have has got do does can could would will already still yet past exact "
+    "exactly current currently present local right moment here there know like are be read much "
+    "many my hello hi thanks don t"
+)
 _DATE_CALCULATION = (
     "until till tomorrow yesterday ago since next last between after before left from was were will"
 )
@@ -135,7 +141,12 @@ def clock_tool() -> FunctionTool:
     """The present date and time. For small models no calculations with dates."""
 
     def suits(question: str) -> bool:
-        return bool(set(re.findall(r"[a-z]+", question.lower())) & set(_CLOCK_WORDS.split()))
+        """Nothing but the time is asked for: not "On which day is the bakery closed?"."""
+        words = set(re.findall(r"[a-z]+", question.lower()))
+        place = set(re.findall(r"[a-z]+", _place_in(question).lower()))
+        known = {*_CLOCK_WORDS.split(), *_DATE_CALCULATION.split()}
+        others = words - known - place - set(_OTHER_CLOCK_WORDS.split())
+        return bool(words & known) and not others
 
     def declines(question: str) -> str:
         words = set(re.findall(r"[a-z]+", question.lower()))

@@ -1,4 +1,4 @@
-"""The card on which a person sees a call before it runs: allow, change, always allow, deny."""
+"""The form on which a user approves, changes or denies a call before it runs."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,15 +15,15 @@ from pages.parts.resources import workspace as the_workspace
 
 
 def show_approval(call: Call, handler: AgentHandler) -> None:
-    """The arguments as fields, and what to do with the call."""
-    st.markdown("The agent wants to run this. Look at it, change it if you like, then decide.")
+    """The arguments as fields, and the three decisions."""
+    st.markdown("The agent asks to run this tool. You can change the arguments first.")
     with st.form(f"approval-{call.id}", border=False):
         for name, value in call.arguments.items():
             _field(f"{name}", value, _key(call, name))
         st.text_input(
-            "If you deny it, why?",
+            "Reason, if you deny it (optional)",
             key=_key(call, "reason", own=True),
-            placeholder="The agent is told. May stay empty.",
+            placeholder="The agent gets this text.",
         )
         if problem := st.session_state.pop(_key(call, "problem", own=True), ""):
             st.error(problem, icon=":material/error:")
@@ -59,10 +59,10 @@ def _field(label: str, value: Any, key: str) -> None:
     elif isinstance(value, str):
         st.text_input(label, value, key=key)
     else:
-        st.text_area(f"{label} (JSON)", _written(value), key=key)
+        st.text_area(f"{label} (JSON)", _as_json(value), key=key)
 
 
-def _written(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
 
 
@@ -76,7 +76,7 @@ def _always_allow(call: Call, handler: AgentHandler) -> None:
 
 
 def _approve(call: Call, handler: AgentHandler, always: bool) -> bool:
-    """Whether the call could be let go on as it stands in the fields."""
+    """Approve the call with the arguments in the fields. Returns whether they fit the tool."""
     try:
         handler.approve(call.id, _fields(call), always=always)
     except ToolError as error:
@@ -93,7 +93,7 @@ def _deny(call: Call, handler: AgentHandler) -> None:
 
 
 def _fields(call: Call) -> Mapping[str, Any]:
-    """What stands in the fields; what is no JSON there stays text, and the tool refuses it."""
+    """The arguments in the fields. Invalid JSON stays text, which the tool then refuses."""
     return {
         name: _read(st.session_state.get(_key(call, name), value), value)
         for name, value in call.arguments.items()
@@ -110,5 +110,5 @@ def _read(written: Any, original: Any) -> Any:
 
 
 def _key(call: Call, name: str, own: bool = False) -> str:
-    """A field's key; `own` ones are the card's and not arguments'."""
+    """A field's key. `own`: the field belongs to the form and is not an argument."""
     return f"approval-{call.id}-{'own' if own else 'argument'}-{name}"
