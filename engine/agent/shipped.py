@@ -126,11 +126,13 @@ _CLOCK_WORDS = (
     "now week weekday month year morning noon afternoon evening midnight monday tuesday wednesday "
     f"thursday friday saturday sunday tomorrow yesterday utc gmt {_MONTHS}"
 )
-_OTHER_CLOCK_WORDS = (
-    "what which how is it s the a in at on of for to and or please tell give show let say saying "
-    "me us you i we they have has got do does can could would will already still yet past exact "
-    "exactly current currently present local right moment here there know like are be read much "
-    "many my hello hi thanks don t"
+_OTHER_CLOCK_WORDS = (  # of a question about the time
+    "what which how is it s the a in at on of for to and or with please thanks hello hi tell give "
+    "show let say saying read check look see find remind need want like know wonder think be been "
+    "are am have has got do does did can could would should will shall already still yet past just "
+    "exact exactly current currently present actual correct local right official moment here there "
+    "over out up by about if whether me us you i we they my our your much many don t not weekend "
+    "holiday easter christmas summer winter spring autumn season"
 )
 _DATE_CALCULATION = (
     "until till tomorrow yesterday ago since next last between after before left from was were will"
