@@ -116,6 +116,7 @@ def waiting_page(workspace: Workspace) -> AppTest:
     scripted(workspace, decision("calculator", expression="2 + 2"), ANSWER, ["There."])
     app = give(open_page(), "What is 2 + 2?", workspace)
     assert "waits for your approval" in shown(app)
+    assert [status.state for status in app.status] == ["complete", "running"]
     assert app.text_input[0].value == "2 + 2"
     return app
 

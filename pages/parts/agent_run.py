@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import streamlit as st
 from pydantic_core import to_jsonable_python
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.agent import AgentHandler
 from engine.run import Phase
@@ -33,6 +34,7 @@ LOOK = 1.0  # seconds between looks whether another tab has approved or stopped
 PREVIEW = 60  # characters of the arguments in a step's label
 LONG, TALL = 900, 260  # characters of a result that scrolls, and its height in pixels
 
+StepState = Literal["running", "complete", "error"]
 ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 
 
@@ -158,23 +160,29 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
 # Its cells
 
 
+def _step(label: str, state: StepState, expanded: bool = False) -> DeltaGenerator:
+    """A step of the run. A status that is itself entered by `with` turns complete at its end."""
+    return st.status(label, state=state, expanded=expanded, type="step").container()
+
+
 def _show_choice(cell: Choice, handler: AgentHandler) -> None:
     """A decision of the model, with its thought inside."""
     if cell.ended is None:
         ended = handler.phase.ended
         label = "Stopped while choosing" if ended else "Choosing what to do"
-        with st.status(label, state="error" if ended else "running", expanded=True, type="step"):
+        state: StepState = "error" if ended else "running"
+        with _step(label, state, expanded=True):
             st.caption(plain_markdown(cell.thought))
         return
     names = ", ".join(f"**{_tool_name(tool)}**" for tool in dict.fromkeys(cell.tools))
     label = f"Chose {names or 'to answer'} · {seconds(cell.ended - cell.began)}"
-    with st.status(label, state="complete", type="step"):
+    with _step(label, "complete"):
         st.caption(plain_markdown(cell.thought))
 
 
 def _show_call(cell: Call, handler: AgentHandler) -> None:
     """One call: its arguments, the approval, its time, its result."""
-    state: Literal["running", "complete", "error"]
+    state: StepState
     if cell.denied:
         state, word = "error", "denied by you"
     elif cell.result:
@@ -192,7 +200,7 @@ def _show_call(cell: Call, handler: AgentHandler) -> None:
     preview = f" {plain_markdown(short)}" if short else ""
     label = f"**{_tool_name(cell.tool)}**{preview} · {word}"
     asks = cell.waiting and not handler.phase.ended
-    with st.status(label, state=state, expanded=asks, type="step"):
+    with _step(label, state, expanded=asks):
         if asks:
             show_approval(cell, handler)
         else:
