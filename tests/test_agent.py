@@ -258,23 +258,13 @@ def test_a_task_that_is_too_long_is_refused_with_a_sentence() -> None:
 
 def test_a_run_logs_one_line_with_its_id_and_outcome(caplog: pytest.LogCaptureFixture) -> None:
     llm = ScriptedLLM(decision("get_weather", city="Oslo"), ANSWER, ["Foggy."])
-    with caplog.at_level("INFO", "engine.agent.workflow"):
+    with caplog.at_level("INFO", "engine.live"):
         handler = AgentWorkflow.from_tools([get_weather], llm).run("Weather?")
         handler.result()
-        wait_for_log(caplog)
-    (record,) = caplog.records
-    assert handler.id in record.getMessage()
-    assert "done after" in record.getMessage()
-    assert "1 calls" in record.getMessage()
-    assert "Weather" not in record.getMessage()
-
-
-def wait_for_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The run's thread logs after it has reported the end."""
-    for thread in threading.enumerate():
-        if thread.name == "agent":
-            thread.join(10)
-    assert caplog.records
+    (line,) = [each.getMessage() for each in caplog.records if handler.run.id in each.getMessage()]
+    assert line.startswith(f"agent run {handler.run.id} done: ")
+    assert "tool " in line
+    assert "Weather" not in line
 
 
 def test_an_empty_message_and_twin_tools_are_refused() -> None:

@@ -19,11 +19,9 @@ from engine.agent.events import (
     ToolEvent,
 )
 from engine.agent.tools import FunctionTool
-from engine.errors import Cancelled, ToolError
-from engine.lease import Lease
-from engine.run import Phase, Progress, Run
+from engine.errors import ToolError
+from engine.live import Live
 from engine.schema import new_id
-from engine.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +33,23 @@ class ApprovalDecision:
     reason: str = ""
 
 
-class AgentHandler:
+class AgentHandler(Live[Event]):
     """A run of an agent. Read its events, await it, approve its calls, cancel it.
 
     When the last reader leaves before the end, the run stops, unless `hold` keeps it going or it
     waits for approval.
     """
 
+    kind = "agent run"
+
     def __init__(self, user_msg: str) -> None:
+        super().__init__()
         self.id = new_id()
         self.user_msg = user_msg
-        self.run = Run.begin()
-        self._events: Stream[Event] = Stream(on_abandoned=self._abandoned)
-        self._lease = Lease(self.run.cancel, lambda: self._events.has_readers)
         self._waiting: tuple[ApprovalRequested, FunctionTool] | None = None
         self._decision: ApprovalDecision | None = None
         self._always: set[str] = set()
-        self.run.on_cancel(self._events.notify)
+        self.run.on_cancel(self.stream.notify)
 
     # For readers
 
@@ -61,16 +59,16 @@ class AgentHandler:
         Raises:
             FirstTokenError: the run failed; after every event that came before.
         """
-        return self._events.read_async()
+        return self.stream.read_async()
 
     def events(self) -> Generator[Event, None, None]:
         """`stream_events` for code without an event loop."""
-        return self._events.read()
+        return self.stream.read()
 
     @property
     def so_far(self) -> list[Event]:
         """The events that have happened, without waiting."""
-        return self._events.items
+        return self.stream.items
 
     def result(self) -> AgentOutput:
         """Wait for the end. A stopped run returns the text that it had written.
@@ -78,7 +76,7 @@ class AgentHandler:
         Raises:
             FirstTokenError: the run failed; `so_far` keeps what had happened.
         """
-        self._events.wait(lambda: False)
+        self.stream.wait(lambda: False)
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, AgentOutput]:
@@ -86,15 +84,15 @@ class AgentHandler:
 
     async def _result_async(self) -> AgentOutput:
         try:
-            await self._events.wait_async(lambda: False)
+            await self.stream.wait_async(lambda: False)
         except asyncio.CancelledError:
             self.cancel()
             raise
         return self._outcome()
 
     def _outcome(self) -> AgentOutput:
-        if self._events.error is not None:
-            raise self._events.error
+        if self.stream.error is not None:
+            raise self.stream.error
         last = self.so_far[-1] if self.so_far else None
         return last if isinstance(last, AgentOutput) else AgentOutput(response=self.text)
 
@@ -109,18 +107,6 @@ class AgentHandler:
         return ""
 
     @property
-    def phase(self) -> Phase:
-        return self.run.progress.phase
-
-    @property
-    def progress(self) -> Progress:
-        return self.run.progress
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._events.error
-
-    @property
     def pending(self) -> ApprovalRequested | None:
         """The call that waits for approval, or None."""
         waiting = self._waiting
@@ -132,20 +118,7 @@ class AgentHandler:
         last = self.so_far[-1] if self.so_far else None
         return last if isinstance(last, ToolCall) and not self.phase.ended else None
 
-    def wait_for(self, seconds: float) -> None:
-        """Block until the next event or the end, at most for that long."""
-        seen = len(self._events.items)
-        self._events.wait(lambda: len(self._events.items) > seen, seconds)
-
-    def hold(self, seconds: float) -> None:
-        """Keep the run going for that long, even without readers. Call again to renew."""
-        self._lease.hold(seconds)
-
     # For the user
-
-    def cancel(self) -> None:
-        """Stop the run: in the model, in a tool, or while it waits for approval."""
-        self.run.cancel()
 
     def approve(
         self, tool_id: str, tool_kwargs: Mapping[str, Any] | None = None, *, always: bool = False
@@ -180,18 +153,18 @@ class AgentHandler:
 
     def _decide(self, decision: ApprovalDecision) -> None:
         self._waiting, self._decision = None, decision
-        self._events.notify()
+        self.stream.notify()
 
     def _abandoned(self) -> None:
         if self.pending is None:
-            self._lease.abandoned()
+            super()._abandoned()
 
     # For the run's thread
 
     def emit(self, event: Event) -> None:
         if isinstance(event, AgentStream) and event.delta:
             self.run.trace.chunk()
-        self._events.append(replace(event, at=self.run.trace.now()))
+        self.stream.append(replace(event, at=self.run.trace.now()))
 
     def ask(self, call: ToolCall, tool: FunctionTool) -> ApprovalDecision:
         """Wait for approval if the tool needs it.
@@ -206,7 +179,7 @@ class AgentHandler:
         self.emit(request)
         began = self.run.trace.now()
         with self.run.span("approval"):
-            self._events.wait(lambda: self._decision is not None or self.run.cancelled)
+            self.stream.wait(lambda: self._decision is not None or self.run.cancelled)
         self._waiting, decision = None, self._decision
         self.run.check()
         assert decision
@@ -222,17 +195,10 @@ class AgentHandler:
         )
         return decision
 
-    def finish(self, error: BaseException | None = None) -> None:
-        """End the run: done, stopped (by Cancelled) or failed (by any other error)."""
-        self.run.trace.finish()
-        stopped = isinstance(error, Cancelled)
-        self.run.report(Phase.STOPPED if stopped else Phase.FAILED if error else Phase.DONE)
-        self._lease.end()
-        self._events.end(None if stopped else error)
-
     def to_dict(self) -> dict[str, Any]:
         """The whole run as JSON values, for export."""
         return {
+            "run_id": self.run.id,
             "user_msg": self.user_msg,
             "phase": str(self.phase),
             "error": str(self.error or ""),

@@ -115,17 +115,6 @@ class AgentWorkflow:
             handler.finish(failure)
         else:
             handler.finish()
-        trace = handler.run.trace
-        log.info(
-            "Agent run %s %s after %.2f s: %d calls, tools %.2f s, approval %.2f s%s",
-            handler.run.id,
-            handler.phase,
-            trace.ended or 0.0,
-            len(task.calls),
-            trace.total("tool"),
-            trace.total("approval"),
-            f", {type(handler.error).__name__}" if handler.error else "",
-        )
 
     def _step(self, task: Task, handler: AgentHandler) -> list[tuple[ToolCall, str]]:
         """One step of the model. Returns the calls it wants, each with what it is for."""

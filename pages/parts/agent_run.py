@@ -145,7 +145,7 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
         st.download_button(
             "Export as JSON",
             data=lambda: json.dumps(handler.to_dict(), indent=2, ensure_ascii=False),
-            file_name=f"agent-run-{handler.id[:8]}.json",
+            file_name=f"agent-run-{handler.run.id}.json",
             mime="application/json",
             icon=":material/download:",
             type="tertiary",
@@ -154,7 +154,7 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
         )
         if folder := folder_of(workspace, run.collection):
             show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
-    st.caption(f"Run {handler.id[:8]}", help="The log names the run by this id.")
+    st.caption(f"Run {handler.run.id}", help="The log names the run by this id.")
 
 
 # Its cells
