@@ -21,7 +21,7 @@ from pages.parts.uploads import offer_samples, show_unsettled
 log = logging.getLogger(__name__)
 
 INTRODUCTION = (
-    "Give the agent a task. It chooses its tools by itself. You see every call with its arguments "
+    "Give the agent a task. It chooses its tools. You see every call with its arguments "
     "and its result, and tools marked “ask first” wait for your approval."
 )
 SMALL_MODEL = (

@@ -70,9 +70,9 @@ def test_edited_arguments_are_the_ones_that_run(
     handler.result()
     assert sent == [("Bob", 3)]
     kinds = (ApprovalGiven, ToolCall, ToolCallResult)
-    told = [event for event in handler.so_far if isinstance(event, kinds)]
-    assert [event.tool_kwargs["to"] for event in told] == ["Bob"] * 3
-    assert len({event.tool_id for event in told}) == 1
+    events = [event for event in handler.so_far if isinstance(event, kinds)]
+    assert [event.tool_kwargs["to"] for event in events] == ["Bob"] * 3
+    assert len({event.tool_id for event in events}) == 1
 
 
 def test_edits_that_do_not_fit_are_refused_and_it_waits_on(

@@ -133,7 +133,7 @@ def _show_state(handler: AgentHandler, cells: Sequence[Cell]) -> None:
 
 
 def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
-    """What stands under a run that has ended."""
+    """The notes, the timeline and the actions under a run that has ended."""
     handler = run.handler
     if handler.phase is Phase.FAILED:
         st.error(plain_markdown(str(handler.error)), icon=":material/error:")
