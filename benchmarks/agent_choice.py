@@ -1,4 +1,4 @@
-"""Agents with the small default model: calling or answering, with which tool, with what.
+"""Agents with the small default model: calling or answering, with which tool, and sums.
 
     python -m benchmarks.agent_choice
 
@@ -19,13 +19,10 @@ import numpy as np
 from benchmarks.figures import keep
 from engine.agent import FunctionTool
 from engine.agent.arithmetic import calculator
-from engine.agent.examples import ANSWER
-from engine.agent.examples import QUESTIONS as EXAMPLES
-from engine.agent.filling import fill_arguments
+from engine.agent.policy import ANSWER
 from engine.agent.routing import SMALL_TALK, RoutingPolicy
-from engine.agent.shipped import calculator_tool, clock_tool, search_tool
-from engine.agent.web import TavilyToolSpec
-from engine.errors import ToolError
+from engine.agent.shipped import QUESTIONS as EXAMPLES
+from engine.agent.shipped import TavilyToolSpec, calculator_tool, clock_tool, search_tool
 from engine.llm.base import LLM, GenerationOptions
 from engine.prompting import answer_prompt
 from engine.run import Run
@@ -59,7 +56,7 @@ def shipped() -> list[FunctionTool]:
 
 
 def by_examples(tools: Sequence[FunctionTool]) -> Choose:
-    """What ships: the two nearest examples, by the embedding model."""
+    """What ships: the three nearest examples, by the embedding model."""
     policy = RoutingPolicy(Settings.llm)
 
     def choose(question: str) -> str:
@@ -146,38 +143,34 @@ def measure_choice(name: str, choose: Choose, questions: Sequence[Question]) -> 
     )
 
 
-# What a calculation comes to
+# Results of calculations
 
 
 def measure_sums(questions: Sequence[Question]) -> None:
+    """Every calculation is computed or declined with a sentence; none may be wrong."""
     tool = calculator_tool()
     sums = [each for each in questions if "value" in each]
-    read = [each for each in sums if tool.arguments_from(each["question"]) is not None]
-    thought = [each for each in sums if each not in read]
+    expressions = [(each, tool.arguments_from(each["question"])) for each in sums]
+    computed = [(each, arguments) for each, arguments in expressions if arguments is not None]
+    right = 0
+    for each, arguments in computed:
+        result = float(calculator(**arguments).rpartition(" = ")[2])
+        right += abs(result - each["value"]) <= 1e-6 * max(1.0, abs(result))
     keep(
         "agent_choice",
         "calculations, all questions",
         {
             "questions": len(sums),
-            "read off the question": len(read),
-            "read off, right": sum(_comes_right(tool, each) for each in read),
-            "left to the model (word problems)": len(thought),
-            "left to the model, right": sum(_comes_right(tool, each) for each in thought),
+            "computed": len(computed),
+            "computed, right": right,
+            "declined (word problems)": len(sums) - len(computed),
         },
     )
 
 
-def _comes_right(tool: FunctionTool, question: Question) -> bool:
-    arguments = fill_arguments(Settings.llm, tool, question["question"], Run())
-    try:
-        result = float(calculator(**arguments).rpartition(" = ")[2])
-    except (ToolError, TypeError):
-        return False
-    return bool(abs(result - question["value"]) <= 1e-6 * max(1.0, abs(result)))
-
-
-def measure_retelling(questions: Sequence[Question]) -> None:
-    """Does the model keep a number that it is told? What is exact is quoted because it does not."""
+def measure_repeating(questions: Sequence[Question]) -> None:
+    """Does the model keep a number that it is given? Exact results are quoted because it does
+    not."""
     sums = [each for each in questions if "value" in each]
     kept = 0
     for each in sums:
@@ -185,7 +178,7 @@ def measure_retelling(questions: Sequence[Question]) -> None:
         prompt = answer_prompt(each["question"], f"The result is {number}.")
         reply = Settings.llm.chat(prompt, GenerationOptions(max_tokens=48)).content
         kept += number in reply.replace(",", "")
-    keep("agent_choice", "results retold by the model", {"results": len(sums), "kept": kept})
+    keep("agent_choice", "results repeated by the model", {"results": len(sums), "kept": kept})
 
 
 def main() -> None:
@@ -203,7 +196,7 @@ def main() -> None:
     measure_choice(f"{SHIPS}, fresh questions", choosers[SHIPS], QUESTIONS["fresh"])
     everything = [*QUESTIONS["sums"], *questions, *QUESTIONS["fresh"]]
     measure_sums(everything)
-    measure_retelling(everything)
+    measure_repeating(everything)
 
 
 if __name__ == "__main__":

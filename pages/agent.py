@@ -1,45 +1,57 @@
-"""Agent: a task for a model with tools; each step as it happens, your word where you want it."""
+"""Agent: a task for a model with tools. Every step shows as it happens; calls can be approved."""
 
-import time
+import logging
+from html import escape
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
+from engine.agent import FunctionTool
+from engine.agent.workflow import MAX_CHARACTERS
+from engine.errors import FirstTokenError
+from engine.llm import Packing
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
-from pages.parts.agent_run import show_run
-from pages.parts.agent_tools import show_tools
+from pages.parts.agent_run import show_run, status_sentence
+from pages.parts.answer import ICONS
+from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection
 from pages.parts.uploads import offer_samples, show_unsettled
 
+log = logging.getLogger(__name__)
+
 INTRODUCTION = (
-    "Give it a task. It picks its tools by itself, you see every call with what went in and what "
-    "came out, and what you want to see first waits for your word."
+    "Give the agent a task. It chooses its tools. You see every call with its arguments "
+    "and its result, and tools marked “ask first” wait for your approval."
 )
-# Seconds until the browser has been told: of two messages for one place that follow each other
-# at once Streamlit sends the later alone. It waits as long itself where it must (st.status).
-FLUSH = 0.05
-# A task, and the sample document that it needs, if any.
+SMALL_MODEL = (
+    "The model in use is small. The agent quotes your documents, computes what you write as an "
+    "expression, and tells the date and time. It declines other calculations. The Models page "
+    "says how to use a larger model."
+)
+# A task, and what it needs: a sample document, a tool, or nothing.
 TASKS = (
     ("Who built the tide mill, and what is 2026 - 1684?", "tide-mill.md"),
-    ("What does it cost to take a bicycle on the ferry?", "ferry-fares.csv"),
+    ("How often does the lamp of Cold Ness Light flash?", "keepers-handbook.pdf"),
     ("Why did the sledge party turn back?", "ice-log.txt"),
     ("What is 7.5% of 1,240?", ""),
     ("What time is it in Tokyo?", ""),
-    ("What is the weather in San Francisco?", ""),
+    ("What is the weather in San Francisco?", "web_search"),
 )
+TITLE = 80  # characters of a task in the sidebar
+# For screen readers alone: it takes no room on the page.
+HIDDEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
 
 
 def current_run(workspace: Workspace) -> AgentRun | None:
-    """The one that the address names, or the one this session looked at last."""
+    """The run that the address names, or the one that this session opened last."""
     run_id = st.query_params.get("run") or st.session_state.get("agent_run", "")
     run = workspace.agents.find(run_id)
     if run:
         _open(run.handler.id)
     elif run_id:
         _leave()
-        st.info("That run is gone: runs are kept only while First Token is running.")
+        st.info("This run no longer exists. Runs are kept until First Token is closed.")
     return run
 
 
@@ -53,18 +65,25 @@ def _leave() -> None:
     st.query_params.clear()
 
 
-def start(workspace: Workspace, collection: str, task: str) -> None:
+def start(workspace: Workspace, collection: str, key: str) -> None:
+    """Start the task in the field with that key.
+
+    This is the field's callback, so the agent begins before the page is drawn again. Streamlit
+    shows no details of an error in a callback: the page shows the sentence instead.
+    """
+    task = st.session_state[key]
+    if not task:
+        return
     try:
         _open(workspace.agents.start(collection, task).id)
-    except ValueError as error:
+    except (ValueError, FirstTokenError) as error:
         st.session_state.agent_problem = str(error)
-
-
-def start_what(workspace: Workspace, collection: str, key: str) -> None:
-    """Start what a field holds. As its callback: the agent begins before the page is drawn again,
-    which then happens once."""
-    if task := st.session_state[key]:
-        start(workspace, collection, task)
+    except Exception as error:
+        log.exception("An agent's task could not be started")
+        st.session_state.agent_problem = (
+            f"The task could not be started ({type(error).__name__}). Try again; the log has the "
+            "details."
+        )
 
 
 def show_head(workspace: Workspace, collection: str) -> None:
@@ -73,11 +92,32 @@ def show_head(workspace: Workspace, collection: str) -> None:
     ):
         st.title("Agent", anchor=False)
         with st.popover("Tools", icon=":material/build:"):
-            show_tools(workspace, workspace.agents.tools(collection))
+            st.caption("Tools marked “ask first” wait for your approval before each call.")
+            for tool in workspace.agents.tools(collection):
+                with st.container(key=f"tool-{tool.name}", gap="xsmall"):
+                    show_tool(workspace, tool)
+
+
+def show_tool(workspace: Workspace, tool: FunctionTool) -> None:
+    """What a tool is for, and whether it asks first."""
+    name = plain_markdown(tool.name.replace("_", " ")).capitalize()
+    missing = " · :material/key_off: not available" if tool.unavailable else ""
+    st.markdown(f"**{name}**{missing}")
+    st.caption(plain_markdown(tool.summary))
+    if tool.unavailable:
+        st.caption(f":material/arrow_forward: {plain_markdown(tool.unavailable)}")
+        return
+    key = f"asks-first-{tool.name}"
+    st.toggle(
+        "Ask first",
+        tool.name in workspace.agents.asks_first,
+        key=key,
+        on_change=lambda: workspace.agents.ask_first(tool.name, st.session_state[key]),
+    )
 
 
 def show_runs(workspace: Workspace, current: AgentRun | None) -> None:
-    """The runs of this session of the program, in the sidebar."""
+    """All runs, in the sidebar, each with an icon for its state."""
     with st.sidebar.container(key="agent-runs", gap="xsmall"):
         st.button(
             "New task",
@@ -87,67 +127,72 @@ def show_runs(workspace: Workspace, current: AgentRun | None) -> None:
             on_click=_leave,
         )
         for run in workspace.agents.latest():
+            handler = run.handler
+            title = plain_markdown(handler.user_msg[:TITLE])
+            icon = ICONS[handler.phase] if handler.phase.ended else ":material/pending:"
             st.button(
-                run.handler.user_msg,
-                key=f"run-{run.handler.id}",
-                icon=":material/adjust:" if run is current else ":material/circle:",
+                f"**{title}**" if run is current else title,
+                key=f"run-{handler.id}",
+                icon=":material/front_hand:" if handler.pending else icon,
                 type="tertiary",
                 on_click=_open,
-                args=(run.handler.id,),
+                args=(handler.id,),
                 wrap=False,
             )
 
 
 def suggest(workspace: Workspace, collection: str) -> None:
-    """What it is, the documents it would search, and tasks to begin with."""
+    """What an agent is, the documents that it would search, and tasks to begin with."""
     st.markdown(INTRODUCTION)
-    there = {document.file_name for document in workspace.library.documents(collection)}
-    if not there:
-        st.caption("There are no documents yet for it to search.")
+    if workspace.llm.metadata.packing is Packing.SENTENCES:
+        st.caption(SMALL_MODEL)
+    documents = workspace.library.documents(collection)
+    if not documents:
+        st.caption("There are no documents to search yet.")
         offer_samples(workspace, collection)
     show_unsettled(workspace, collection)
-    tasks = [task for task, needs in TASKS if not needs or needs in there]
+    usable = {tool.name for tool in workspace.agents.tools(collection) if not tool.unavailable}
+    usable |= {document.file_name for document in documents} | {""}
     st.pills(
         "Try one of these",
-        tasks,
+        [task for task, needs in TASKS if needs in usable],
         key="agent_suggested",
-        on_change=start_what,
+        on_change=start,
         args=(workspace, collection, "agent_suggested"),
     )
-
-
-def body(shows: str) -> DeltaGenerator:
-    """Where the run or the invitation stands. When it shows another one than before, the old one
-    goes at once: else its cells would stand among the new ones until the new run has ended."""
-    if st.session_state.get("agent_shows") == shows:
-        return st.container()
-    st.session_state.agent_shows = shows
-    place = st.empty()
-    time.sleep(FLUSH)
-    return place.container()
 
 
 def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
-    show_head_in = st.container()
     run = current_run(workspace)
+    live = bool(run and not run.handler.phase.ended)  # asked once: all of the page agrees
     show_runs(workspace, run)
-    with show_head_in:
-        show_head(workspace, collection)
+    show_head(workspace, collection)
+    said = status_sentence(run.handler) if run else ""
+    st.html(f'<div role="status" style="{HIDDEN}">{escape(said)}</div>')
     if problem := st.session_state.pop("agent_problem", ""):
         st.warning(problem)
-    busy = bool(run and not run.handler.phase.ended)
-    st.chat_input(
-        "Give the agent a task",
-        disabled=busy,
-        key="agent_task",
-        on_submit=start_what,
-        args=(workspace, collection, "agent_task"),
-    )
-    with body(run.handler.id if run else ""):
+    with st.bottom, st.container(horizontal=True, vertical_alignment="center"):
+        # Never disabled: the focus stays in it, and another task may start beside this one.
+        st.chat_input(
+            "Give the agent a task",
+            max_chars=MAX_CHARACTERS,
+            key="agent_task",
+            on_submit=start,
+            args=(workspace, collection, "agent_task"),
+        )
+        if run and live:
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                on_click=run.handler.cancel,
+                key=f"stop-{run.handler.id}",
+                shortcut="Esc",
+            )
+    with st.container(key=f"agent-page-{run.handler.id if run else 'empty'}"):
         if run:
-            show_run(workspace, run)
+            show_run(workspace, run, live)
         else:
             suggest(workspace, collection)
 

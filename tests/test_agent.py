@@ -1,4 +1,4 @@
-"""Agents as a whole: the real small model, real tools, every event in its order."""
+"""Agents as a whole: the real default model, real tools, every event in its order."""
 
 import ast
 import asyncio
@@ -70,7 +70,7 @@ def agent(llm: engine.LlamaCpp) -> AgentWorkflow:
     )
 
 
-def test_the_real_model_tells_every_event_in_its_order(llm: engine.LlamaCpp) -> None:
+def test_the_real_model_reports_every_event_in_its_order(llm: engine.LlamaCpp) -> None:
     tool = FunctionTool(get_weather, requires_approval=True)
     handler = AgentWorkflow.from_tools([tool], llm).run("What is the weather in San Francisco?")
     wait_until(handler, ApprovalRequested)
@@ -103,7 +103,7 @@ def test_the_documents_are_searched_and_their_sources_are_in_the_result(
     assert result.tool_output.sources[0].evidence
 
 
-def test_an_exact_result_is_quoted_and_not_retold(agent: AgentWorkflow) -> None:
+def test_an_exact_result_is_quoted(agent: AgentWorkflow) -> None:
     assert str(agent.run("What is 15% of 240?").result()) == "15 / 100 * 240 = 36"
 
 
@@ -124,7 +124,7 @@ def test_small_talk_is_answered_without_a_call(agent: AgentWorkflow) -> None:
 
 def test_what_the_documents_do_not_say_is_not_made_up(agent: AgentWorkflow) -> None:
     answer = str(agent.run("What does the report say about whales?").result())
-    assert answer == "Nothing in your documents bears on this."
+    assert answer == "I found no answer to this in your documents."
 
 
 def test_awaiting_alone_gives_the_answer(agent: AgentWorkflow) -> None:
@@ -164,7 +164,7 @@ def test_the_agent_snippet_of_the_second_seed_runs(
     assert "13.9" in printed or "cloudy" in printed
 
 
-# What the model does is scripted from here on: it is the loop that is tested
+# From here on the model is scripted: these tests are about the loop
 
 
 def test_a_call_shows_before_its_slow_tool_has_a_result() -> None:
@@ -195,7 +195,7 @@ def wait_for_running(handler: AgentHandler) -> ToolCall:
     return handler.running
 
 
-def test_a_call_of_an_unknown_tool_or_with_wrong_arguments_is_told_to_the_model() -> None:
+def test_a_call_of_an_unknown_tool_or_with_wrong_arguments_is_reported_to_the_model() -> None:
     llm = ScriptedLLM(
         decision("get_wether", city="Oslo"),
         decision("get_weather", town="Oslo"),
@@ -219,7 +219,7 @@ def test_the_limit_of_steps_ends_in_an_answer() -> None:
     assert [bool(options.json_schema) for options in llm.options] == [True, True, False]
 
 
-def test_a_model_that_fails_in_mid_answer_is_heard_after_what_it_wrote() -> None:
+def test_readers_get_the_text_before_the_error_of_a_model_that_fails_in_mid_answer() -> None:
     llm = ScriptedLLM(ANSWER, ["It ", "is ", ServerError("The server hung up.")])
     handler = AgentWorkflow.from_tools([get_weather], llm).run("Weather?")
     seen: list[Event] = []
@@ -238,14 +238,37 @@ async def _await(handler: AgentHandler) -> AgentOutput:
     return await handler
 
 
-def test_a_fault_of_the_agent_itself_is_heard_too() -> None:
+def test_readers_get_an_error_of_the_agent_itself() -> None:
     handler = AgentWorkflow.from_tools([], ScriptedLLM([KeyError("x")])).run("Go.")
     with pytest.raises(GenerationError, match="The agent failed"):
         handler.result()
 
 
+@pytest.mark.parametrize("task", ["Hello \ud800", "\udfff 2 + 2", "\ud83d\ude00 Hello"])
+def test_a_task_with_a_lone_surrogate_is_answered(agent: AgentWorkflow, task: str) -> None:
+    handler = agent.run(task)
+    assert str(handler.result())
+    assert handler.user_msg.encode()  # it can be encoded
+
+
+def test_a_task_that_is_too_long_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ValueError, match="20,001 characters, and 20,000 are allowed"):
+        AgentWorkflow.from_tools([], ScriptedLLM()).run("x" * 20_001)
+
+
+def test_a_run_logs_one_line_with_its_id_and_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    llm = ScriptedLLM(decision("get_weather", city="Oslo"), ANSWER, ["Foggy."])
+    with caplog.at_level("INFO", "engine.live"):
+        handler = AgentWorkflow.from_tools([get_weather], llm).run("Weather?")
+        handler.result()
+    (line,) = [each.getMessage() for each in caplog.records if handler.run.id in each.getMessage()]
+    assert line.startswith(f"agent run {handler.run.id} done: ")
+    assert "tool " in line
+    assert "Weather" not in line
+
+
 def test_an_empty_message_and_twin_tools_are_refused() -> None:
-    with pytest.raises(ValueError, match="message is empty"):
+    with pytest.raises(ValueError, match="task is empty"):
         AgentWorkflow.from_tools([], ScriptedLLM()).run(" ")
     with pytest.raises(ToolError, match="Two tools are called get_weather"):
         AgentWorkflow.from_tools([get_weather, get_weather], ScriptedLLM())

@@ -1,17 +1,21 @@
-"""The Agent page as its script runs: Streamlit's own test harness, the real tools."""
+"""The Agent page in Streamlit's own test harness, with the real tools."""
 
 import json
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.agent import AgentHandler
-from engine.errors import ToolError
+from engine.agent import AgentHandler, FunctionTool
+from engine.errors import StoreError
 from engine.run import Phase
+from engine.settings import Settings
 from engine.workspace import Workspace
+from engine.workspace.agent_runs import AgentRun, AgentRuns
 from pages.cells.behind import code_of_task
 from tests.scripted import ScriptedLLM
 from tests.test_agent import ANSWER, decision
@@ -22,9 +26,11 @@ SECONDS = 60.0  # a loaded machine; a page that hangs for ever still fails
 
 
 def scripted(workspace: Workspace, *replies: list[str]) -> ScriptedLLM:
-    """From now on, agents' models write these replies."""
+    """From now on, the agents' model writes these replies."""
     llm = ScriptedLLM(*replies)
-    workspace.agents._llm = llm
+    asks_first = workspace.agents.asks_first
+    workspace.agents = AgentRuns(workspace.library.index, llm)
+    workspace.agents.asks_first = asks_first
     return llm
 
 
@@ -33,8 +39,18 @@ def open_page() -> AppTest:
     return app.switch_page("pages/agent.py").run()
 
 
-def give(app: AppTest, task: str) -> AppTest:
-    return app.chat_input[0].set_value(task).run()
+def give(app: AppTest, task: str, workspace: Workspace) -> AppTest:
+    """Give a task and wait until it has ended or waits for approval."""
+    return settle(app.chat_input[0].set_value(task).run(), workspace)
+
+
+def settle(app: AppTest, workspace: Workspace) -> AppTest:
+    """A browser draws a run again while it works; the harness has to be asked."""
+    handler = latest(workspace)
+    deadline = time.monotonic() + SECONDS
+    while not (handler.phase.ended or handler.pending) and time.monotonic() < deadline:
+        handler.wait_for(0.1)
+    return app.run()
 
 
 def shown(app: AppTest) -> str:
@@ -54,7 +70,7 @@ def latest(workspace: Workspace) -> AgentHandler:
 def test_an_empty_page_invites_and_names_its_tools(workspace: Workspace) -> None:
     app = open_page()
     assert not app.exception
-    assert "Give it a task" in shown(app)
+    assert "Give the agent a task" in shown(app)
     assert any("sample documents" in each.label for each in app.button)
     assert "**Web search** · :material/key_off: not available" in shown(app)
     assert "tavily" in shown(app)
@@ -62,7 +78,7 @@ def test_an_empty_page_invites_and_names_its_tools(workspace: Workspace) -> None
 
 def test_a_task_shows_its_choice_its_call_its_sources_and_its_answer(workspace: Workspace) -> None:
     add(workspace, "mill.txt", MILL)
-    app = give(open_page(), "Who built the tide mill?")
+    app = give(open_page(), "Who built the tide mill?", workspace)
     assert not app.exception
     text = shown(app)
     assert "Chose **search documents**" in text
@@ -87,10 +103,10 @@ def test_the_code_behind_a_run_does_the_same_outside_the_app(
 
 def test_a_failed_call_says_why_and_what_came_of_it(workspace: Workspace) -> None:
     scripted(workspace, decision("calculator", expression="1 / 0"), ANSWER, ["It has no answer."])
-    app = give(open_page(), "What is 1 / 0?")
+    app = give(open_page(), "What is 1 / 0?", workspace)
     text = shown(app)
     assert "failed after" in text
-    assert "That divides by zero." in text
+    assert "Division by zero has no result." in text
     assert "It has no answer." in text
 
 
@@ -98,10 +114,10 @@ def waiting_page(workspace: Workspace) -> AppTest:
     """A page whose agent wants to use the calculator, and waits."""
     workspace.agents.ask_first("calculator", wanted=True)
     scripted(workspace, decision("calculator", expression="2 + 2"), ANSWER, ["There."])
-    app = give(open_page(), "What is 2 + 2?")
-    assert "waits for you" in shown(app)
+    app = give(open_page(), "What is 2 + 2?", workspace)
+    assert "waits for your approval" in shown(app)
+    assert [status.state for status in app.status] == ["complete", "running"]
     assert app.text_input[0].value == "2 + 2"
-    assert app.chat_input[0].disabled
     return app
 
 
@@ -109,32 +125,36 @@ def test_a_call_is_allowed_with_other_arguments(workspace: Workspace) -> None:
     app = waiting_page(workspace)
     app.text_input[0].set_value("2 + 3")
     button(app, "Allow once")
-    text = shown(app.run())
+    text = shown(settle(app.run(), workspace))
     assert "2 + 3 = 5" in text
-    assert "with other arguments" in text
+    assert "with changed arguments" in text
     assert "There." in text
     assert "calculator" in workspace.agents.asks_first
 
 
 def test_arguments_that_do_not_fit_are_refused_on_the_card(workspace: Workspace) -> None:
-    workspace.agents.ask_first("calculator", wanted=True)
-    scripted(workspace, decision("calculator", expression="2 + 2"), ANSWER, ["There."])
-    app = give(open_page(), "What is 2 + 2?")
-    latest(workspace)._waiting[1].check = _refuse  # type: ignore[index, method-assign]
+    def ring(hours: list[int]) -> str:
+        """Ring a bell."""
+        return f"Rang at {hours}."
+
+    scripted(workspace, decision("ring", hours=[1, 2]), ANSWER, ["There."])
+    tools = [FunctionTool(ring, requires_approval=True)]
+    workspace.agents.tools = lambda collection: tools  # type: ignore[method-assign]
+    app = give(open_page(), "Ring.", workspace)
+    app.text_area[0].set_value("noon")
     button(app, "Allow once")
     app.run()
-    assert "That does not fit" in shown(app)
-    assert "waits for you" in shown(app)
-
-
-def _refuse(arguments: object) -> dict[str, object]:
-    raise ToolError("That does not fit.")
+    assert "Wrong arguments for ring: hours" in shown(app).replace("\\", "")
+    assert "waits for your approval" in shown(app)
+    app.text_area[0].set_value("[3]")
+    button(app, "Allow once")
+    assert "Rang at [3]." in shown(settle(app.run(), workspace))
 
 
 def test_always_allow_asks_no_more_in_later_runs(workspace: Workspace) -> None:
     app = waiting_page(workspace)
     button(app, "Always allow")
-    app.run()
+    settle(app.run(), workspace)
     assert latest(workspace).phase is Phase.DONE
     assert "calculator" not in workspace.agents.asks_first
 
@@ -143,29 +163,31 @@ def test_a_denial_reaches_the_agent_with_its_reason(workspace: Workspace) -> Non
     app = waiting_page(workspace)
     app.text_input[1].set_value("Do it in your head.")
     button(app, "Deny")
-    text = shown(app.run())
-    assert "you refused it" in text
+    text = shown(settle(app.run(), workspace))
+    assert "denied by you" in text
+    assert "You denied this call" in text
     assert "Do it in your head" in text
     assert "There." in text
 
 
 def test_a_rerun_and_another_session_find_the_waiting_call_again(workspace: Workspace) -> None:
     app = waiting_page(workspace).run()
-    assert "waits for you" in shown(app)
+    assert "waits for your approval" in shown(app)
     other = open_page()
     other.query_params["run"] = latest(workspace).id
     other.run()
-    assert "waits for you" in shown(other)
+    assert "waits for your approval" in shown(other)
     button(other, "Allow once")
-    assert "2 + 2 = 4" in shown(other.run())
+    assert "2 + 2 = 4" in shown(settle(other.run(), workspace))
 
 
 def test_stop_ends_a_waiting_run(workspace: Workspace) -> None:
     app = waiting_page(workspace)
     button(app, "Stop")
-    text = shown(app.run())
+    text = shown(settle(app.run(), workspace))
     assert "stopped after" in text
     assert "· stopped" in text
+    assert "Stop" not in [each.label for each in app.button]
     assert not app.chat_input[0].disabled
 
 
@@ -181,10 +203,10 @@ def test_a_run_goes_on_while_its_page_is_left(workspace: Workspace) -> None:
     assert str(run.result()) == "Hello there."
 
 
-def test_a_run_that_is_gone_says_so(workspace: Workspace) -> None:
+def test_an_address_of_an_unknown_run_says_so(workspace: Workspace) -> None:
     app = open_page()
     app.query_params["run"] = "nonsense"
-    assert "That run is gone" in shown(app.run())
+    assert "This run no longer exists" in shown(app.run())
 
 
 def test_no_more_runs_are_kept_than_are_wanted(
@@ -195,7 +217,6 @@ def test_no_more_runs_are_kept_than_are_wanted(
     workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
     for number in range(5):
         workspace.agents.start("default", f"Task {number}").result()
-        time.sleep(0)
     assert [run.handler.user_msg for run in workspace.agents.latest()] == [
         "Task 4",
         "Task 3",
@@ -209,8 +230,99 @@ def test_what_a_tool_returns_cannot_become_markup(workspace: Workspace) -> None:
     scripted(
         workspace, decision("search_documents", query="password of the mill"), ANSWER, [poison]
     )
-    app = give(open_page(), "What is the password of the mill?")
+    app = give(open_page(), "What is the password of the mill?", workspace)
     assert "\\!\\[x\\]" in shown(app) or "!\\[x\\]" in shown(app)
     for element in (*app.markdown, *app.caption):
         assert "![x](" not in str(element.value)
         assert "<script>" not in str(element.value).replace("\\<script\\>", "")
+
+
+def test_a_task_of_markup_is_text_in_the_sidebar(workspace: Workspace) -> None:
+    scripted(workspace, ["Hello."])
+    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    give(open_page(), "![x](http://evil.example/x.png) **bold**", workspace)
+    (label,) = [each.label for each in open_page().button if "evil" in each.label]
+    assert "![x](" not in label
+    assert "\\*\\*bold" in label
+
+
+def test_a_task_while_the_store_is_down_gets_a_sentence(workspace: Workspace) -> None:
+    app = open_page()
+    faults = {"The store is down.": StoreError("The store is down."), "KeyError": KeyError("x")}
+    for said, fault in faults.items():
+        workspace.agents.start = _raiser(fault)  # type: ignore[method-assign]
+        app.chat_input[0].set_value("What is 2 + 2?").run()
+        assert not app.exception
+        assert said in shown(app)
+
+
+def _raiser(fault: Exception) -> Callable[[str, str], AgentHandler]:
+    def fail(collection: str, task: str) -> AgentHandler:
+        raise fault
+
+    return fail
+
+
+def test_the_page_knows_once_whether_the_run_is_live(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that ends while the page is drawn must not leave the page of a live run behind."""
+    llm = scripted(workspace, ["Hello."])
+    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    released = threading.Event()
+    llm.before_piece = lambda number: released.wait(10)  # type: ignore[assignment, return-value]
+    run = workspace.agents.start("default", "Hello?")
+    latest_runs = workspace.agents.latest
+
+    def ends_meanwhile() -> list[AgentRun]:  # called after the page has looked
+        released.set()
+        run.result()
+        return latest_runs()
+
+    monkeypatch.setattr(workspace.agents, "latest", ends_meanwhile)
+    app = open_page()
+    app.query_params["run"] = run.id
+    app.run()
+    assert "finished after" in shown(app)
+    assert "Stop" not in [each.label for each in app.button]
+
+
+def test_a_screen_reader_hears_how_a_run_stands(workspace: Workspace) -> None:
+    app = waiting_page(workspace)
+    assert "waits for your approval to use calculator" in region(app)
+    button(app, "Allow once")
+    assert "The agent has finished. There." in region(settle(app.run(), workspace))
+
+
+def region(app: AppTest) -> str:
+    (text,) = [str(e.proto.body) for e in app.get("html") if 'role="status"' in str(e.proto.body)]
+    return text
+
+
+SAMPLES = Path(ROOT / "samples")
+RIGHT = {
+    "Who built the tide mill, and what is 2026 - 1684?": ("Hannah Voss", "2026 - 1684 = 342"),
+    "How often does the lamp of Cold Ness Light flash?": ("fifteen seconds",),
+    "Why did the sledge party turn back?": ("clock has stopped",),
+    "What is 7.5% of 1,240?": ("= 93",),
+    "What time is it in Tokyo?": ("(JST)",),
+}
+
+
+def test_every_suggested_task_comes_out_right_with_the_real_model(workspace: Workspace) -> None:
+    for name in ("tide-mill.md", "keepers-handbook.pdf", "ice-log.txt"):
+        add(workspace, name, (SAMPLES / name).read_bytes())
+    app = open_page()
+    suggested = app.get("button_group")[0].options  # type: ignore[attr-defined]
+    assert [getattr(each, "content", each) for each in suggested] == list(RIGHT)
+    for task, expected in RIGHT.items():
+        answer = str(workspace.agents.start("default", task).result())
+        assert all(part in answer for part in expected), (task, answer)
+
+
+def test_web_search_is_suggested_only_with_a_key(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "weather" not in str(open_page().get("button_group")[0].options)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Settings, "config", replace(Settings.config, tavily_api_key="x"))
+    assert "weather" in str(open_page().get("button_group")[0].options)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from engine.agent import (
     ToolOutput,
 )
 from pages.parts.agent_story import Call, Choice, Text, story
-from pages.parts.agent_timeline import pieces
+from pages.parts.agent_timeline import intervals
 
 ASKED: dict[str, Any] = {"tool_name": "send", "tool_kwargs": {"to": "Ann"}, "tool_id": "1"}
 EDITED: dict[str, Any] = {**ASKED, "tool_kwargs": {"to": "Bob"}}
@@ -34,7 +34,7 @@ RUN: list[Event] = [
 ]
 
 
-def test_a_run_is_told_as_a_choice_a_call_and_a_text() -> None:
+def test_a_run_becomes_a_choice_a_call_and_a_text() -> None:
     choice, call, text = story(RUN)
     assert choice == Choice(0.0, "A letter to Ann.", ("send",), 0.3)
     assert isinstance(call, Call)
@@ -46,7 +46,6 @@ def test_a_run_is_told_as_a_choice_a_call_and_a_text() -> None:
 
 
 def test_cells_come_and_change_only_at_the_end() -> None:
-    """What a page relies on, that draws each cell once."""
     before: list[object] = []
     for count in range(len(RUN) + 1):
         cells = story(RUN[:count])
@@ -55,12 +54,12 @@ def test_cells_come_and_change_only_at_the_end() -> None:
         before = list(cells)
 
 
-def test_a_call_waits_until_the_person_has_spoken() -> None:
+def test_a_call_waits_until_the_user_has_decided() -> None:
     (call,) = (cell for cell in story(RUN[:5]) if isinstance(cell, Call))
     assert call.waiting
-    refused = [*RUN[:5], ApprovalGiven(**ASKED, approved=False, at=2.3)]
-    (call,) = (cell for cell in story(refused) if isinstance(cell, Call))
-    assert (call.waiting, call.refused, call.edited) == (False, True, False)
+    denied = [*RUN[:5], ApprovalGiven(**ASKED, approved=False, at=2.3)]
+    (call,) = (cell for cell in story(denied) if isinstance(cell, Call))
+    assert (call.waiting, call.denied, call.edited) == (False, True, False)
 
 
 def test_a_thought_before_the_answer_is_a_choice_of_its_own() -> None:
@@ -74,8 +73,8 @@ def test_a_thought_before_the_answer_is_a_choice_of_its_own() -> None:
 
 
 def test_the_time_goes_to_the_model_the_person_and_the_tools() -> None:
-    told = [(each.who, each.what, each.start, each.end) for each in pieces(story(RUN), 3.2)]
-    assert told == [
+    found = [(each.who, each.what, each.start, each.end) for each in intervals(story(RUN), 3.2)]
+    assert found == [
         ("model", "choosing", 0.0, 0.3),
         ("you", "deciding", 0.3, 2.3),
         ("tools", "send", 2.3, 2.8),
@@ -84,5 +83,5 @@ def test_the_time_goes_to_the_model_the_person_and_the_tools() -> None:
 
 
 def test_what_was_cut_off_lasts_to_the_end() -> None:
-    stopped = pieces(story(RUN[:5]), 9.0)
+    stopped = intervals(story(RUN[:5]), 9.0)
     assert [(each.who, each.end) for each in stopped] == [("model", 0.3), ("you", 9.0)]

@@ -1,4 +1,4 @@
-"""Tools: what a signature becomes, and what an agent does about a tool that misbehaves."""
+"""Tools: what a signature becomes, and what an agent does if a tool fails, hangs or floods."""
 
 import asyncio
 import threading
@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, ToolCallResult, ToolOutput
-from engine.agent.calling import call_tool
 from engine.agent.shipped import clock_tool, date_and_time, search_tool
+from engine.agent.tools import call_tool
 from engine.errors import Cancelled, StoreError, ToolError
 from engine.run import Phase, Run
 from tests.scripted import ScriptedLLM, ScriptedRetriever
@@ -84,7 +84,7 @@ def test_arguments_arrive_in_the_types_of_the_signature() -> None:
 def test_wrong_arguments_are_refused_with_the_place_and_the_reason(
     arguments: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(ToolError, match="book cannot be called so") as raised:
+    with pytest.raises(ToolError, match="Wrong arguments for book") as raised:
         FunctionTool(book).check(arguments)
     assert said in str(raised.value)
 
@@ -234,13 +234,13 @@ def test_a_megabyte_of_an_error_is_cut_too() -> None:
     assert len(result.tool_output.content) == 8000
 
 
-def test_long_results_give_way_where_the_prompt_would_not_fit() -> None:
+def test_long_results_are_shortened_if_the_prompt_would_not_fit() -> None:
     llm = ScriptedLLM(decision("words"), ANSWER, ["Read."], context_window=600)
     tool = FunctionTool(lambda: "word " * 1500, name="words")
     handler = AgentWorkflow.from_tools([tool], llm).run("Go.")
     assert str(handler.result()) == "Read."
     assert llm.count_tokens(llm.prompts[-1]) < 600
-    assert "only the beginnings fitted" in handler.run.notes[0]
+    assert "were shortened to fit" in handler.run.notes[0]
     assert all(prompt[1].content == "Go." for prompt in llm.prompts)
 
 
@@ -331,6 +331,9 @@ def test_the_clock_knows_zones_and_cities_and_refuses_others() -> None:
     [
         ("What time is it in Tokyo?", "Tokyo"),
         ("Tell me the current time in New York.", "New York"),
+        ("what time is it in tokyo", "tokyo"),
+        ("What time is it in Europe/Berlin?", "Europe/Berlin"),
+        ("What time is it in Atlantis?", "Atlantis"),
         ("Are we in November?", ""),
         ("What time is it?", ""),
     ],

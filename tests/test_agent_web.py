@@ -6,8 +6,8 @@ import pytest
 
 from engine import Settings
 from engine.agent import AgentWorkflow, TavilyToolSpec, ToolCallResult
-from engine.agent.calling import Outcome, call_tool
-from engine.agent.web import NO_KEY
+from engine.agent.shipped import NO_KEY
+from engine.agent.tools import CallOutcome, call_tool
 from engine.config import Config
 from engine.run import Run
 from tests.scripted import ScriptedLLM
@@ -15,7 +15,7 @@ from tests.tavily_server import TavilyServer
 from tests.test_agent import ANSWER, decision
 
 
-def search(server: TavilyServer, key: str = TavilyServer.key, url: str = "") -> Outcome:
+def search(server: TavilyServer, key: str = TavilyServer.key, url: str = "") -> CallOutcome:
     (tool,) = TavilyToolSpec(key, api_base_url=url or server.url).to_tool_list()
     return call_tool(tool, {"query": "weather in San Francisco"}, Run())
 
@@ -44,7 +44,7 @@ def test_a_search_gives_the_answer_the_pages_and_where_they_are() -> None:
         (400, b'{"detail": {"error": "Query is too long."}}', "refused the query (Query is too"),
         (500, b"{}", "out of order: 500"),
         (502, b"<html>Bad gateway</html>", "out of order: 502"),
-        (200, b"<html>Welcome to the hotel</html>", "something unreadable"),
+        (200, b"<html>Welcome to the hotel</html>", "is not readable"),
         (200, b'{"results": []}', "The web search found nothing."),
         (200, b'["what?"]', "web_search failed"),
     ],
@@ -64,7 +64,7 @@ def test_a_wrong_key_names_the_setting() -> None:
 
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.agent.web.SECONDS", 0.2)
+    monkeypatch.setattr("engine.agent.shipped.TAVILY_SECONDS", 0.2)
     with TavilyServer(hang=True) as server:
         outcome = search(server)
     assert outcome.is_error

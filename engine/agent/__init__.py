@@ -1,18 +1,18 @@
-"""Agents: a model with tools, told as events while it happens.
+"""Agents: a model with tools, whose work is reported as events while it happens.
 
-    question → policy → tool calls → results → policy → … → answer
+    task → policy → tool calls → results → policy → … → answer
 
-events.py    what is reported
-tools.py     typed functions as tools; calling.py: one call, with its limits
-shipped.py   the tools that ship, with arithmetic.py and web.py
-task.py      what is known so far, and the protocol of a policy: how to go on from there
-policies.py  which policy suits a model:
-    routing.py   tools are chosen for a small one
-    planning.py  a larger one decides in JSON
-    native.py    one that was made for tool calls makes them
-filling.py, fitting.py, thoughts.py   arguments, prompts that fit, reasoning told from text
-handler.py   one run: its events, and the person's way in
-workflow.py  the loop
+Read in this order:
+
+workflow.py    the loop: a step of the policy, its calls, the next step
+handler.py     one run: its events, approval by a person, cancelling
+events.py      what is reported
+policy.py      what a policy sees and returns, and helpers that policies share
+routing.py     the policy for small models: tools are chosen for the model
+planning.py    the policies for larger models: native tool calls, or decisions in JSON
+tools.py       a function as a tool, and one call of it with its limits
+shipped.py     the tools that ship: document search, calculator, clock, web search
+arithmetic.py  the calculator
 """
 
 from engine.agent.events import (
@@ -28,8 +28,8 @@ from engine.agent.events import (
     ToolOutput,
 )
 from engine.agent.handler import AgentHandler
+from engine.agent.shipped import TavilyToolSpec
 from engine.agent.tools import Example, FunctionTool
-from engine.agent.web import TavilyToolSpec
 from engine.agent.workflow import AgentWorkflow
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What an agent reports, as it happens.
+"""Events: what an agent reports while it works.
 
     AgentInput → AgentStream… → AgentOutput            a step in which the model answers
     AgentInput → AgentOutput(tool_calls) → for each call:
@@ -19,7 +19,7 @@ from engine.schema import ChatMessage, NodeWithScore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened in a run, `at` so many seconds after its start."""
+    """Something that happened in a run. `at`: seconds since the run began."""
 
     at: float = 0.0
 
@@ -31,10 +31,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a tool gave. `content` is the text that the model reads.
+    """A tool's result. `content` is the text that the model reads.
 
-    sources: passages or pages that the text comes from. found: False where the tool worked and
-    there was nothing. left_out: characters cut off the end, because it gave more than it may.
+    sources: passages or pages that the text comes from. found: False if the tool worked and
+    found nothing. left_out: characters cut off the end because the text was too long.
     """
 
     content: str
@@ -48,14 +48,14 @@ class ToolOutput:
 
 @dataclass(frozen=True, slots=True)
 class AgentInput(Event):
-    """A step begins: the conversation so far, tool results included."""
+    """A step begins. `input`: the conversation so far, including tool results."""
 
     input: tuple[ChatMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentStream(Event):
-    """A piece of text. `response` is the step's text with it.
+    """A piece of text. `response`: the step's text so far, including this piece.
 
     thinking_delta: a piece of the model's reasoning, which is not part of the answer.
     """
@@ -65,7 +65,7 @@ class AgentStream(Event):
     thinking_delta: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Without `response`, which the deltas add up to: the export stays linear in length."""
+        """Without `response`, which is the sum of the deltas, so that exports stay small."""
         record = Event.to_dict(self)
         del record["response"]
         return record
@@ -73,7 +73,7 @@ class AgentStream(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolEvent(Event):
-    """Something about one call. Its events share `tool_id`."""
+    """An event of one call. All events of a call have the same `tool_id`."""
 
     tool_name: str
     tool_kwargs: Mapping[str, Any]
@@ -82,12 +82,13 @@ class ToolEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall(ToolEvent):
-    """A tool begins to run, with these arguments."""
+    """A tool begins to run with these arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallResult(ToolEvent):
-    """A tool has ended. `is_error`: it failed, hung, or was called wrongly; the text says how."""
+    """A call has ended. `is_error`: the tool failed, timed out or was called with wrong arguments;
+    `tool_output` says which."""
 
     tool_output: ToolOutput = field(default_factory=lambda: ToolOutput(""))
     seconds: float = 0.0
@@ -96,12 +97,12 @@ class ToolCallResult(ToolEvent):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(ToolEvent):
-    """A tool that needs approval waits for a person: `handler.approve` or `handler.refuse`."""
+    """A call waits for a person: `handler.approve` or `handler.refuse`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalGiven(ToolEvent):
-    """A person has decided, after `seconds`. The arguments are those approved."""
+    """A person has approved or denied a call, after `seconds`. The arguments are as approved."""
 
     approved: bool = True
     reason: str = ""
@@ -110,10 +111,7 @@ class ApprovalGiven(ToolEvent):
 
 @dataclass(frozen=True, slots=True)
 class AgentOutput(Event):
-    """A step has ended: with the answer, or with the tools it wants to call.
-
-    tool_calls: the calls as the model asked for them.
-    """
+    """A step has ended, with the answer or with the calls that the model requests."""
 
     response: str
     tool_calls: tuple[ToolCall, ...] = ()

@@ -1,7 +1,7 @@
-"""AgentHandler: one run of an agent, readable while it happens, and the person's way into it.
+"""AgentHandler: one run of an agent. Its events, approval of its calls, cancelling.
 
-The run's thread writes events and waits for approvals; any number of readers, sync or async,
-follow. It does not know how steps are taken.
+The run's thread writes events and waits for approvals. Any number of readers, sync or async,
+follow the events while they happen or read them afterwards.
 """
 
 import asyncio
@@ -19,66 +19,64 @@ from engine.agent.events import (
     ToolEvent,
 )
 from engine.agent.tools import FunctionTool
-from engine.errors import Cancelled, ToolError
-from engine.lease import Lease
-from engine.run import Phase, Progress, Run
+from engine.errors import ToolError
+from engine.live import Live
 from engine.schema import new_id
-from engine.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person said to a call."""
+class ApprovalDecision:
+    """A person's decision on a call. `tool_kwargs`: as edited, if they were edited."""
 
     approved: bool
     tool_kwargs: Mapping[str, Any]
     reason: str = ""
 
 
-class AgentHandler:
+class AgentHandler(Live[Event]):
     """A run of an agent. Read its events, await it, approve its calls, cancel it.
 
-    When its last reader leaves early, the run stops, unless somebody holds it, or it waits for
-    approval: who leaves then may have gone to ask.
+    When the last reader leaves before the end, the run stops, unless `hold` keeps it going or it
+    waits for approval.
     """
 
+    kind = "agent run"
+
     def __init__(self, user_msg: str) -> None:
+        super().__init__()
         self.id = new_id()
         self.user_msg = user_msg
-        self.run = Run.begin()
-        self._events: Stream[Event] = Stream(on_abandoned=self._abandoned)
-        self._lease = Lease(self.run.cancel, lambda: self._events.has_readers)
         self._waiting: tuple[ApprovalRequested, FunctionTool] | None = None
-        self._decision: Decision | None = None
+        self._decision: ApprovalDecision | None = None
         self._always: set[str] = set()
-        self.run.on_cancel(self._events.notify)
+        self.run.on_cancel(self.stream.notify)
 
-    # Readers
+    # For readers
 
     def stream_events(self) -> AsyncIterator[Event]:
-        """Every event from the first, as they happen, without blocking the event loop.
+        """Every event from the first on, as it happens, without blocking the event loop.
 
         Raises:
-            LLMError: the model failed; after every event that came before.
+            FirstTokenError: the run failed; after every event that came before.
         """
-        return self._events.read_async()
+        return self.stream.read_async()
 
     def events(self) -> Generator[Event, None, None]:
         """`stream_events` for code without an event loop."""
-        return self._events.read()
+        return self.stream.read()
 
     @property
     def so_far(self) -> list[Event]:
         """The events that have happened, without waiting."""
-        return self._events.items
+        return self.stream.items
 
     def result(self) -> AgentOutput:
-        """Wait for the end. Of a run that was stopped, what had been written.
+        """Wait for the end. A stopped run returns the text that it had written.
 
         Raises:
             FirstTokenError: the run failed; `so_far` keeps what had happened.
         """
-        self._events.wait(lambda: False)
+        self.stream.wait(lambda: False)
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, AgentOutput]:
@@ -86,21 +84,21 @@ class AgentHandler:
 
     async def _result_async(self) -> AgentOutput:
         try:
-            await self._events.wait_async(lambda: False)
+            await self.stream.wait_async(lambda: False)
         except asyncio.CancelledError:
             self.cancel()
             raise
         return self._outcome()
 
     def _outcome(self) -> AgentOutput:
-        if self._events.error is not None:
-            raise self._events.error
+        if self.stream.error is not None:
+            raise self.stream.error
         last = self.so_far[-1] if self.so_far else None
         return last if isinstance(last, AgentOutput) else AgentOutput(response=self.text)
 
     @property
     def text(self) -> str:
-        """The answer so far: the text of the step that is being written, or was last."""
+        """The answer so far: the text of the latest step; empty while tools are called."""
         for event in reversed(self.so_far):
             if isinstance(event, AgentStream) and event.delta:
                 return event.response
@@ -109,50 +107,25 @@ class AgentHandler:
         return ""
 
     @property
-    def phase(self) -> Phase:
-        return self.run.progress.phase
-
-    @property
-    def progress(self) -> Progress:
-        return self.run.progress
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._events.error
-
-    @property
     def pending(self) -> ApprovalRequested | None:
-        """The call that waits for a person, or None."""
+        """The call that waits for approval, or None."""
         waiting = self._waiting
         return waiting[0] if waiting else None
 
     @property
     def running(self) -> ToolCall | None:
-        """The call whose tool is at work, or None."""
+        """The call whose tool is running, or None."""
         last = self.so_far[-1] if self.so_far else None
         return last if isinstance(last, ToolCall) and not self.phase.ended else None
 
-    def wait_for(self, seconds: float) -> None:
-        """Block until something happens or the run ends, at most so long."""
-        seen = len(self._events.items)
-        self._events.wait(lambda: len(self._events.items) > seen, seconds)
-
-    def hold(self, seconds: float) -> None:
-        """Keep the run going for so long, whoever reads or leaves. Call again to renew."""
-        self._lease.hold(seconds)
-
-    # The person
-
-    def cancel(self) -> None:
-        """Stop, at any time: in the model, in a tool, in waiting for approval."""
-        self.run.cancel()
+    # For the user
 
     def approve(
         self, tool_id: str, tool_kwargs: Mapping[str, Any] | None = None, *, always: bool = False
     ) -> None:
-        """Let a waiting call run, with other arguments where given.
+        """Let a waiting call run, with other arguments if given.
 
-        always: this tool needs no more approval in this run.
+        always: later calls of this tool in this run need no approval.
 
         Raises:
             ToolError: the arguments do not fit the tool, or no such call waits.
@@ -161,52 +134,52 @@ class AgentHandler:
         arguments = tool.check(request.tool_kwargs if tool_kwargs is None else tool_kwargs)
         if always:
             self._always.add(tool.name)
-        self._decide(Decision(True, arguments))
+        self._decide(ApprovalDecision(True, arguments))
 
     def refuse(self, tool_id: str, reason: str = "") -> None:
-        """Tell the agent to go on without this call.
+        """Deny a waiting call: the agent goes on without it.
 
         Raises:
             ToolError: no such call waits.
         """
         request, _ = self._awaited(tool_id)
-        self._decide(Decision(False, request.tool_kwargs, reason.strip()))
+        self._decide(ApprovalDecision(False, request.tool_kwargs, reason.strip()))
 
     def _awaited(self, tool_id: str) -> tuple[ApprovalRequested, FunctionTool]:
         waiting = self._waiting
         if waiting is None or waiting[0].tool_id != tool_id:
-            raise ToolError("This call does not wait for approval any more.")
+            raise ToolError("This call no longer waits for approval.")
         return waiting
 
-    def _decide(self, decision: Decision) -> None:
+    def _decide(self, decision: ApprovalDecision) -> None:
         self._waiting, self._decision = None, decision
-        self._events.notify()
+        self.stream.notify()
 
     def _abandoned(self) -> None:
         if self.pending is None:
-            self._lease.abandoned()
+            super()._abandoned()
 
-    # The writer: the run's thread
+    # For the run's thread
 
     def emit(self, event: Event) -> None:
         if isinstance(event, AgentStream) and event.delta:
             self.run.trace.chunk()
-        self._events.append(replace(event, at=self.run.trace.now()))
+        self.stream.append(replace(event, at=self.run.trace.now()))
 
-    def ask(self, call: ToolCall, tool: FunctionTool) -> Decision:
-        """Wait for a person where the tool needs one.
+    def ask(self, call: ToolCall, tool: FunctionTool) -> ApprovalDecision:
+        """Wait for approval if the tool needs it.
 
         Raises:
-            Cancelled: the run was stopped meanwhile.
+            Cancelled: the run was stopped while it waited.
         """
         if not tool.requires_approval or tool.name in self._always:
-            return Decision(True, call.tool_kwargs)
+            return ApprovalDecision(True, call.tool_kwargs)
         request = ApprovalRequested(call.tool_name, call.tool_kwargs, call.tool_id)
         self._decision, self._waiting = None, (request, tool)
         self.emit(request)
         began = self.run.trace.now()
         with self.run.span("approval"):
-            self._events.wait(lambda: self._decision is not None or self.run.cancelled)
+            self.stream.wait(lambda: self._decision is not None or self.run.cancelled)
         self._waiting, decision = None, self._decision
         self.run.check()
         assert decision
@@ -222,17 +195,10 @@ class AgentHandler:
         )
         return decision
 
-    def finish(self, error: BaseException | None = None) -> None:
-        """End in one of three ways: done, stopped (by Cancelled), failed (by any other error)."""
-        self.run.trace.finish()
-        stopped = isinstance(error, Cancelled)
-        self.run.report(Phase.STOPPED if stopped else Phase.FAILED if error else Phase.DONE)
-        self._lease.end()
-        self._events.end(None if stopped else error)
-
     def to_dict(self) -> dict[str, Any]:
-        """JSON values: the whole run, for export."""
+        """The whole run as JSON values, for export."""
         return {
+            "run_id": self.run.id,
             "user_msg": self.user_msg,
             "phase": str(self.phase),
             "error": str(self.error or ""),

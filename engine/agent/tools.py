@@ -1,24 +1,35 @@
-"""Tools: any typed Python function, as something an agent can call.
+"""Tools: any typed Python function as something an agent can call, and one call of it.
 
 The function's name, docstring and signature become the tool's name, description and JSON
 schema. Arguments that a model or a person wrote are checked against the signature before the
-function sees them. It does not know when a tool is called, nor how long it may run.
+function gets them.
 """
 
+import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic_core import to_jsonable_python
 
-from engine.errors import ToolError
+from engine.agent.events import ToolOutput
+from engine.errors import FirstTokenError, ToolError
 from engine.llm.tool_calls import ToolSpec
 from engine.run import Run
 
-SECONDS = 30.0  # a person who waits longer takes the tool for dead
-# What of a tool's text is kept: about 2,000 tokens, half the local model's window.
+log = logging.getLogger(__name__)
+
+SECONDS = 30.0  # the default time limit of a call
+# Characters of a tool's text that are kept by default: about 2,000 tokens, half the window of
+# the default model.
 CHARACTERS = 8000
 
 
@@ -31,19 +42,24 @@ class Example:
 
 
 class FunctionTool:
-    """A function that an agent may call. Sync or async; an async one gets an event loop of its
-    own for each call, so it must keep no client that belongs to another loop.
+    """A function that an agent may call. Sync or async; an async function gets an event loop of
+    its own for each call, so it must keep no client that belongs to another loop.
 
-    A parameter annotated with `Run` is filled by the engine: its `check()` raises where the
-    call was stopped or has taken too long.
+    A parameter annotated with `Run` is filled by the engine: its `check()` raises when the call
+    was stopped or has taken too long.
 
-    name, description: where not the function's own. requires_approval: a person must agree to
-    each call. timeout: seconds. max_characters: of its text; the rest is cut off.
-    examples: questions it is right for; small models choose tools by them.
-    suits: False where a question is certainly not for it, whatever it is like.
-    arguments_from: reads the arguments off a question without a model, or gives None.
-    return_direct: the result is exact and short: a small model quotes it and does not retell it.
-    unavailable: why it cannot be used, and how to change that; empty: it can.
+    name, description: the function's own by default. requires_approval: a person must approve
+    each call. timeout: seconds. max_characters: of the result's text; the rest is cut off.
+    return_direct: the result is exact and short, so a small model's answer quotes it.
+    unavailable: why the tool cannot be used and how to change that; empty if it can.
+    check_sources: given the arguments of a call and the texts that the agent has (the user's
+    messages, results of tools), returns why the call must not run, or an empty string.
+
+    The others are for small models, whose tools are chosen for them (routing.py):
+    examples: questions that the tool is right for. suits: False if a question is certainly not
+    for it. claims: True if a question certainly is. arguments_from: reads the arguments from a
+    question without a model, or returns None. declines: why a question that the tool was chosen
+    for cannot be answered reliably, or an empty string.
 
     Raises:
         ToolError: the function's signature cannot be described.
@@ -60,7 +76,10 @@ class FunctionTool:
         max_characters: int = CHARACTERS,
         examples: Sequence[Example] = (),
         suits: Callable[[str], bool] = lambda _: True,
+        claims: Callable[[str], bool] = lambda _: False,
         arguments_from: Callable[[str], dict[str, Any] | None] = lambda _: None,
+        declines: Callable[[str], str] = lambda _: "",
+        check_sources: Callable[[Mapping[str, Any], Sequence[str]], str] = lambda *_: "",
         return_direct: bool = False,
         unavailable: str = "",
     ) -> None:
@@ -72,10 +91,13 @@ class FunctionTool:
         self.max_characters = max_characters
         self.examples = tuple(examples)
         self.suits = suits
+        self.claims = claims
         self.arguments_from = arguments_from
+        self.declines = declines
+        self.check_sources = check_sources
         self.return_direct = return_direct
         self.unavailable = unavailable
-        self._run_parameter, self._arguments = _describe(fn, self.name)
+        self._run_parameter, self._arguments = _arguments_model(fn, self.name)
 
     @classmethod
     def from_defaults(cls, fn: Callable[..., Any], name: str = "", description: str = "") -> Self:
@@ -99,17 +121,24 @@ class FunctionTool:
         """The arguments in the types of the signature, defaults filled in.
 
         Raises:
-            ToolError: some are missing, unknown, or of the wrong kind.
+            ToolError: some are missing, unknown, or of the wrong type.
         """
         try:
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
-            faults = "; ".join(_fault(each) for each in error.errors())
-            raise ToolError(f"{self.name} cannot be called so: {faults}.") from None
+            faults = []
+            for each in error.errors():
+                place, message = ".".join(map(str, each["loc"])), str(each["msg"]).lower()
+                faults.append(f"{place}: {message}" if place else message)
+            raise ToolError(f"Wrong arguments for {self.name}: {'; '.join(faults)}.") from None
         return {name: getattr(model, name) for name in type(model).model_fields}
 
     def invoke(self, arguments: Mapping[str, Any], run: Run) -> Any:
-        """Call the function with checked arguments; of an async one, give its coroutine."""
+        """Call the function with checked arguments. An async function returns its coroutine.
+
+        Raises:
+            ToolError: the tool is unavailable.
+        """
         if self.unavailable:
             raise ToolError(self.unavailable)
         filled = {self._run_parameter: run} if self._run_parameter else {}
@@ -118,15 +147,15 @@ class FunctionTool:
 
 @runtime_checkable
 class ToolSet(Protocol):
-    """Something that stands for several tools, or for one that it makes."""
+    """An object that provides tools, such as TavilyToolSpec."""
 
     def to_tool_list(self) -> list[FunctionTool]: ...
 
 
-Toolish = FunctionTool | ToolSet | Callable[..., Any]
+AnyTool = FunctionTool | ToolSet | Callable[..., Any]
 
 
-def as_tools(given: Sequence[Toolish]) -> list[FunctionTool]:
+def as_tools(given: Sequence[AnyTool]) -> list[FunctionTool]:
     """Functions, tools and sets of tools → tools.
 
     Raises:
@@ -144,17 +173,23 @@ def as_tools(given: Sequence[Toolish]) -> list[FunctionTool]:
     return tools
 
 
-def _describe(fn: Callable[..., Any], name: str) -> tuple[str, type[BaseModel]]:
+def _arguments_model(fn: Callable[..., Any], name: str) -> tuple[str, type[BaseModel]]:
     """The name of the parameter that takes the run, or "", and a model of all the others."""
     signature = inspect.signature(fn, eval_str=True)
     run_parameter, fields = "", {}
     for parameter in signature.parameters.values():
         if parameter.annotation is Run:
             run_parameter = parameter.name
-        else:
-            _refuse_unclear(parameter, name)
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (parameter.annotation, default)
+            continue
+        if parameter.annotation is parameter.empty:
+            raise ToolError(f"Parameter {parameter.name} of {name} has no type. Annotate it.")
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ToolError(
+                f"Parameter {parameter.name} of {name} cannot be passed by its name. Replace "
+                "*args, **kwargs and positional-only parameters by named ones."
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (parameter.annotation, default)
     config = ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=False)
     try:
         model: type[BaseModel] = create_model(name, __config__=config, **fields)  # type: ignore[call-overload]
@@ -164,13 +199,109 @@ def _describe(fn: Callable[..., Any], name: str) -> tuple[str, type[BaseModel]]:
     return run_parameter, model
 
 
-def _refuse_unclear(parameter: inspect.Parameter, name: str) -> None:
-    if parameter.annotation is parameter.empty:
-        raise ToolError(f"Parameter {parameter.name} of {name} has no type. Annotate it.")
-    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise ToolError(f"Parameter {parameter.name} of {name} has no name of its own to fill.")
+# One call
 
 
-def _fault(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    return f"{place}: {error['msg'].lower()}" if place else str(error["msg"]).lower()
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What a call returned. `is_error`: the tool failed or timed out; `output` says why."""
+
+    output: ToolOutput
+    is_error: bool
+    seconds: float
+
+
+def call_tool(tool: FunctionTool, arguments: Mapping[str, Any], run: Run) -> CallOutcome:
+    """Call a tool with checked arguments, on a thread of its own.
+
+    At its time limit, or when `run` is cancelled, the call ends at once. A sync function cannot
+    be interrupted from outside: its thread goes on, and its result is dropped.
+
+    Raises:
+        Cancelled: `run` was cancelled.
+    """
+    began = time.perf_counter()
+    call = _Call(tool, arguments)
+    forget = run.on_cancel(call.stop)
+    try:
+        ended = call.wait(tool.timeout)
+        run.check()
+    finally:
+        forget()
+        call.stop()
+    if not ended:
+        sentence = f"{tool.name} did not answer within {tool.timeout:g} seconds."
+        output, is_error = ToolOutput(sentence), True
+    elif call.error is not None:
+        output, is_error = ToolOutput(_error_sentence(tool, call.error)), True
+    else:
+        output, is_error = call.output, False
+    left_out = len(output.content) - tool.max_characters
+    if left_out > 0:
+        output = replace(output, content=output.content[: tool.max_characters], left_out=left_out)
+    return CallOutcome(output, is_error, time.perf_counter() - began)
+
+
+class _Call:
+    """The tool's thread. `stop` ends the wait, and the tool itself if it can be ended."""
+
+    def __init__(self, tool: FunctionTool, arguments: Mapping[str, Any]) -> None:
+        self.output = ToolOutput("")
+        self.error: BaseException | None = None
+        self._tool, self._arguments = tool, arguments
+        self._run = Run()  # the tool's own: a time limit ends the call, not the agent's run
+        self._ended = False
+        self._woken = threading.Event()
+        threading.Thread(target=self._work, name=f"tool {tool.name}", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the tool ended within that time."""
+        self._woken.wait(seconds)
+        return self._ended
+
+    def stop(self) -> None:
+        self._run.cancel()
+        self._woken.set()
+
+    def _work(self) -> None:
+        try:
+            value = self._tool.invoke(self._arguments, self._run)
+            if inspect.isawaitable(value):
+                value = asyncio.run(self._finish(value))
+            self.output = _as_output(value)
+        except BaseException as error:  # even a SystemExit ends this call and nothing else
+            if not isinstance(error, FirstTokenError) and not self._run.cancelled:
+                log.exception("The tool %s failed", self._tool.name)
+            self.error = error
+        self._ended = True
+        self._woken.set()
+
+    async def _finish(self, awaitable: Awaitable[Any]) -> Any:
+        task, loop = asyncio.ensure_future(awaitable), asyncio.get_running_loop()
+
+        def end() -> None:
+            with suppress(RuntimeError):  # the loop has closed: the tool had just ended
+                loop.call_soon_threadsafe(task.cancel)
+
+        self._run.on_cancel(end)
+        return await task
+
+
+def _as_output(value: Any) -> ToolOutput:
+    """Text stays as it is. Other values become JSON, or their `str` if they have no JSON."""
+    if isinstance(value, ToolOutput):
+        return value
+    if isinstance(value, str):
+        return ToolOutput(value)
+    if value is None:
+        return ToolOutput("Done.")
+    if isinstance(value, BaseModel | dict | list | tuple | set) or is_dataclass(value):
+        plain = to_jsonable_python(value, fallback=str)
+        return ToolOutput(json.dumps(plain, ensure_ascii=False))
+    return ToolOutput(str(value))
+
+
+def _error_sentence(tool: FunctionTool, error: BaseException) -> str:
+    if isinstance(error, FirstTokenError):
+        return str(error)
+    return f"{tool.name} failed: {str(error).strip().rstrip('.') or type(error).__name__}."

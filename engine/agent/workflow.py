@@ -1,7 +1,6 @@
-"""AgentWorkflow: a question → steps of a model and its tools → an answer, told as events.
+"""AgentWorkflow: a task → steps of a model and its tools → an answer, reported as events.
 
-`run` returns at once with the handler of a run that has begun on a thread of its own. It knows
-neither how steps are chosen nor what the tools do.
+`run` starts a run on a thread of its own and returns its handler at once.
 """
 
 import logging
@@ -10,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from engine.agent.calling import Outcome, call_tool
 from engine.agent.events import (
     AgentInput,
     AgentOutput,
@@ -19,18 +17,31 @@ from engine.agent.events import (
     ToolCallResult,
     ToolOutput,
 )
-from engine.agent.handler import AgentHandler, Decision
-from engine.agent.policies import policy_for
-from engine.agent.task import Finished, Policy, Request, Task, Thought
-from engine.agent.tools import FunctionTool, Toolish, as_tools
+from engine.agent.handler import AgentHandler
+from engine.agent.planning import NativePolicy, PlanningPolicy
+from engine.agent.policy import CallRequest, CompletedCall, Policy, Task, Thought
+from engine.agent.routing import RoutingPolicy
+from engine.agent.tools import AnyTool, CallOutcome, FunctionTool, as_tools, call_tool
 from engine.errors import Cancelled, FirstTokenError, GenerationError, ToolError
-from engine.llm.base import LLM, GenerationOptions
+from engine.llm.base import LLM, GenerationOptions, Packing
+from engine.llm.tool_calls import ToolCallingLLM
 from engine.schema import ChatMessage, new_id
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MAX_STEPS = 8  # with calls, before the answer must come
+MAX_CHARACTERS = 20_000  # of a task
+
+
+def policy_for(llm: LLM, options: GenerationOptions = GenerationOptions()) -> Policy:
+    """Native tool calls if the model has them. Otherwise a small model's tools are chosen for
+    it, and a larger model chooses its tools in JSON that a grammar constrains."""
+    if llm.metadata.native_tools and isinstance(llm, ToolCallingLLM):
+        return NativePolicy(llm, options)
+    if llm.metadata.packing is Packing.SENTENCES:
+        return RoutingPolicy(llm, options)
+    return PlanningPolicy(llm, options)
 
 
 class AgentWorkflow:
@@ -46,7 +57,7 @@ class AgentWorkflow:
     @classmethod
     def from_tools(
         cls,
-        tools: Sequence[Toolish],
+        tools: Sequence[AnyTool],
         llm: LLM | None = None,
         *,
         options: GenerationOptions = GenerationOptions(),
@@ -55,8 +66,8 @@ class AgentWorkflow:
     ) -> Self:
         """An agent with these tools: typed functions, FunctionTools, or sets of them.
 
-        llm: without one, `Settings.llm`. options: how to write the answer. policy: how to choose
-        between answering and calling; without one, what suits the model.
+        llm: `Settings.llm` by default. options: how to write the answer. policy: how to choose
+        between answering and calling; by default what suits the model (`policy_for`).
 
         Raises:
             ToolError: two tools share a name, or a signature cannot be described.
@@ -65,13 +76,21 @@ class AgentWorkflow:
         return cls(known, policy or policy_for(llm or Settings.llm, options), max_steps)
 
     def run(self, user_msg: str, chat_history: Sequence[ChatMessage] = ()) -> AgentHandler:
-        """Begin, and return the handler at once.
+        """Start a run and return its handler at once.
+
+        A lone surrogate, which cannot be encoded, becomes U+FFFD.
 
         Raises:
-            ValueError: the message is empty.
+            ValueError: the message is empty or longer than MAX_CHARACTERS.
         """
         if not user_msg.strip():
-            raise ValueError("The message is empty. Write one.")
+            raise ValueError("The task is empty. Write one.")
+        if len(user_msg) > MAX_CHARACTERS:
+            raise ValueError(
+                f"The task has {len(user_msg):,} characters, and {MAX_CHARACTERS:,} are allowed. "
+                "Shorten it, or add long texts to the library as documents."
+            )
+        user_msg = user_msg.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         handler = AgentHandler(user_msg)
         task = Task(user_msg, tuple(chat_history))
         work = threading.Thread(target=self._work, args=(task, handler), name="agent", daemon=True)
@@ -79,14 +98,15 @@ class AgentWorkflow:
         return handler
 
     def _work(self, task: Task, handler: AgentHandler) -> None:
+        """The run: steps until one has no calls."""
         try:
             while requests := self._step(task, handler):
                 task.steps.append([])
                 for call, question in requests:
-                    task.steps[-1].append(self._call(call, question, handler))
+                    task.steps[-1].append(self._call(call, question, task, handler))
         except (FirstTokenError, Cancelled) as error:
             handler.finish(error)
-        except Exception as fault:  # whatever it is, its readers must hear of it
+        except Exception as fault:
             log.exception("Agent run %s failed", handler.run.id)
             failure = GenerationError(
                 f"The agent failed: {fault or type(fault).__name__}. Ask again."
@@ -102,57 +122,52 @@ class AgentWorkflow:
         handler.emit(AgentInput(tuple(task.messages())))
         tools = list(self.tools.values()) if len(task.steps) < self.max_steps else []
         text, calls = "", []
-        for piece in self.policy.step(task, tools, handler.run):
+        for part in self.policy.step(task, tools, handler.run):
             handler.run.check()
-            if isinstance(piece, Request):
-                call = ToolCall(piece.tool_name, piece.arguments, piece.id or new_id())
-                calls.append((call, piece.question))
-            elif isinstance(piece, Thought):
-                handler.emit(AgentStream("", text, piece.text))
+            if isinstance(part, CallRequest):
+                call = ToolCall(part.tool_name, part.arguments, part.id or new_id())
+                calls.append((call, part.question))
+            elif isinstance(part, Thought):
+                handler.emit(AgentStream("", text, part.text))
             else:
-                text += piece
-                handler.emit(AgentStream(piece, text))
+                text += part
+                handler.emit(AgentStream(part, text))
         handler.emit(AgentOutput(text, tuple(call for call, _ in calls)))
         return calls
 
-    def _call(self, call: ToolCall, question: str, handler: AgentHandler) -> Finished:
-        """Check, ask the person where the tool needs it, run, report."""
+    def _call(
+        self, call: ToolCall, question: str, task: Task, handler: AgentHandler
+    ) -> CompletedCall:
+        """Check a call, ask for approval if the tool needs it, run the tool, report the result."""
         handler.run.check()
         try:
-            tool = self._tool(call.tool_name)
+            if (tool := self.tools.get(call.tool_name)) is None:
+                known = ", ".join(self.tools) or "none"
+                raise ToolError(f"There is no tool {call.tool_name}. The tools are: {known}.")
             call = replace(call, tool_kwargs=tool.check(call.tool_kwargs))
+            if refusal := tool.check_sources(call.tool_kwargs, task.sources):
+                raise ToolError(refusal)
         except ToolError as error:
             handler.emit(call)
-            outcome = Outcome(ToolOutput(str(error)), is_error=True, seconds=0.0)
+            outcome = CallOutcome(ToolOutput(str(error)), is_error=True, seconds=0.0)
         else:
             decision = handler.ask(call, tool)
             call = replace(call, tool_kwargs=decision.tool_kwargs)
             if not decision.approved:
-                return Finished(call, _refusal(call, decision), True, question)
+                reason = f": {decision.reason}" if decision.reason else "."
+                denied = ToolOutput(f"The call of {call.tool_name} was denied{reason}")
+                return CompletedCall(call, denied, True, question)
             handler.emit(call)
             with handler.run.span("tool"):
                 outcome = call_tool(tool, call.tool_kwargs, handler.run)
-        handler.emit(_result(call, outcome))
-        return Finished(call, outcome.output, outcome.is_error, question)
-
-    def _tool(self, name: str) -> FunctionTool:
-        if name not in self.tools:
-            known = ", ".join(self.tools) or "none"
-            raise ToolError(f"There is no tool {name}. The tools are: {known}.")
-        return self.tools[name]
-
-
-def _result(call: ToolCall, outcome: Outcome) -> ToolCallResult:
-    return ToolCallResult(
-        call.tool_name,
-        call.tool_kwargs,
-        call.tool_id,
-        tool_output=outcome.output,
-        seconds=outcome.seconds,
-        is_error=outcome.is_error,
-    )
-
-
-def _refusal(call: ToolCall, decision: Decision) -> ToolOutput:
-    reason = f": {decision.reason}" if decision.reason else "."
-    return ToolOutput(f"{call.tool_name} was refused{reason}")
+        handler.emit(
+            ToolCallResult(
+                call.tool_name,
+                call.tool_kwargs,
+                call.tool_id,
+                tool_output=outcome.output,
+                seconds=outcome.seconds,
+                is_error=outcome.is_error,
+            )
+        )
+        return CompletedCall(call, outcome.output, outcome.is_error, question)

@@ -1,8 +1,9 @@
-"""The card on which a person sees a call before it runs: allow, change, always allow, deny."""
+"""The form on which a user approves, changes or denies a call before it runs."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import streamlit as st
 from pydantic_core import to_jsonable_python
@@ -13,102 +14,80 @@ from pages.parts.agent_story import Call
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
 
+log = logging.getLogger(__name__)
+
+Decision = Literal["Allow once", "Always allow", "Deny"]
+ICONS: dict[Decision, str] = {"Allow once": "check", "Always allow": "done_all", "Deny": "block"}
+
 
 def show_approval(call: Call, handler: AgentHandler) -> None:
-    """The arguments as fields, and what to do with the call."""
-    st.markdown("The agent wants to run this. Look at it, change it if you like, then decide.")
-    with st.form(f"approval-{call.id}", border=False):
+    """The arguments as fields, and the three decisions.
+
+    Enter decides nothing: in the field for the reason it would press the first button.
+    """
+    st.markdown("The agent asks to run this tool. You can change the arguments first.")
+    with st.form(f"approval-{call.id}", border=False, enter_to_submit=False):
         for name, value in call.arguments.items():
-            _field(f"{name}", value, _key(call, name))
+            key = _argument_key(call, name)
+            if isinstance(value, bool):
+                st.toggle(name, value, key=key)
+            elif isinstance(value, int | float):
+                st.number_input(name, value=value, key=key)
+            elif isinstance(value, str):
+                st.text_input(name, value, key=key)
+            else:
+                text = json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
+                st.text_area(f"{name} (JSON)", text, key=key)
         st.text_input(
-            "If you deny it, why?",
-            key=_key(call, "reason", own=True),
-            placeholder="The agent is told. May stay empty.",
+            "Reason, if you deny it (optional)",
+            key=f"approval-{call.id}-reason",
+            placeholder="The agent gets this text.",
         )
-        if problem := st.session_state.pop(_key(call, "problem", own=True), ""):
+        if problem := st.session_state.pop(f"approval-{call.id}-problem", ""):
             st.error(problem, icon=":material/error:")
         with st.container(horizontal=True):
-            _button("Allow once", "check", _allow, call, handler, primary=True)
-            _button("Always allow", "done_all", _always_allow, call, handler)
-            _button("Deny", "block", _deny, call, handler)
+            for decision, icon in ICONS.items():
+                st.form_submit_button(
+                    decision,
+                    icon=f":material/{icon}:",
+                    type="primary" if decision == "Allow once" else "secondary",
+                    on_click=_decide,
+                    args=(call, handler, decision),
+                    key=f"approval-{call.id}-{decision}",
+                )
 
 
-def _button(
-    label: str,
-    icon: str,
-    act: Callable[[Call, AgentHandler], None],
-    call: Call,
-    handler: AgentHandler,
-    primary: bool = False,
-) -> None:
-    st.form_submit_button(
-        label,
-        icon=f":material/{icon}:",
-        type="primary" if primary else "secondary",
-        on_click=act,
-        args=(call, handler),
-        key=_key(call, label, own=True),
-    )
-
-
-def _field(label: str, value: Any, key: str) -> None:
-    if isinstance(value, bool):
-        st.toggle(label, value, key=key)
-    elif isinstance(value, int | float):
-        st.number_input(label, value=value, key=key)
-    elif isinstance(value, str):
-        st.text_input(label, value, key=key)
-    else:
-        st.text_area(f"{label} (JSON)", _written(value), key=key)
-
-
-def _written(value: Any) -> str:
-    return json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
-
-
-def _allow(call: Call, handler: AgentHandler) -> None:
-    _approve(call, handler, always=False)
-
-
-def _always_allow(call: Call, handler: AgentHandler) -> None:
-    if _approve(call, handler, always=True):
-        the_workspace().agents.ask_first(call.tool, wanted=False)
-
-
-def _approve(call: Call, handler: AgentHandler, always: bool) -> bool:
-    """Whether the call could be let go on as it stands in the fields."""
+def _decide(call: Call, handler: AgentHandler, decision: Decision) -> None:
+    """The buttons' callback. Streamlit shows no details of an error in it: the form does."""
     try:
-        handler.approve(call.id, _fields(call), always=always)
+        if decision == "Deny":
+            handler.refuse(call.id, str(st.session_state.get(f"approval-{call.id}-reason", "")))
+        else:
+            handler.approve(call.id, _arguments(call), always=decision == "Always allow")
+        if decision == "Always allow":
+            the_workspace().agents.ask_first(call.tool, wanted=False)
     except ToolError as error:
-        st.session_state[_key(call, "problem", own=True)] = plain_markdown(str(error))
-        return False
-    return True
+        st.session_state[f"approval-{call.id}-problem"] = plain_markdown(str(error))
+    except Exception as error:
+        log.exception("A decision on a call could not be taken")
+        st.session_state[f"approval-{call.id}-problem"] = (
+            f"This did not work ({type(error).__name__}). Try again; the log has the details."
+        )
 
 
-def _deny(call: Call, handler: AgentHandler) -> None:
-    try:
-        handler.refuse(call.id, str(st.session_state.get(_key(call, "reason", own=True), "")))
-    except ToolError as error:
-        st.session_state[_key(call, "problem", own=True)] = plain_markdown(str(error))
+def _arguments(call: Call) -> Mapping[str, Any]:
+    """The arguments in the fields. Invalid JSON stays text, which the tool then refuses."""
+    arguments = {}
+    for name, original in call.arguments.items():
+        value = st.session_state.get(_argument_key(call, name), original)
+        if isinstance(value, str) and not isinstance(original, bool | int | float | str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                log.debug("An argument of %s is not JSON", call.tool)
+        arguments[name] = value
+    return arguments
 
 
-def _fields(call: Call) -> Mapping[str, Any]:
-    """What stands in the fields; what is no JSON there stays text, and the tool refuses it."""
-    return {
-        name: _read(st.session_state.get(_key(call, name), value), value)
-        for name, value in call.arguments.items()
-    }
-
-
-def _read(written: Any, original: Any) -> Any:
-    if isinstance(original, bool | int | float | str) or not isinstance(written, str):
-        return written
-    try:
-        return json.loads(written)
-    except ValueError:
-        return written
-
-
-def _key(call: Call, name: str, own: bool = False) -> str:
-    """A field's key; `own` ones are the card's and not arguments'."""
-    return f"approval-{call.id}-{'own' if own else 'argument'}-{name}"
+def _argument_key(call: Call, name: str) -> str:
+    return f"approval-{call.id}-argument-{name}"

@@ -1,135 +1,253 @@
-"""One run of an agent as a live notebook: attach to it wherever it is, and stay to its end.
+"""One run of an agent as a live notebook: its steps in order, from the first to the answer.
 
-The run lives in the workspace. This draws its cells in their order, from the first, and follows
-while it works; where it waits for the person, the page is theirs.
+The run lives in the workspace. While it works, a fragment draws it again several times a second,
+so no script of the page runs for long: Streamlit's own Stop has nothing to stop, other buttons
+work at once, and the page always shows the run as it is.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, Literal
 
 import streamlit as st
+from pydantic_core import to_jsonable_python
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.agent import AgentHandler
 from engine.run import Phase
+from engine.schema import NodeWithScore
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
 from pages.cells.behind import code_of_task
-from pages.parts.agent_cells import ShowSources, View, seconds, view_of
-from pages.parts.agent_story import Cell, Text, story
-from pages.parts.agent_timeline import show_agent_timeline
-from pages.parts.answer import ICONS, INTERVAL
+from pages.parts.agent_approval import show_approval
+from pages.parts.agent_story import Call, Cell, Choice, Text, story
+from pages.parts.agent_timeline import seconds, show_agent_timeline
+from pages.parts.answer import ICONS
 from pages.parts.code_cell import show_code_behind
 from pages.parts.folders import folder_of
-from pages.parts.markdown import plain_markdown
+from pages.parts.markdown import answer_markdown, plain_markdown
 from pages.parts.sources import show_evidence
 
-LOOK = 1.0  # seconds between looks whether another tab has decided
+TICK = 0.15  # seconds between two drawings of a run that works
+LOOK = 1.0  # seconds between looks whether another tab has approved or stopped
+PREVIEW = 60  # characters of the arguments in a step's label
+LONG, TALL = 900, 260  # characters of a result that scrolls, and its height in pixels
+
+StepState = Literal["running", "complete", "error"]
+ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 
 
-def show_run(workspace: Workspace, run: AgentRun) -> None:
-    """The run as it is; returns when it has ended or waits for the person."""
+def show_run(workspace: Workspace, run: AgentRun, live: bool) -> None:
+    """The task and the run. `live`: whether it had not ended when the page began to be drawn.
+
+    The page draws other parts for a live run too, so the value must be the same for all of them.
+    """
     handler = run.handler
-    show_sources = partial(show_evidence, partial(workspace.library.original, run.collection))
     with st.chat_message("user", avatar=":material/person:"):
         st.markdown(plain_markdown(handler.user_msg))
+    pending = handler.pending
     with st.chat_message("assistant", avatar=":material/route:"):
-        state = _head(handler)
-        cells = st.container(key=f"agent-cells-{handler.id}", gap="small")
-        foot = st.container(key=f"agent-foot-{handler.id}")
-        _follow(workspace, handler, state, cells, show_sources)
-        if handler.phase.ended:
-            with foot:
-                _show_outcome(handler)
-                with st.container(horizontal=True, gap="xsmall"):
-                    _offer_export(handler)
-                    if folder := folder_of(workspace, run.collection):
-                        show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
-    if handler.pending and not handler.phase.ended:
-        st.fragment(_look, run_every=LOOK)(handler, handler.pending.tool_id)
-
-
-def _head(handler: AgentHandler) -> DeltaGenerator:
-    with st.container(horizontal=True, vertical_alignment="center", key=f"state-{handler.id}"):
-        state = st.container().empty()
-        if not handler.phase.ended:
-            st.button(
-                "Stop", icon=":material/stop:", on_click=handler.cancel, key=f"stop-{handler.id}"
-            )
-    return state
-
-
-def _follow(
-    workspace: Workspace,
-    handler: AgentHandler,
-    state: DeltaGenerator,
-    place: DeltaGenerator,
-    show_sources: ShowSources,
-) -> None:
-    """Draw what there is; go on while the run works by itself."""
-    views: list[View] = []
-    began_live = not handler.phase.ended
-    while True:
-        ended = handler.phase.ended  # before the events: what came before the end is never missed
-        pending = handler.pending
-        with place:
-            told = story(handler.so_far)
-            for number, cell in enumerate(told):
-                if number == len(views):
-                    views.append(view_of(told, number, handler, show_sources))
-                views[number].update(cell)
-        _show_state(handler, told, state)
-        if ended:
-            break
-        workspace.agents.hold(handler)
-        if pending and handler.pending is pending:
+        if live and pending is None:
+            st.fragment(_draw_live, run_every=TICK)(workspace, run)
             return
-        handler.wait_for(INTERVAL)
-    if began_live:
-        st.rerun()  # without the Stop button, and with the field for the next task open
+        _draw(workspace, run)
+        if not live:
+            _show_outcome(workspace, run)
+    if live and pending:
+        workspace.agents.hold(handler)
+        st.fragment(_redraw_after_decision, run_every=LOOK)(handler, pending.tool_id)
 
 
-def _look(handler: AgentHandler, tool_id: str) -> None:
-    if handler.pending is None or handler.pending.tool_id != tool_id:
+def _draw_live(workspace: Workspace, run: AgentRun) -> None:
+    """Draw the run as it is now. When it ends or needs the user, the whole page is drawn again."""
+    handler = run.handler
+    ended = handler.phase.ended  # looked up first: what comes later is drawn with the whole page
+    workspace.agents.hold(handler)
+    _draw(workspace, run)
+    if ended or handler.pending:
         st.rerun()
 
 
-def _show_state(handler: AgentHandler, told: Sequence[Cell], slot: DeltaGenerator) -> None:
+def _redraw_after_decision(handler: AgentHandler, tool_id: str) -> None:
+    pending = handler.pending
+    if pending is None or pending.tool_id != tool_id:
+        st.rerun()
+
+
+def status_sentence(handler: AgentHandler) -> str:
+    """The state of a run as a sentence for screen readers."""
+    if handler.phase is Phase.DONE:
+        return f"The agent has finished. {handler.text}"
+    if handler.phase is Phase.STOPPED:
+        return "The agent was stopped."
+    if handler.phase is Phase.FAILED:
+        return f"The agent failed. {handler.error}"
+    if pending := handler.pending:
+        return f"The agent waits for your approval to use {_tool_name(pending.tool_name)}."
+    return "The agent works on your task."
+
+
+# The run
+
+
+def _draw(workspace: Workspace, run: AgentRun) -> None:
+    handler = run.handler
+    cells = story(handler.so_far)
+    show_sources = partial(show_evidence, partial(workspace.library.original, run.collection))
+    _show_state(handler, cells)
+    with st.container(key=f"agent-cells-{handler.id}", gap="small"):
+        calls: list[Call] = []  # since the last text
+        for number, cell in enumerate(cells):
+            if isinstance(cell, Choice):
+                _show_choice(cell, handler)
+            elif isinstance(cell, Call):
+                calls.append(cell)
+                _show_call(cell, handler)
+            else:
+                with st.container(key=f"agent-text-{handler.id}-{number}"):
+                    for call in calls:
+                        _show_sources(call, show_sources)
+                    st.markdown(answer_markdown(cell.text))
+                calls = []
+
+
+def _show_state(handler: AgentHandler, cells: Sequence[Cell]) -> None:
+    """One line: what the agent does, and for how long."""
     trace, progress = handler.run.trace, handler.progress
+    took = f"{trace.now():.1f} s"
     if handler.phase.ended:
         word = {Phase.DONE: "finished", Phase.STOPPED: "stopped"}.get(handler.phase, "failed")
-        slot.caption(f"{ICONS[handler.phase]} {word} after {seconds(trace.ended or 0.0)}")
+        st.caption(f"{ICONS[handler.phase]} {word} after {seconds(trace.ended or 0.0)}")
     elif handler.pending:
-        slot.caption(":material/front_hand: waiting for you")
+        st.caption(":material/front_hand: waiting for your approval")
     elif running := handler.running:
-        slot.caption(f":material/build: running {plain_markdown(running.tool_name)}")
+        st.caption(f":material/build: running {_tool_name(running.tool_name)} · {took}")
     elif progress.phase is Phase.READING and progress.total:
-        line = f"{ICONS[progress.phase]} {progress} · {trace.now():.1f} s"
-        slot.progress(min(1.0, progress.done / progress.total), text=line)
-    elif told and isinstance(told[-1], Text):
-        slot.caption(f"{ICONS[Phase.WRITING]} {progress} · {trace.now():.1f} s")
+        line = f"{ICONS[progress.phase]} {progress} · {took}"
+        st.progress(min(1.0, progress.done / progress.total), text=line)
+    elif cells and isinstance(cells[-1], Text):
+        st.caption(f"{ICONS[Phase.WRITING]} {progress} · {took}")
     else:
-        slot.caption(f":material/route: choosing what to do · {trace.now():.1f} s")
+        st.caption(f":material/route: choosing what to do · {took}")
 
 
-def _show_outcome(handler: AgentHandler) -> None:
+def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
+    """The notes, the timeline and the actions under a run that has ended."""
+    handler = run.handler
     if handler.phase is Phase.FAILED:
         st.error(plain_markdown(str(handler.error)), icon=":material/error:")
-    for note in handler.run.notes:
+    for note in dict.fromkeys(handler.run.notes):
         st.caption(f":material/info: {plain_markdown(note)}")
     with st.expander("Where the time went", type="compact", key=f"time-{handler.id}"):
         show_agent_timeline(handler)
+    with st.container(horizontal=True, gap="small", key=f"agent-actions-{handler.id}"):
+        st.download_button(
+            "Export as JSON",
+            data=lambda: json.dumps(handler.to_dict(), indent=2, ensure_ascii=False),
+            file_name=f"agent-run-{handler.run.id}.json",
+            mime="application/json",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            key=f"export-{handler.id}",
+        )
+        if folder := folder_of(workspace, run.collection):
+            show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
+    st.caption(f"Run {handler.run.id}", help="The log names the run by this id.")
 
 
-def _offer_export(handler: AgentHandler) -> None:
-    st.download_button(
-        "Export as JSON",
-        data=lambda: json.dumps(handler.to_dict(), indent=2, ensure_ascii=False),
-        file_name=f"agent-run-{handler.id[:8]}.json",
-        mime="application/json",
-        icon=":material/download:",
-        type="tertiary",
-        on_click="ignore",
-        key=f"export-{handler.id}",
-    )
+# Its cells
+
+
+def _step(label: str, state: StepState, expanded: bool = False) -> DeltaGenerator:
+    """A step of the run. A status that is itself entered by `with` turns complete at its end."""
+    return st.status(label, state=state, expanded=expanded, type="step").container()
+
+
+def _show_choice(cell: Choice, handler: AgentHandler) -> None:
+    """A decision of the model, with its thought inside."""
+    if cell.ended is None:
+        ended = handler.phase.ended
+        label = "Stopped while choosing" if ended else "Choosing what to do"
+        state: StepState = "error" if ended else "running"
+        with _step(label, state, expanded=True):
+            st.caption(plain_markdown(cell.thought))
+        return
+    names = ", ".join(f"**{_tool_name(tool)}**" for tool in dict.fromkeys(cell.tools))
+    label = f"Chose {names or 'to answer'} · {seconds(cell.ended - cell.began)}"
+    with _step(label, "complete"):
+        st.caption(plain_markdown(cell.thought))
+
+
+def _show_call(cell: Call, handler: AgentHandler) -> None:
+    """One call: its arguments, the approval, its time, its result."""
+    state: StepState
+    if cell.denied:
+        state, word = "error", "denied by you"
+    elif cell.result:
+        state = "error" if cell.result.is_error else "complete"
+        took = seconds(cell.result.seconds)
+        word = f"failed after {took}" if cell.result.is_error else took
+    elif handler.phase.ended:
+        state, word = "complete", "stopped"
+    elif cell.began is None:
+        state, word = "running", "waits for your approval"
+    else:
+        state, word = "running", f"running {handler.run.trace.now() - cell.began:.1f} s"
+    text = ", ".join(str(value) for value in cell.arguments.values() if value not in ("", None))
+    short = text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"
+    preview = f" {plain_markdown(short)}" if short else ""
+    label = f"**{_tool_name(cell.tool)}**{preview} · {word}"
+    asks = cell.waiting and not handler.phase.ended
+    with _step(label, state, expanded=asks):
+        if asks:
+            show_approval(cell, handler)
+        else:
+            _show_result(cell)
+
+
+def _show_result(cell: Call) -> None:
+    if given := cell.given:
+        took = seconds(given.seconds)
+        if cell.denied:
+            reason = f": {plain_markdown(given.reason)}" if given.reason else "."
+            said = f"You denied this call after {took}{reason}"
+        else:
+            edited = " with changed arguments" if cell.edited else ""
+            said = f"You approved this call{edited} after {took}."
+        st.caption(f":material/person: {said}")
+    st.caption("Arguments")
+    st.code(as_json(cell.arguments), language="json", wrap_lines=True)
+    if cell.result:
+        output = cell.result.tool_output
+        st.caption("Why it failed" if cell.result.is_error else "Result")
+        height = TALL if len(output.content) > LONG else None
+        st.code(output.content, language=None, wrap_lines=True, height=height)
+        if output.left_out:
+            st.caption(
+                f":material/content_cut: {output.left_out:,} more characters were left out "
+                "because the result is too long."
+            )
+
+
+def _show_sources(call: Call, show_sources: ShowSources) -> None:
+    """The passages or web pages that a call's result comes from, above the text they led to."""
+    if not call.result:
+        return
+    output = call.result.tool_output
+    if any(source.evidence for source in output.sources) and output.found:
+        show_sources(output.sources, call.id)
+        return
+    for number, source in enumerate(output.sources, start=1):
+        if url := source.metadata.get("url"):
+            st.caption(f"**{number}** {plain_markdown(source.node.label)} · {plain_markdown(url)}")
+
+
+def as_json(arguments: Mapping[str, Any]) -> str:
+    plain = to_jsonable_python(dict(arguments), fallback=str)
+    return json.dumps(plain, indent=2, ensure_ascii=False)
+
+
+def _tool_name(name: str) -> str:
+    return plain_markdown(name.replace("_", " "))

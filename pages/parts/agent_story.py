@@ -1,10 +1,10 @@
-"""A run's events → the cells that a page shows of it, live or ended. Pure.
+"""A run's events → the cells that a page shows of it, while it works or afterwards.
 
-    a choice   the model decided what to do, and perhaps said why
-    a call     one tool, from the question to the person to the result
-    a text     what the model wrote
+    Choice   the model decides what to do, and may say why
+    Call     one tool: the request, the approval, the result
+    Text     what the model writes
 
-Cells only ever grow and change at the end, so a page can draw each once and bring it up to date.
+New events change the last cell or add one; earlier cells stay as they are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +26,9 @@ from engine.agent import (
 
 @dataclass(slots=True)
 class Choice:
-    """Times in seconds since the run began; `ended` is None while it lasts, here and below.
+    """Times are in seconds since the run began. `ended` is None while it lasts, here and below.
 
-    tools: what it led to, once that is known; none: the answer.
+    tools: those chosen; none means the answer.
     """
 
     began: float
@@ -39,7 +39,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Call:
-    """`arguments`: as asked for, then as approved."""
+    """`arguments`: as requested, then as approved."""
 
     id: str
     tool: str
@@ -54,7 +54,7 @@ class Call:
         return self.asked is not None and self.given is None
 
     @property
-    def refused(self) -> bool:
+    def denied(self) -> bool:
         return self.given is not None and not self.given.approved
 
     @property

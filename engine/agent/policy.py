@@ -1,0 +1,208 @@
+"""What every policy has in common: the task it looks at, and what it returns.
+
+A policy decides how an agent goes on. In one step it either writes the answer, piece by piece,
+or requests tool calls. routing.py has the policy for small models, planning.py those for larger
+ones. Below the protocol stand the helpers that more than one policy uses.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from engine.agent.events import ToolCall, ToolOutput
+from engine.agent.tools import FunctionTool
+from engine.llm.base import LLM
+from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage
+from engine.run import Run
+from engine.schema import ChatMessage
+
+ANSWER = "answer"  # the choice of no tool
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedCall:
+    """A call and its result. `is_error`: it failed or was denied.
+
+    question: the part of the task that the call was for; empty if it was for all of it.
+    """
+
+    call: ToolCall
+    output: ToolOutput
+    is_error: bool = False
+    question: str = ""
+
+
+@dataclass(slots=True)
+class Task:
+    """What the user asked, and what the agent has done so far.
+
+    history: the conversation before. steps: the completed calls, those of one step together.
+    declined: for each part of the question that needs a call which no tool can make reliably,
+    the sentence that says so.
+    """
+
+    question: str
+    history: Sequence[ChatMessage] = ()
+    steps: list[list[CompletedCall]] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[CompletedCall]:
+        return [completed for step in self.steps for completed in step]
+
+    @property
+    def sources(self) -> list[str]:
+        """The texts that facts may come from: the user's messages and the tools' results."""
+        said = [message.content for message in self.history if message.role == "user"]
+        results = [each.output.content for each in self.calls if not each.is_error]
+        return [self.question, *said, *results]
+
+    def messages(self) -> list[ChatMessage]:
+        """The conversation so far. Each tool result is a message of its own, as data."""
+        messages = [*self.history, ChatMessage("user", self.question)]
+        for step in self.steps:
+            requests, texts = [], []
+            for completed in step:
+                call = completed.call
+                arguments = json.dumps(dict(call.tool_kwargs), default=str)
+                requests.append(ToolRequest(call.tool_id, call.tool_name, arguments))
+                text = {"tool": call.tool_name, "arguments": dict(call.tool_kwargs)}
+                texts.append(json.dumps(text, default=str))
+            messages.append(ToolRequestMessage("assistant", "\n".join(texts), tuple(requests)))
+            messages += [
+                ToolResultMessage("tool", completed.output.content, completed.call.tool_id)
+                for completed in step
+            ]
+        return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of reasoning. It is shown and is not part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """A call that the policy wants made.
+
+    arguments: not checked yet. question: the part of the task that it is for; empty if it is for
+    all of it. id: the model's own id for the call, if it gave one.
+    """
+
+    tool_name: str
+    arguments: Mapping[str, Any]
+    question: str = ""
+    id: str = ""
+
+
+StepPart = str | Thought | CallRequest
+
+
+class Policy(Protocol):
+    """Takes the steps of one workflow. Safe to use from many threads at once."""
+
+    def step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[StepPart]:
+        """The next step: thoughts and text as they come, then the requested calls, if any.
+
+        A step without requests is the answer. Without tools there are no requests.
+
+        Raises:
+            LLMError: as the model raises it, after the parts that came before.
+            Cancelled: `run` was cancelled.
+        """
+
+
+# Helpers of the policies
+
+
+def split_thoughts(pieces: Iterable[str]) -> Iterator[str | Thought]:
+    """The same text, with what stands between <think> and </think> as thoughts.
+
+    Reasoning models write their thoughts this way. A mark that is split over two pieces is found.
+    """
+    held, thinking = "", False
+    for piece in pieces:
+        held += piece
+        while (mark := "</think>" if thinking else "<think>") in held:
+            before, _, held = held.partition(mark)
+            if before:
+                yield Thought(before) if thinking else before
+            thinking = not thinking
+        lengths = range(min(len(mark) - 1, len(held)), 0, -1)
+        begun = next((n for n in lengths if held.endswith(mark[:n])), 0)  # of the mark
+        safe, held = held[: len(held) - begun], held[len(held) - begun :]
+        if safe:
+            yield Thought(safe) if thinking else safe
+    if held:
+        yield Thought(held) if thinking else held
+
+
+_CUT = " […]"
+_SHORTEST = 200  # characters of a tool's text that are not cut further
+
+
+def fit_messages(
+    messages: Sequence[ChatMessage], llm: LLM, max_tokens: int, run: Run
+) -> list[ChatMessage]:
+    """The messages, with the longest tool results halved until the prompt leaves room to answer.
+
+    Messages of the user and the model stay whole. If those alone are too long, the model raises
+    PromptTooLongError later.
+    """
+    fitting = list(messages)
+    window = llm.metadata.context_window
+    room = min(max_tokens, window // 4)
+    while llm.count_tokens(fitting) + room > window:
+        lengths = [len(m.content) if m.role == "tool" else 0 for m in fitting]
+        longest = max(range(len(fitting)), key=lambda at: lengths[at])
+        if lengths[longest] < _SHORTEST:
+            break
+        kept = fitting[longest].content.removesuffix(_CUT)[: lengths[longest] // 2]
+        fitting[longest] = replace(fitting[longest], content=kept + _CUT)
+    if fitting != list(messages):
+        run.note("Long tool results were shortened to fit the model's context window.")
+    return fitting
+
+
+# Limits of what a model writes as JSON, so that one that repeats itself comes to an end:
+# characters of a text, items of a list, tokens of the whole.
+TEXT, ITEMS, TOKENS = 200, 8, 512
+
+# JSON schema's keywords that hold schemas, and those that say what a value is.
+_NAMED = {"properties", "$defs"}
+_LISTED = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_SINGLE = {"items", "additionalProperties"}
+_SHAPES = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"}
+
+
+def bounded_schema(schema: Any) -> Any:
+    """A JSON schema that a grammar can express: texts and lists get a maximum length, patterns
+    are left out, and a value of any type becomes a text. The tool checks the arguments later."""
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: value for key, value in schema.items() if key != "pattern"}
+    for key in _NAMED & inner.keys():
+        inner[key] = {name: bounded_schema(part) for name, part in inner[key].items()}
+    for key in _LISTED & inner.keys():
+        inner[key] = [bounded_schema(part) for part in inner[key]]
+    for key in _SINGLE & inner.keys():
+        inner[key] = bounded_schema(inner[key])
+    if not inner.keys() & _SHAPES:
+        inner["type"] = "string"
+    if inner.get("type") == "string" and not inner.keys() & {"enum", "const", "format"}:
+        inner.setdefault("maxLength", TEXT)
+    if inner.get("type") == "array":
+        inner.setdefault("maxItems", ITEMS)
+    return inner
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one if it was cut off or is something else."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
