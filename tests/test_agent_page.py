@@ -313,7 +313,7 @@ def test_every_suggested_task_comes_out_right_with_the_real_model(workspace: Wor
     for name in ("tide-mill.md", "keepers-handbook.pdf", "ice-log.txt"):
         add(workspace, name, (SAMPLES / name).read_bytes())
     app = open_page()
-    suggested = app.get("button_group")[0].options  # type: ignore[attr-defined]
+    suggested = app.get("button_group")[0].options  # type: ignore[union-attr]
     assert [getattr(each, "content", each) for each in suggested] == list(RIGHT)
     for task, expected in RIGHT.items():
         answer = str(workspace.agents.start("default", task).result())
@@ -323,6 +323,6 @@ def test_every_suggested_task_comes_out_right_with_the_real_model(workspace: Wor
 def test_web_search_is_suggested_only_with_a_key(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "weather" not in str(open_page().get("button_group")[0].options)  # type: ignore[attr-defined]
+    assert "weather" not in str(open_page().get("button_group")[0].options)  # type: ignore[union-attr]
     monkeypatch.setattr(Settings, "config", replace(Settings.config, tavily_api_key="x"))
-    assert "weather" in str(open_page().get("button_group")[0].options)  # type: ignore[attr-defined]
+    assert "weather" in str(open_page().get("button_group")[0].options)  # type: ignore[union-attr]
