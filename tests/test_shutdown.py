@@ -80,7 +80,7 @@ def test_a_running_answer_is_saved_as_stopped(
     assert turn.text
     assert turn.error == ""
     log = (data / "logs" / "first-token.log").read_text()
-    assert f"Question {turn.run_id}: stopped after" in log
+    assert f"answer {turn.run_id} stopped: " in log
     assert "Stopped" in log.splitlines()[-1]
     assert "Bosun" not in log
 

@@ -187,7 +187,7 @@ def test_a_question_that_cannot_be_saved_leaves_no_trace_later(
         workspace.ask(conversation, "When? " + "really " * 560)
     database.execute(ROOM)
     gate.opened.set()
-    answers = [each for each in threading.enumerate() if each.name == "answer"]
+    answers = [each for each in threading.enumerate() if each.name.startswith("answer")]
     for thread in answers:
         thread.join(30)
     assert workspace.turns(conversation.id) == []
@@ -246,8 +246,8 @@ def test_each_question_is_one_line_in_the_log_without_its_text(
     response = workspace.ask(conversation, "When was the mill built?")
     assert str(response)
     (turn,) = opened_again(workspace, opened).turns(conversation.id)
-    (line,) = (each for each in caplog.messages if each.startswith("Question"))
-    assert line.startswith(f"Question {response.run_id}: done after ")
+    (line,) = (each for each in caplog.messages if each.startswith("answer"))
+    assert line.startswith(f"answer {response.run_id} done: ")
     assert turn.run_id == response.run_id
     assert "search" in line
     assert any(each.startswith("Upload ") and ": ready" in each for each in caplog.messages)
@@ -299,3 +299,22 @@ def test_a_second_workspace_in_the_same_folder_is_refused_and_harms_nothing(
     assert first.conversations.find(conversation.id)
     assert not (tmp_path / "set-aside").exists()
     assert opened_again(first, opened).conversations.find(conversation.id)
+
+
+def test_a_question_with_characters_that_cannot_be_saved_is_asked_and_saved_without_them(
+    opened: Opened,
+) -> None:
+    workspace = opened()
+    conversation = workspace.conversations.create("default")
+    response = workspace.ask(conversation, "Who \ud800 built it?")
+    assert str(response) is not None
+    (turn,) = workspace.conversations.turns(conversation.id)
+    assert turn.question == response.question == "Who \ufffd built it?"
+
+
+def test_a_question_that_is_too_long_is_refused_and_not_saved(opened: Opened) -> None:
+    workspace = opened()
+    conversation = workspace.conversations.create("default")
+    with pytest.raises(ValueError, match="300,000 characters, and 4,000 is the most"):
+        workspace.ask(conversation, "x" * 300_000)
+    assert workspace.conversations.turns(conversation.id) == []

@@ -4,19 +4,14 @@ A run belongs to the workspace and not to a page, so that a rerun, another page 
 it in its current state. Runs are kept in memory: they end with the program.
 """
 
-import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
-from engine.errors import FirstTokenError
 from engine.index import VectorStoreIndex
 from engine.llm.base import LLM
-
-log = logging.getLogger(__name__)
 
 KEPT = 20  # runs; a run's events take about 100 KB
 PASSAGES = 3  # that a search gives
@@ -68,7 +63,6 @@ class AgentRuns:
             ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]
-        threading.Thread(target=_log_end, args=(handler,), name="agent-log", daemon=True).start()
         return handler
 
     def find(self, run_id: str) -> AgentRun | None:
@@ -91,24 +85,3 @@ class AgentRuns:
         """Stop all runs."""
         for run in self.latest():
             run.handler.cancel()
-
-
-def _log_end(handler: AgentHandler) -> None:
-    """One line for a run that has ended: id, outcome, times; no text."""
-    with suppress(FirstTokenError):
-        handler.result()
-    trace = handler.run.trace
-    spans: dict[str, float] = {}
-    for span in trace.spans:
-        spans[span.name] = spans.get(span.name, 0.0) + span.duration
-    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in spans.items())
-    error = f" ({type(handler.error).__name__})" if handler.error else ""
-    log.info(
-        "Agent run %s: %s%s after %.2f s; %d model calls; %s",
-        handler.run.id,
-        handler.phase,
-        error,
-        trace.ended or 0.0,
-        len(trace.calls),
-        times,
-    )

@@ -187,7 +187,7 @@ class Workspace:
         """Ask in a conversation, with the current settings. One answer at a time in each.
 
         Raises:
-            ValueError: the question is empty, or an answer is still being written.
+            ValueError: the question is empty or too long, or an answer is still being written.
             StoreError: the question could not be saved; nothing is asked.
         """
         with self._lock:
@@ -204,7 +204,7 @@ class Workspace:
                 history=self._history(before),
                 on_done=lambda done: self._ended(conversation, turn, done),
             )
-            turn = replace(turn, run_id=response.run_id)
+            turn = replace(turn, run_id=response.run_id, question=response.question)
             title = "" if before else turn.question[:TITLE_LENGTH]
             try:
                 self.conversations.save(conversation.id, turn, title)
@@ -337,7 +337,6 @@ class Workspace:
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
         """Save the answer. If that fails, keep it, and save it again when there is room."""
         answered = turn.answered(response)
-        _log_question(answered, type(response.error).__name__ if response.error else "")
         with self._changed:
             live = self._running.get(conversation.id)
             if self._closed or live is None or live[0].id != turn.id:
@@ -383,22 +382,3 @@ def _lock_folder(folder: Path) -> IO[str]:
     except OSError as fault:  # a file system without locks
         log.warning("The data folder cannot be locked: %s", fault)
     return lock
-
-
-def _log_question(turn: Turn, error: str) -> None:
-    """One line for a question that has been answered: id, outcome, times; no text."""
-    trace = turn.trace
-    spans: dict[str, float] = {}
-    for span in trace.spans if trace else ():
-        spans[span.name] = spans.get(span.name, 0.0) + span.duration
-    times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in spans.items())
-    log.info(
-        "Question %s: %s%s after %.2f s; %d passages, %d tokens; %s",
-        turn.run_id,
-        turn.phase,
-        f" ({error})" if error else "",
-        (trace.ended or 0.0) if trace else 0.0,
-        len(turn.sources),
-        trace.metrics.output_tokens if trace else 0,
-        times,
-    )
