@@ -81,8 +81,9 @@ def show_diagnostics(workspace: Workspace) -> None:
     """Versions, settings and the last errors, folded, with Streamlit's copy button."""
     with st.expander("Copy diagnostics", icon=":material/bug_report:", key="diagnostics"):
         st.markdown(
-            "For a report of a fault. This text has no keys and no text of your documents or "
-            f"questions. The whole log is in `{log_file(Settings.config)}`."
+            "For a report of a fault: point at the text, and a copy button appears above it. The "
+            "text has no keys and nothing from your documents or questions. The whole log is in "
+            f"`{log_file(Settings.config)}`."
         )
         st.code(diagnostics(workspace.llm, Settings.config), language=None, height=320)
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -270,3 +271,14 @@ def test_exports_carry_no_secrets_and_no_folders() -> None:
     assert record["sources"][0]["node"]["text"] == "See /etc/motd."
     assert record["sources"][0]["node"]["metadata"]["file_path"] == "mill.pdf"
     assert Turn.from_dict(record).question == turn.question
+
+
+def test_a_file_that_lost_its_write_ahead_log_is_completed_from_the_mirror(tmp_path: Path) -> None:
+    path, early = tmp_path / "conversations.sqlite3", tmp_path / "early"
+    conversation = filled(path, 3)
+    shutil.copyfile(path, early)
+    store = ConversationStore(path)
+    store.save(conversation, Turn("late", "Late?"))
+    store.close()
+    early.replace(path)
+    assert questions(ConversationStore(path), conversation)[-1] == "Late?"

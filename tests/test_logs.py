@@ -1,5 +1,6 @@
 """The log: what goes wrong is in it, and nothing that was processed is."""
 
+import ast
 import logging
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 from engine import logs
 from engine.config import Config
 from engine.errors import ConfigError, StoreError
+from tests.browser import ROOT
 
 CANARY = "the vicar hid the gold"
 
@@ -118,3 +120,28 @@ def test_the_last_errors_are_found_with_their_tracebacks(config: Config) -> None
 def test_importing_the_engine_configures_no_logging() -> None:
     handlers = logging.getLogger("engine").handlers
     assert all(isinstance(each, logging.NullHandler) for each in handlers)
+
+
+# Handlers that hand the exception on, so that somebody else raises or logs it.
+HANDED_ON = {"engine/llm/local.py", "engine/parallel.py", "engine/reading/worker.py"}
+
+
+def test_every_handler_of_all_exceptions_logs_or_raises_them() -> None:
+    silent = []
+    files = [*ROOT.glob("engine/**/*.py"), *ROOT.glob("pages/**/*.py"), ROOT / "streamlit_app.py"]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ExceptHandler) or not catches_all(node):
+                continue
+            inside = [each for statement in node.body for each in ast.walk(statement)]
+            raises = any(isinstance(each, ast.Raise) for each in inside)
+            names = {each.id for each in inside if isinstance(each, ast.Name)}
+            if not raises and not names & {"log", "_log", "sentence_of"}:
+                silent.append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert [each for each in silent if each.split(":")[0] not in HANDED_ON] == []
+
+
+def catches_all(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or (
+        isinstance(handler.type, ast.Name) and handler.type.id in ("Exception", "BaseException")
+    )

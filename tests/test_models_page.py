@@ -114,7 +114,8 @@ def test_diagnostics_are_copied_with_one_click(browser: Browser, app: RunningApp
     code = tab.get_by_test_id("stExpander").get_by_test_id("stCode").last
     expect(code).to_contain_text("Machine and versions")
     code.hover()
-    code.get_by_test_id("stCodeCopyButton").click()
+    holder = code.locator("xpath=ancestor::*[@data-testid='stElementContainer'][1]")
+    holder.get_by_role("button", name="Copy").click()
     copied = tab.evaluate("navigator.clipboard.readText()")
     context.close()
     assert copied.startswith("Machine and versions\n")

@@ -128,7 +128,7 @@ UNWRAPPED = """
 import streamlit as st
 
 def fail():
-    raise ValueError("the vicar")
+    raise ValueError("the vic" + "ar")  # not in the source line of the traceback
 
 st.title("A page")
 st.button("Callback", on_click=fail)

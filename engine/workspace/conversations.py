@@ -34,6 +34,7 @@ from engine.workspace.repair import (
     remove,
     string_in,
     value_of,
+    version_of,
 )
 
 log = logging.getLogger(__name__)
@@ -307,7 +308,11 @@ class ConversationStore:
             others = (self._mirror_path, Path(f"{self._path}-wal"))
             if is_empty(self._path) and not all(map(is_empty, others)):
                 raise DamagedFile("it is missing or empty")
-            return connect(self._path)
+            db = connect(self._path)
+            if int(value_of(db, "PRAGMA user_version")) >= version_of(self._mirror_path):
+                return db
+            db.close()
+            raise DamagedFile("it is older than its mirror: its write-ahead log is lost")
         except DamagedFile as damage:
             log.warning("The conversations are damaged: %s", damage)
         existed = os.path.lexists(self._path)

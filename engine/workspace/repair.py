@@ -7,7 +7,6 @@ row, and writes them into a new file.
 import json
 import os
 import re
-import secrets
 import shutil
 import sqlite3
 import time
@@ -84,6 +83,7 @@ class Found:
     def __init__(self) -> None:
         self.conversations: dict[str, tuple[Any, ...]] = {}
         self.turns: dict[str, tuple[Any, ...]] = {}
+        self._version = 0
 
     def read(self, path: Path, folder: Path) -> None:
         """Add what is in the file and its write-ahead log. `folder` takes copies to work on."""
@@ -115,6 +115,8 @@ class Found:
 
     def _read_rows(self, copy: Path) -> None:
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as db:
+            with suppress(sqlite3.Error):
+                self._version = max(self._version, int(value_of(db, "PRAGMA user_version")))
             db.text_factory = lambda text: text.decode("utf-8", "replace")
             for row in _readable_rows(db, "conversations"):
                 if isinstance(row[0], str) and isinstance(row[3], float):
@@ -133,7 +135,7 @@ class Found:
                 row = (conversation, encodable(title), "default", time.time())
                 self.conversations[conversation] = row
         with db:
-            db.execute(f"PRAGMA user_version={secrets.randbelow(2**30)}")  # no mirror has it yet
+            db.execute(f"PRAGMA user_version={self._version + 1}")  # newer than each of them
             db.executemany(
                 "INSERT INTO conversations VALUES (?, ?, ?, ?)",
                 [tuple(map(encodable, row)) for row in self.conversations.values()],
@@ -188,6 +190,17 @@ def value_of(db: sqlite3.Connection, query: str) -> Any:
 def encodable(value: Any) -> Any:
     """Text without lone surrogates, which SQLite cannot store; other values as they are."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def version_of(path: Path) -> int:
+    """How many writes a file of conversations has had; -1 if that cannot be read."""
+    if is_empty(path):
+        return -1
+    try:
+        with closing(connect(path)) as db:
+            return int(value_of(db, "PRAGMA user_version"))
+    except (DamagedFile, OSError):
+        return -1
 
 
 def is_empty(path: Path) -> bool:

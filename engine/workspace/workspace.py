@@ -126,7 +126,7 @@ class Workspace:
         self.agents = AgentRuns(self.library.index, llm)
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._closing = False
         self._closed = False
@@ -222,10 +222,13 @@ class Workspace:
 
     def turns(self, conversation_id: str) -> list[Turn]:
         """Those that have ended, in order. One that a crash interrupted has failed."""
-        live = self._running.get(conversation_id)
+        with self._lock:  # else an answer may end, and be saved, between the three
+            live = self._running.get(conversation_id)
+            unsaved = dict(self._unsaved)
+            all_saved = self.conversations.turns(conversation_id)
         turns = []
-        for saved in self.conversations.turns(conversation_id):
-            turn = self._unsaved.get(saved.id, ("", saved))[1]
+        for saved in all_saved:
+            turn = unsaved.get(saved.id, ("", saved))[1]
             if live and live[0].id == turn.id:
                 turn = turn.answered(live[1])  # it may have ended and not be saved yet
                 if turn.phase.ended:
