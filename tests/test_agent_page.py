@@ -279,8 +279,8 @@ def test_the_page_knows_once_whether_the_run_is_live(
         run.result()
         return latest_runs()
 
-    monkeypatch.setattr(workspace.agents, "latest", ends_meanwhile)
     app = open_page()
+    monkeypatch.setattr(workspace.agents, "latest", ends_meanwhile)
     app.query_params["run"] = run.id
     app.run()
     assert "finished after" in shown(app)
