@@ -39,6 +39,12 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_file(file: Path) -> None:
+    """Put a file's content on the disk."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
 def set_aside(path: Path, folder: Path) -> Path:
     """Move a damaged file or folder to `<folder>/set-aside/<time>-<name>`, and return that place.
 

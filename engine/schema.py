@@ -1,4 +1,4 @@
-"""The nouns that flow through the engine. Frozen, so that any thread may hold them.
+"""The data types of the engine. Frozen, so that threads can share them.
 
 file → Document (a page) → Node (a passage) → NodeWithScore (found) → ChatMessage (asked)
 """
@@ -63,7 +63,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence of a passage that bears on the question: `node.text[start:end]`.
+    """A sentence of a passage that helps to answer the question: `node.text[start:end]`.
 
     `score` ranks it among the sentences of all passages found together: the cross-encoder's
     logit, plus what a neighbour or its passage adds or takes.
@@ -76,7 +76,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What each stage of retrieval said of a passage; None where that stage did not see it.
+    """The scores of a passage in each stage of retrieval; None where the stage did not rank it.
 
     dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: the cosine plus a share of
     the BM25. rerank: the cross-encoder's logit for the best sentence.

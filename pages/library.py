@@ -41,7 +41,7 @@ def _show_collections(workspace: Workspace, collection: str) -> None:
         name = st.text_input("New collection", placeholder="Its name")
         if st.form_submit_button("Make it", icon=":material/add:") and name.strip():
             with shown_errors():
-                workspace.library.index(name.strip())
+                workspace.library.create(name.strip())
             choose_collection(name.strip())
             st.rerun()
     if collection != DEFAULT_COLLECTION and st.button(

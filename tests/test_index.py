@@ -86,6 +86,16 @@ def test_a_source_without_text_is_named_and_the_others_go_in() -> None:
     assert [each.source_id for each in index.sources()] == ["bakery"]
 
 
+def test_from_documents_skips_a_source_without_text_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    empty = Document(" \n ", {"file_name": "scan.pdf"}, source_id="scan")
+    index = index_of(BAKERY, empty, *FERRY)
+    assert {each.source_id for each in index.sources()} == {"bakery", "ferry"}
+    assert index.skipped == ["scan.pdf has no text to answer from."]
+    assert "scan.pdf has no text" in caplog.text
+
+
 def test_documents_of_one_source_need_not_stand_together() -> None:
     index = index_of(FERRY[0], BAKERY, FERRY[1])
     assert {each.source_id: each.pages for each in index.sources()} == {"ferry": 2, "bakery": 1}

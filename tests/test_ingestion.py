@@ -1,11 +1,14 @@
+import json
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from engine.errors import EmptyDocumentError, PasswordNeededError
+from engine.errors import EmptyDocumentError, PasswordNeededError, StoreError
+from engine.workspace import ingestion
 from engine.workspace.ingestion import ChangedFile, Ingestor, Stage, Upload, safe_name
 
 
@@ -103,11 +106,101 @@ def test_a_file_cut_off_by_a_crash_is_taken_up_at_the_next_start(tmp_path: Path)
     hang.set()
 
 
+def arrived(folder: Path, name: str, **record: object) -> Path:
+    """An upload as a process leaves it that ends before it has begun to work on it."""
+    folder.mkdir(parents=True)
+    (folder / ".upload.json").write_text(json.dumps({"collection": "default", **record}))
+    (folder / name).write_bytes(b"x")
+    return folder
+
+
 def test_half_an_arrival_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / "half").mkdir(parents=True)
-    (tmp_path / "half" / "a.txt").write_bytes(b"x")
-    assert Ingestor(tmp_path, ignore).uploads("default") == []
-    assert not (tmp_path / "half").exists()
+    half = arrived(tmp_path / "incoming" / "half", ".part")
+    assert Ingestor(half.parent, ignore).uploads("default") == []
+    assert not half.exists()
+
+
+def test_foreign_files_among_the_uploads_are_left_alone(tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    folder = arrived(incoming / "one", "a.txt")
+    (folder / ".DS_Store").write_bytes(b"\0")
+    (incoming / ".DS_Store").write_bytes(b"\0")
+    (incoming / "foreign").mkdir()
+    ingestor = Ingestor(incoming, ignore)
+    (upload,) = ingestor.uploads("default")
+    assert settle(upload).stage is Stage.READY
+    assert ingestor.notices == []
+    assert sorted(each.name for each in incoming.iterdir()) == [".DS_Store", "foreign"]
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"collection"', None])
+def test_an_upload_whose_record_is_damaged_is_set_aside(
+    tmp_path: Path, record: bytes | None
+) -> None:
+    folder = arrived(tmp_path / "incoming" / "one", "a.txt")
+    if record is None:
+        (folder / ".upload.json").unlink()
+    else:
+        (folder / ".upload.json").write_bytes(record)
+    other = arrived(tmp_path / "incoming" / "two", "b.txt")
+    ingestor = Ingestor(folder.parent, ignore)
+    (upload,) = ingestor.uploads("default")
+    assert upload.name == "b.txt"
+    assert settle(upload).stage is Stage.READY
+    assert not other.exists()
+    (notice,) = ingestor.notices
+    (place,) = (tmp_path / "set-aside").iterdir()
+    assert str(place) in notice
+    assert "a.txt" in notice
+    assert (place / "a.txt").read_bytes() == b"x"
+
+
+def test_the_answer_about_a_changed_file_outlives_a_restart(tmp_path: Path) -> None:
+    hang, entered = threading.Event(), threading.Event()
+
+    def ask_then_hang(upload: Upload) -> Packed:
+        if not upload.replaces:
+            raise ChangedFile(upload.name, "old-source")
+        entered.set()
+        hang.wait(10)
+        return []
+
+    ingestor = Ingestor(tmp_path / "incoming", ask_then_hang)
+    ingestor.decide(settle(ingestor.add("default", "a.txt", b"x")), keep_both=False)
+    assert entered.wait(5)
+    (upload,) = Ingestor(tmp_path / "incoming", ignore).uploads("default")
+    assert upload.replaces == "old-source"
+    hang.set()
+
+
+def test_uploads_of_a_deleted_collection_are_dropped(started: Started, tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def until_cancelled(upload: Upload) -> Packed:
+        entered.set()
+        while upload.collection == "letters":
+            upload.run.check()
+            time.sleep(0.005)
+        return []
+
+    ingestor = started(until_cancelled)
+    for name in ("a", "b"):
+        ingestor.add("letters", name, b"x")
+    other = ingestor.add("default", "c", b"x")
+    assert entered.wait(5)
+    ingestor.drop("letters")
+    assert settle(other).stage is Stage.READY
+    assert ingestor.uploads("letters") == []
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_a_deleted_collection_takes_no_uploads(tmp_path: Path) -> None:
+    def check(collection: str) -> None:
+        raise StoreError(f"The collection {collection!r} was deleted.")
+
+    with pytest.raises(StoreError, match="'letters' was deleted"):
+        Ingestor(tmp_path, ignore, check).add("letters", "a.txt", b"x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cancelled_upload_stops_and_leaves_no_file(started: Started, tmp_path: Path) -> None:
@@ -148,7 +241,7 @@ def test_a_full_disk_says_so_and_leaves_nothing_behind(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(ingestion, "sync_file", full)
     with pytest.raises(OSError, match="No space"):
         ingestor.add("default", "a.txt", b"x")
     assert list((tmp_path / "incoming").iterdir()) == []
@@ -170,17 +263,134 @@ def test_the_files_packed_in_an_upload_become_uploads_of_their_own(started: Star
     assert settle(inner).stage is Stage.READY
 
 
-def test_stages_are_timed(started: Started) -> None:
-    def take(upload: Upload) -> Packed:
-        upload.enter(Stage.READING, 0, 2)
-        time.sleep(0.05)
-        upload.enter(Stage.EMBEDDING, 1, 4)
-        assert upload.seconds_left is not None
-        return []
+def unpack(upload: Upload, count: int) -> Packed:
+    """Files 0.txt, 1.txt … as if unpacked from the upload; each holds its number."""
+    files: Packed = []
+    for number in range(count):
+        path = upload.folder / "unpacked" / f"{number:04}" / f"{number}.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(str(number))
+        files.append((path.name, path))
+    return files
 
-    upload = settle(started(take).add("default", "a.txt", b"x"))
-    assert upload.seconds[Stage.READING] >= 0.05
-    assert upload.seconds[Stage.EMBEDDING] < 0.05
+
+class Killed(BaseException):
+    """Ends the ingesting thread as abruptly as a killed process would."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("where", ["unpacking", "recording", 0, 1, 7, 19])
+def test_a_zip_cut_off_anywhere_arrives_exactly_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str | int
+) -> None:
+    dead = threading.Event()
+
+    def die(*_: object, **__: object) -> None:
+        dead.set()
+        raise Killed
+
+    def take(upload: Upload) -> Packed:
+        if upload.name != "all.zip":
+            return []
+        files = unpack(upload, 20)
+        if where == "unpacking" and not dead.is_set():
+            die()
+        return files
+
+    real, renames = Path.rename, iter(range(1000))
+    add = Ingestor(tmp_path / "incoming", take).add
+    with monkeypatch.context() as patch:
+        if where == "recording":
+            patch.setattr("os.sync", die)
+        elif isinstance(where, int):
+            patch.setattr(
+                Path,
+                "rename",
+                lambda self, to: (
+                    die() if "unpacked" in self.parts and next(renames) == where else real(self, to)
+                ),
+            )
+        add("default", "all.zip", b"x")
+        assert dead.wait(5)
+    seen: list[str] = []
+
+    def look(upload: Upload) -> Packed:
+        if upload.name != "all.zip":
+            seen.append(upload.path.read_text())
+        return take(upload)
+
+    again = Ingestor(tmp_path / "incoming", look)
+    deadline = time.monotonic() + 10
+    while again.busy and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert sorted(seen, key=int) == [str(number) for number in range(20)]
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_zips_within_zips_share_one_budget(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "UNPACKED_FILES", 10)
+    monkeypatch.setattr(ingestion, "UNPACKED_BYTES", 1000)
+    left: list[tuple[int, int, int]] = []
+
+    def take(upload: Upload) -> Packed:
+        left.append((upload.depth, upload.files_left, upload.bytes_left))
+        return unpack(upload, 2) if upload.depth < 2 else []
+
+    ingestor = started(take)
+    uploads = [ingestor.add("default", "all.zip", b"x")]
+    while ingestor.busy:
+        settle(uploads[0])
+    assert left == [(0, 10, 1000), (1, 8, 998), (1, 6, 996), *[(2, 4, 994)] * 4]
+    other = ingestor.add("default", "other.zip", b"x")
+    assert other.bytes_left == ingestion.Upload.__dataclass_fields__["bytes_left"].default
+
+
+def test_a_disk_that_fills_up_keeps_what_was_unpacked_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(upload: Upload) -> Packed:
+        return unpack(upload, 5) if upload.name == "all.zip" else []
+
+    real = Path.rename
+
+    def full(self: Path, to: Path) -> Path:
+        if self.name == "3.txt":
+            raise OSError(28, "No space left on device")
+        return real(self, to)
+
+    ingestor = Ingestor(tmp_path / "incoming", take)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", full)
+        upload = settle(ingestor.add("default", "all.zip", b"x"))
+        while ingestor.busy:
+            time.sleep(0.005)
+    assert upload.stage is Stage.FAILED
+    assert "disk is full" in upload.message
+    assert str(tmp_path) not in upload.message
+    ingestor.dismiss(upload)
+    ingestor.close()
+    again = Ingestor(tmp_path / "incoming", take)
+    while again.busy:
+        time.sleep(0.005)
+    names = [each.name for each in again.uploads("default")]
+    assert names[0] == "all.zip"
+    assert sorted(names[1:]) == ["3.txt", "4.txt"]
+
+
+def test_stages_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 11.0
+    monkeypatch.setattr(ingestion, "time", SimpleNamespace(perf_counter=lambda: now))
+    upload = Upload("a.txt", "default", Path("incoming"), _since=10.0)
+    upload.enter(Stage.READING, 0, 2)
+    now = 14.0
+    upload.enter(Stage.EMBEDDING, 1, 4)
+    now = 15.0
+    assert upload.seconds_left == pytest.approx(3.0)
+    now = 21.0
+    upload.enter(Stage.READY)
+    assert upload.seconds == {Stage.WAITING: 1.0, Stage.READING: 3.0, Stage.EMBEDDING: 7.0}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +401,9 @@ def test_stages_are_timed(started: Started) -> None:
         ("....", "file"),
         ("", "file"),
         ("a\0b\n.txt", "ab.txt"),
-        ("x" * 300 + ".pdf", "x" * 100 + ".pdf"),
+        ("x" * 300 + ".pdf", "x" * 200 + ".pdf"),
+        ("山" * 120 + ".pdf", "山" * 66 + ".pdf"),
+        ("é" * 130, "é" * 120),
         ("Müller – Bericht.pdf", "Müller – Bericht.pdf"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_deleted_collection_is_gone_from_walkthrough_notebooks_too(
             forgotten.append("all")
 
     monkeypatch.setattr(walkthrough_state, "_open", {"one": Open()})
-    workspace.library.index("letters")
+    workspace.library.create("letters")
     app = open_library()
     app.selectbox[0].set_value("letters").run()
     button(app, "Delete letters")

@@ -95,10 +95,28 @@ def test_at_a_start_every_document_is_read_the_latest_first(preparer: Made) -> N
 def test_reading_ends_where_there_is_room_for_no_more(preparer: Made) -> None:
     llm = KeepingLLM(room=1)
     prepared = preparer(llm)
-    until(lambda: len(llm.read) == 2)
-    time.sleep(0.05)
-    assert llm.read == DOCUMENTS["default", "new"]
-    assert prepared.prepared("default", "new") == 1
+    prepared.add("default", "old")  # read when the first round has ended
+    until(lambda: prepared.prepared("default", "old") == 1)
+    assert llm.read == [*DOCUMENTS["default", "new"], *DOCUMENTS["default", "old"]]
+
+
+def test_a_fault_does_not_end_the_preparing(
+    preparer: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm, broken = KeepingLLM(), [True]
+    real = llm.prepare
+
+    def prepare(messages: Sequence[ChatMessage], run: Run | None = None) -> None:
+        if broken:
+            broken.pop()
+            raise RuntimeError("boom")
+        real(messages, run)
+
+    monkeypatch.setattr(llm, "prepare", prepare)
+    prepared = preparer(llm)
+    until(lambda: not broken)
+    prepared.add("default", "old")
+    until(lambda: prepared.prepared("default", "old") == 1)
 
 
 def test_a_model_that_reads_only_sentences_prepares_nothing(preparer: Made) -> None:

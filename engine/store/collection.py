@@ -1,11 +1,13 @@
 """Collection: add, delete and search the passages of sources.
 
-A source is whole or not there. Its record, in a second, small collection, is written twice:
-before its first point as unfinished, and after its last as whole. What is unfinished is never
-found, and is removed when the collection is next opened.
+A source is there when its record is, in a second, small collection. The record is written after
+the source's last point, and deleted before its first. Points without a record are never found;
+they are deleted when the collection is next opened.
 """
 
+import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -13,24 +15,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from engine.errors import DuplicateDocumentError, StoreError
 from engine.lexical import Terms
 from engine.schema import Node
 from engine.store import points
-from engine.store.connection import Connection, collector_paused
-from engine.store.points import DENSE, TERMS, Hit, Source
+from engine.store.connection import SOURCES, Connection, collector_paused
+from engine.store.points import DENSE, TERMS, WRITTEN_AT, Hit, Source
 from engine.store.terms import EmbeddedTerms
+
+log = logging.getLogger(__name__)
 
 # Points written or deleted while the lock is held: a search waits for these, some 15 ms.
 SLICE = 16
 # The embedded collection holds this many passages well (benchmarks/README.md).
 EMBEDDED_LIMIT = 20_000
-# On a server, another process may still be writing an unfinished source that is younger.
+# On a server, another process may still be writing the points of a source without a record.
 ABANDONED_AFTER = timedelta(hours=1)
-
-SOURCES = ".sources"  # the second collection's name ends so
 
 
 class Collection:
@@ -38,16 +40,27 @@ class Collection:
 
     def __init__(self, connection: Connection, name: str, store: object) -> None:
         self.name = name
+        self.deleted = False  # set by the store
+        self.incomplete: list[Source] = []
+        """Sources that had lost points when the collection was opened; they are not found."""
         self._connection = connection
-        self._store = store  # kept, so that nobody opens the folder a second time meanwhile
+        self._store = store  # so that the store lives as long as its collections
         self._whole: dict[str, Source] = {}
-        self._unfinished: dict[str, Source] = {}  # being written or deleted at the moment
-        self._abandoned: dict[str, Source] = {}  # to be removed as soon as that is possible
-        self._removing = threading.Lock()  # taken before the connection's lock, never after
-        self._read_sources()
-        self._remove_abandoned()
+        self._writing: set[str] = set()
+        self._left: dict[str, list[str]] = {}  # source id → points to delete, their record is gone
+        self._undeleted: set[str] = set()  # sources whose record could not be deleted
+        self._deleting = threading.Lock()  # taken before the connection's lock, never after
+        self._terms: EmbeddedTerms | None = None
+        self._read_records()
         with collector_paused():
-            self._terms = EmbeddedTerms(self._scroll(name, TERMS)) if connection.embedded else None
+            self._read_points()
+        if not connection.read_only:
+            for source_id in list(self._left):
+                try:
+                    self.purge(source_id)
+                except StoreError:  # a full disk: they stay hidden, until the next opening
+                    log.exception("Passages left of an unfinished source could not be deleted")
+                    break
 
     @property
     def passages(self) -> int:
@@ -59,15 +72,20 @@ class Collection:
         return self._connection.embedded and self.passages > EMBEDDED_LIMIT
 
     def sources(self) -> list[Source]:
-        """What is whole, the latest first."""
-        with self._connection.guarded():
+        """The sources that are whole, the latest first."""
+        with self._guarded():
             if not self._connection.embedded:
-                self._read_sources()
+                self._read_records()  # another process may have changed them
             return sorted(self._whole.values(), key=lambda each: each.added_at, reverse=True)
+
+    def has(self, source_id: str) -> bool:
+        with self._guarded():
+            self._learn({source_id})
+            return source_id in self._whole
 
     @contextmanager
     def adding(self, source: Source) -> Iterator["Writer"]:
-        """Write one source: whole after the block, or, where the block raises, not at all.
+        """Write one source: it is whole after the block, or not there if the block raises.
 
         `source.passages` is the number of nodes that will be added.
 
@@ -75,31 +93,90 @@ class Collection:
             DuplicateDocumentError: a source of this id is there already.
             StoreError: it could not be written; what was there before is safe.
         """
-        self._begin(source)
+        self.purge(source.source_id)  # what an earlier deletion has left
+        with self._guarded():
+            self._learn({source.source_id})
+            if source.source_id in self._whole or source.source_id in self._writing:
+                raise DuplicateDocumentError(
+                    f"{source.file_name} is in the collection already. Delete it first to add "
+                    "it again."
+                )
+            self._writing.add(source.source_id)
         try:
-            writer = Writer(self._connection, self.name, source)
+            writer = Writer(self, self._connection, source)
             yield writer
-            self._commit(source, writer.terms)
+            with self._changing() as client:
+                if not self._connection.embedded:
+                    self._check_complete(client, source)
+                client.upsert(self.name + SOURCES, [points.record(source)])
+                self._whole[source.source_id] = source
+                if self._terms:
+                    self._terms.add(source.source_id, writer.terms)
         except BaseException:
             with self._connection.lock:
-                self._abandoned[source.source_id] = self._unfinished.pop(source.source_id)
-            with suppress(StoreError):  # a full disk may refuse this too: then later
-                self._remove_abandoned()
+                self._left[source.source_id] = source.point_ids
+            with suppress(StoreError):  # a full disk may refuse this too; the next opening does it
+                self.purge(source.source_id)
             raise
+        finally:
+            self._writing.discard(source.source_id)
 
     def delete(self, source_id: str) -> bool:
         """Delete a source with all its passages. False where it is not there."""
-        with self._connection.guarded() as client:
-            source = self._whole.get(source_id)
+        if not self.hide(source_id):
+            return False
+        self.purge(source_id)
+        return True
+
+    def hide(self, source_id: str) -> bool:
+        """Delete a source's record: it is no longer there. Its passages stay until `purge`.
+
+        Raises:
+            StoreError: the record could not be deleted. This process hides the source anyway,
+                and `purge` tries again.
+        """
+        with self._changing() as client:
+            self._learn({source_id})
+            source = self._whole.pop(source_id, None)
             if source is None:
                 return False
-            # from here on it is gone, whatever happens
-            client.upsert(self.name + SOURCES, [points.record(source, whole=False)])
-            self._abandoned[source_id] = self._whole.pop(source_id)
+            self._left[source_id] = source.point_ids
             if self._terms:
                 self._terms.remove(source_id)
-        self._remove_abandoned()
-        return True
+            self._undeleted.add(source_id)
+            self._delete_record(client, source_id)
+            return True
+
+    def unhide(self, source: Source) -> bool:
+        """Undo `hide`. False where passages are deleted already."""
+        with self._deleting, self._changing() as client:
+            ids = self._left.get(source.source_id)
+            if ids is None:
+                return False
+            found = client.retrieve(self.name, ids, with_payload=False, with_vectors=[TERMS])
+            if len(found) != source.passages:
+                return False
+            client.upsert(self.name + SOURCES, [points.record(source)])
+            del self._left[source.source_id]
+            self._undeleted.discard(source.source_id)
+            self._whole[source.source_id] = source
+            if self._terms:
+                terms = {str(point.id): points.terms_of(point) for point in found}
+                self._terms.add(source.source_id, terms)
+            return True
+
+    def purge(self, source_id: str) -> None:
+        """Delete the passages that `hide` has left, letting searches in between."""
+        with self._deleting:
+            ids = self._left.get(source_id, [])
+            if source_id in self._undeleted:
+                with self._changing() as client:
+                    self._delete_record(client, source_id)
+            for start in range(0, len(ids), SLICE):
+                with self._changing() as client:
+                    client.delete(self.name, list(ids[start : start + SLICE]))
+            with self._connection.lock:
+                self._left.pop(source_id, None)
 
     def search_dense(self, vector: NDArray[np.float32], limit: int) -> list[Hit]:
         """The nearest passages by cosine similarity, best first."""
@@ -110,98 +187,126 @@ class Collection:
         if not terms:
             return []
         if self._terms:
-            with self._connection.guarded():
+            with self._guarded():
                 return self._terms.search(terms, limit)
         return self._query(points.sparse(terms), TERMS, limit)
 
     def nodes(self, point_ids: Sequence[str]) -> list[Node | None]:
-        """The passages of hits, in their order; None for one deleted meanwhile."""
-        with self._connection.guarded() as client:
+        """The passages of hits, in their order; None for one deleted since."""
+        with self._guarded() as client:
             records = client.retrieve(self.name, list(point_ids), with_payload=True)
-        found = {str(record.id): points.node(record) for record in records}
+            shown = [each for each in records if points.source_id(each) not in self._left]
+        found = {str(record.id): points.node(record) for record in shown}
         return [found.get(point_id) for point_id in point_ids]
 
     def nodes_of(self, source_id: str) -> list[Node]:
         """All passages of a source, in order. Empty where it is not there."""
-        source = next((each for each in self.sources() if each.source_id == source_id), None)
+        with self._guarded():
+            self._learn({source_id})
+            source = self._whole.get(source_id)
         nodes = self.nodes(source.point_ids) if source else []
         return [node for node in nodes if node is not None]
 
     def _query(self, query: Any, using: str, limit: int) -> list[Hit]:
-        with self._connection.guarded() as client:
-            hidden = [*self._unfinished.values(), *self._abandoned.values()]
-            found = client.query_points(
-                self.name,
-                query=query,
-                using=using,
-                limit=limit + sum(source.passages for source in hidden),
-                with_payload=["source_id"],
-            ).points
-            whole = [each for each in found if self._is_whole(points.source_id(each))]
-        return [Hit(str(each.id), each.score) for each in whole[:limit]]
+        """Search, pass over hits of sources that are not whole, and search wider if too few stay.
 
-    def _is_whole(self, source_id: str) -> bool:
-        if source_id not in self._whole and not self._connection.embedded:
-            self._read_sources()  # another process may have added it
-        return source_id in self._whole
-
-    def _begin(self, source: Source) -> None:
-        if source.source_id in self._abandoned:
-            self._remove_abandoned()
-        with self._connection.guarded() as client:
-            if source.source_id in self._abandoned:
-                raise StoreError(f"{source.file_name} is being deleted. Add it again in a moment.")
-            if source.source_id in self._whole or source.source_id in self._unfinished:
-                raise DuplicateDocumentError(
-                    f"{source.file_name} is in the collection already. Delete it first to add "
-                    "it again."
-                )
-            client.upsert(self.name + SOURCES, [points.record(source, whole=False)])
-            self._unfinished[source.source_id] = source
-
-    def _commit(self, source: Source, terms: dict[str, Terms]) -> None:
-        with self._connection.guarded() as client:
-            client.upsert(self.name + SOURCES, [points.record(source, whole=True)])
-            self._whole[source.source_id] = self._unfinished.pop(source.source_id)
-            if self._terms:
-                self._terms.add(source.source_id, terms)
-
-    def _remove_abandoned(self) -> None:
-        """Delete their points, then their records, letting searches in between.
-
-        One thread at a time: a second could delete the points of a source added anew meanwhile.
+        The embedded client's payload filter would take ten times as long as the search itself.
         """
-        with self._removing:
-            for source in list(self._abandoned.values()):
-                ids = source.point_ids
-                for start in range(0, len(ids), SLICE):
-                    with self._connection.guarded() as client:
-                        client.delete(self.name, list(ids[start : start + SLICE]))
-                with self._connection.guarded() as client:
-                    client.delete(self.name + SOURCES, [source.record_id])
-                    del self._abandoned[source.source_id]
+        wanted = limit
+        while True:
+            with self._guarded() as client:
+                found = client.query_points(
+                    self.name, query=query, using=using, limit=wanted, with_payload=["source_id"]
+                ).points
+                self._learn({points.source_id(each) for each in found})
+                whole = [each for each in found if points.source_id(each) in self._whole]
+            if len(whole) >= limit or len(found) < wanted:
+                return [Hit(str(each.id), each.score) for each in whole[:limit]]
+            wanted *= 4
 
-    def _read_sources(self) -> None:
-        """What is whole, from the records; at first opening also what was abandoned."""
+    def _delete_record(self, client: QdrantClient, source_id: str) -> None:
+        client.delete(self.name + SOURCES, [Source(source_id, "").record_id])
+        self._undeleted.discard(source_id)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[QdrantClient]:
+        with self._connection.guarded() as client:
+            if self.deleted:
+                raise StoreError(
+                    f"The collection {self.name!r} was deleted. Choose another collection."
+                )
+            yield client
+
+    @contextmanager
+    def _changing(self) -> Iterator[QdrantClient]:
+        with self._connection.changing(), self._guarded() as client:
+            yield client
+
+    def _learn(self, source_ids: set[str]) -> None:
+        """On a server, read the records of sources that another process may have added."""
+        unknown = source_ids - self._whole.keys() - self._writing - self._left.keys()
+        if unknown and not self._connection.embedded:
+            ids = [Source(each, "").record_id for each in unknown]
+            for each in self._connection.client.retrieve(self.name + SOURCES, ids):
+                if source := points.from_record(each):
+                    self._whole[source.source_id] = source
+
+    def _read_records(self) -> None:
         found = [points.from_record(each) for each in self._scroll(self.name + SOURCES)]
-        self._whole = {source.source_id: source for source, whole in found if whole}
-        newest = datetime.now(UTC)
-        if not self._connection.embedded:
-            newest -= ABANDONED_AFTER
-        for source, whole in found:
-            ours = source.source_id in self._unfinished
-            if not (whole or ours) and datetime.fromisoformat(source.added_at) <= newest:
-                self._abandoned[source.source_id] = source
+        self._whole = {
+            source.source_id: source
+            for source in found
+            if source and source.source_id not in self._left
+        }
 
-    def _scroll(self, name: str, vector: str | None = None) -> Iterator[models.Record]:
+    def _read_points(self) -> None:
+        """At opening: the terms of an embedded collection, and the points to be deleted."""
+        if self._connection.embedded:
+            found = list(self._scroll(self.name, vector=TERMS))
+            there = Counter(points.source_id(point) for point in found)
+            for source in list(self._whole.values()):
+                if there[source.source_id] != source.passages:
+                    self.incomplete.append(self._whole.pop(source.source_id))
+            damaged = {source.source_id for source in self.incomplete}
+            lost = [each for each in found if points.source_id(each) not in self._whole]
+            self._terms = EmbeddedTerms(
+                each for each in found if points.source_id(each) in self._whole
+            )
+        else:
+            known = models.MatchAny(any=list(self._whole))
+            condition = models.FieldCondition(key="source_id", match=known)
+            others = models.Filter(must_not=[condition] if self._whole else [])
+            newest = (datetime.now(UTC) - ABANDONED_AFTER).isoformat()
+            damaged = set()
+            lost = [
+                each
+                for each in self._scroll(self.name, chosen=others)
+                if (each.payload or {}).get(WRITTEN_AT, "") <= newest
+            ]
+        for point in lost:
+            if points.source_id(point) not in damaged:
+                self._left.setdefault(points.source_id(point), []).append(str(point.id))
+
+    def _check_complete(self, client: QdrantClient, source: Source) -> None:
+        """Another process may have deleted points of a source that takes very long to write."""
+        written = len(client.retrieve(self.name, source.point_ids, with_payload=False))
+        if written != source.passages:
+            raise StoreError(f"{source.file_name} was not stored completely. Add it again.")
+
+    def _scroll(
+        self, name: str, vector: str | None = None, chosen: models.Filter | None = None
+    ) -> Iterator[models.Record]:
+        """All points, or those of the filter `chosen`. Records have their whole payload."""
+        payload = True if name.endswith(SOURCES) else ["source_id", WRITTEN_AT]
         place: Any = None
         while True:
             with self._connection.guarded() as client:
                 found, place = client.scroll(
                     name,
+                    scroll_filter=chosen,
                     limit=10_000,
                     offset=place,
-                    with_payload=["source_id"] if vector else True,
+                    with_payload=payload,
                     with_vectors=[vector] if vector else False,
                 )
             yield from found
@@ -212,8 +317,8 @@ class Collection:
 class Writer:
     """Adds the nodes of one source, in their order. Made by `Collection.adding`."""
 
-    def __init__(self, connection: Connection, collection: str, source: Source) -> None:
-        self._connection, self._collection = connection, collection
+    def __init__(self, collection: Collection, connection: Connection, source: Source) -> None:
+        self._collection, self._connection = collection, connection
         self._ids = source.point_ids
         self.terms: dict[str, Terms] = {}
 
@@ -232,9 +337,10 @@ class Writer:
         for start in range(0, len(nodes), SLICE):
             part = slice(start, start + SLICE)
             ids = self._ids[self.written : self.written + len(nodes[part])]
-            with self._connection.guarded() as client:
+            with self._connection.changing() as client:
                 client.upsert(
-                    self._collection, points.points(ids, nodes[part], vectors[part], terms[part])
+                    self._collection.name,
+                    points.points(ids, nodes[part], vectors[part], terms[part]),
                 )
             self.terms.update(zip(ids, terms[part], strict=True))
             on_progress(self.written)

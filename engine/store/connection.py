@@ -1,42 +1,82 @@
 """Connection: one Qdrant client, one lock, and Qdrant's errors as sentences.
 
-The embedded client holds no locks of its own, so every call goes through `guarded`, reads
-included. It does not know what is stored.
+The embedded client has no locks of its own, so every call goes through `guarded`, reads included.
+
+The embedded client stores each point as a pickle, and reading a pickle can run any code. People
+copy and share data folders, so this module replaces the client's `pickle` by one that restores
+points and sparse vectors only. Anything else counts as damage.
 """
 
+import errno
+import fcntl
 import gc
+import io
+import json
 import logging
+import os
+import pickle
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from weakref import finalize
 
 from qdrant_client import QdrantClient
+from qdrant_client.http.models import models as stored
+from qdrant_client.local import local_collection, persistence
 
+from engine.durable import set_aside
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
 from engine.redacting import public_address, redact
 
 log = logging.getLogger(__name__)
 
+SOURCES = ".sources"  # the name of the collection that holds a collection's records ends so
+
+# Faults of the machine, not of the files: they pass, and the folder stays where it is.
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM)
+
+
+class DamagedStoreError(StoreError):
+    """A folder's files cannot be read as a store."""
+
 
 class Connection:
     """To a server (`url`), to a folder (`path`), or to memory (neither).
 
-    Never open a folder that came from someone else: the embedded client pickles its points, and
-    reading a pickle can run any code.
+    With `aside`, a damaged folder is moved into `<aside>/set-aside`, and an empty one is opened in
+    its place. `set_aside` then says where it is. A folder that cannot be written is opened as a
+    temporary copy: `read_only` is true, and every change raises StoreError. Where the disk is too
+    full for an empty one, `temporary` is true: it is in memory until the process ends.
 
     Raises:
         StoreInUseError: another process has the folder open.
+        DamagedStoreError: the folder is damaged, and `aside` is not given.
         StoreError: it cannot be read, or the server cannot be reached.
     """
 
-    def __init__(self, path: Path | None = None, url: str = "", api_key: str = "") -> None:
+    def __init__(
+        self, path: Path | None = None, url: str = "", api_key: str = "", aside: Path | None = None
+    ) -> None:
         self.path, self.url = path, url
         self.lock = threading.RLock()
-        self.client = _connect(path, url, api_key)
-        # also at exit, while the modules that closing needs are still there
+        self.set_aside: Path | None = None
+        self.read_only = self.temporary = False
+        if url:
+            with _explaining(public_address(url)):
+                self.client = QdrantClient(
+                    url=url, api_key=api_key or None, check_compatibility=False
+                )
+        elif path is None:
+            self.client = QdrantClient(":memory:")
+        else:
+            with _explaining(path):
+                self._open_folder(path, aside)
+        # Also called at exit, while the modules that closing needs are still there.
         self.close = finalize(self, self.client.close)
 
     @property
@@ -55,14 +95,54 @@ class Connection:
                 log.exception("Qdrant refused an operation")
                 raise self._explained(fault) from fault
 
+    @contextmanager
+    def changing(self) -> Iterator[QdrantClient]:
+        """`guarded`, for calls that write."""
+        if self.read_only:
+            raise StoreError(
+                f"The folder {self.path} cannot be written, so nothing in it can be changed. "
+                "Change its permissions, then start again."
+            )
+        with self.guarded() as client:
+            yield client
+
+    def _open_folder(self, path: Path, aside: Path | None) -> None:
+        if not _writable(path):
+            self.read_only = True
+            self.client = _open_copy(path)
+            return
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with _locked(path):
+                _inspect(path)
+            self.client = _open(path)
+        except Exception as fault:
+            if not _is_damage(fault):
+                raise
+            log.exception("The store in %s is damaged", path)
+            if aside is None:
+                raise DamagedStoreError(
+                    f"The documents in {path} cannot be opened: its files are damaged ({fault}). "
+                    "Move the folder away, and add your files again."
+                ) from fault
+            with _locked(path):
+                self.set_aside = set_aside(path, aside)
+            try:
+                self.client = _open(path)
+            except OSError as full:
+                if not is_full(full):
+                    raise
+                shutil.rmtree(path, ignore_errors=True)  # what was made of it in this moment
+                self.client, self.temporary = QdrantClient(":memory:"), True
+
     def _explained(self, fault: Exception) -> StoreError:
         if self.url:
             return StoreError(
                 f"The Qdrant server at {public_address(self.url)} did not do what was asked "
-                f"({redact(str(fault))}). Start it, "
-                "or clear QDRANT_URL in .env to use the embedded collection."
+                f"({redact(str(fault))}). Start it, or clear QDRANT_URL in .env to use the "
+                "embedded collection."
             )
-        if isinstance(fault, sqlite3.OperationalError) and "full" in str(fault):
+        if is_full(fault):
             return StoreError(
                 "The disk is full. What was in the collection is safe, and the file being added "
                 "is not in it. Make room and add it again."
@@ -86,25 +166,141 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _connect(path: Path | None, url: str, api_key: str) -> QdrantClient:
+def is_full(fault: BaseException) -> bool:
+    """Whether this is a full disk's fault."""
+    if isinstance(fault, sqlite3.Error):
+        return "full" in str(fault)
+    return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+class _PointsOnly(pickle.Unpickler):
+    """Restores what the embedded client stores, and refuses every other class."""
+
+    def find_class(self, module: str, name: str) -> type:
+        if module == stored.__name__ and name in ("PointStruct", "SparseVector"):
+            found: type = getattr(stored, name)
+            return found
+        raise pickle.UnpicklingError(f"a point contains {module}.{name}, which no point needs")
+
+
+class _RestrictedPickle:
+    """What the embedded client uses of the module `pickle`."""
+
+    dumps = staticmethod(pickle.dumps)
+
+    @staticmethod
+    def loads(data: bytes) -> Any:
+        return _PointsOnly(io.BytesIO(data)).load()
+
+
+persistence.pickle = _RestrictedPickle  # type: ignore[assignment, attr-defined]
+
+
+@contextmanager
+def _explaining(place: Path | str) -> Iterator[None]:
     try:
-        if url:
-            return QdrantClient(url=url, api_key=api_key or None, check_compatibility=False)
-        if path is None:
-            return QdrantClient(":memory:")
-        # its own check of threads is off, since the lock above does that work
-        with collector_paused():
-            return QdrantClient(path=str(path), force_disable_check_same_thread=True)
+        yield
+    except StoreError:
+        raise
     except Exception as fault:
-        if "already accessed" in str(fault):
+        if "already accessed" in str(fault) or isinstance(fault, BlockingIOError):
             raise StoreInUseError(
-                f"Another process is using the documents in {path}. Close the other First Token, "
-                "or set another DATA_DIR in .env."
+                f"Another process is using the documents in {place}. Close the other First "
+                "Token, or set another DATA_DIR in .env."
+            ) from fault
+        if is_full(fault):
+            raise StoreError(
+                f"The documents in {place} cannot be opened: the disk is full. Make room, then "
+                "start again."
             ) from fault
         log.exception("The store could not be opened")
         raise StoreError(
-            f"The documents in {path or public_address(url)} cannot be opened "
-            f"({redact(str(fault))}). Check that the place "
-            "can be reached and written; if its files are damaged, delete the folder and add "
-            "your files again."
+            f"The documents in {place} cannot be opened ({redact(str(fault))}). Check that the "
+            "place can be reached and written, then start again."
         ) from fault
+
+
+class _Disk(persistence.CollectionPersistence):
+    """Keeps SQLite's journal instead of making and deleting it with every point.
+
+    The room that a deletion needs on a full disk is then already taken.
+    """
+
+    def _ensure_table(self) -> None:
+        self.storage.execute("PRAGMA journal_mode=PERSIST")
+        super()._ensure_table()
+
+
+local_collection.CollectionPersistence = _Disk  # type: ignore[attr-defined]
+
+
+def _open(path: Path) -> QdrantClient:
+    # The client's own check of threads is off, since `Connection.lock` does that work.
+    with collector_paused():
+        return QdrantClient(path=str(path), force_disable_check_same_thread=True)
+
+
+def _open_copy(path: Path) -> QdrantClient:
+    """Open a copy, which is deleted when the process ends."""
+    if not (path / "meta.json").exists():
+        return QdrantClient(":memory:")
+    holder = tempfile.TemporaryDirectory(prefix="first-token-")
+    copy = Path(holder.name) / "qdrant"
+    shutil.copytree(path, copy, ignore=shutil.ignore_patterns(".lock"))
+    for each in (copy, *copy.rglob("*")):
+        each.chmod(each.stat().st_mode | 0o600)
+    client = _open(copy)
+    finalize(client, holder.cleanup)
+    return client
+
+
+def _writable(path: Path) -> bool:
+    """Whether the folder, or the nearest one above that exists, can be written."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return not there.is_dir() or os.access(there, os.W_OK | os.X_OK)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock that the embedded client takes only after it has read everything."""
+    if not path.is_dir() or (path / ".lock").is_dir():
+        yield  # damaged so badly that no client can have it open
+        return
+    with (path / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _inspect(path: Path) -> None:
+    """Raise for damage that the embedded client would take for an empty store."""
+    meta, folders = path / "meta.json", path / "collection"
+    stored_names = [each.name for each in folders.iterdir()] if folders.is_dir() else []
+    if not meta.exists():
+        if stored_names:
+            raise DamagedStoreError("meta.json is missing")
+        return
+    for name in json.loads(meta.read_bytes())["collections"]:
+        if Path(name).name != name or name.startswith("."):
+            raise DamagedStoreError(f"meta.json names a collection {name!r}")
+        points = folders / name.removesuffix(SOURCES)
+        if name not in stored_names and name.endswith(SOURCES) and points.is_dir():
+            raise DamagedStoreError(f"the folder {name} is missing")
+        # A missing folder is that of a deletion cut short; an empty file is damage.
+        if name in stored_names:
+            file = folders / name / "storage.sqlite"
+            if not file.is_file() or not file.stat().st_size:
+                raise DamagedStoreError(f"{name}/storage.sqlite is missing or empty")
+            with closing(sqlite3.connect(file)) as database:
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise DamagedStoreError(f"{name}/storage.sqlite: {found}")
+
+
+def _is_damage(fault: Exception) -> bool:
+    if isinstance(fault, DamagedStoreError):
+        return True
+    if isinstance(fault, MemoryError | StoreError | BlockingIOError) or is_full(fault):
+        return False
+    if isinstance(fault, OSError) and fault.errno in PASSING:
+        return False
+    return not any(words in str(fault) for words in ("already accessed", "is locked"))

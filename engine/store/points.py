@@ -1,4 +1,4 @@
-"""What is stored: a passage as a point, and a source as a record. Pure.
+"""What is stored: a passage as a point, and a source as a record.
 
 The ids of a source's points follow from its id and its number of passages, so that its record
 alone is enough to find or remove them.
@@ -17,6 +17,7 @@ from engine.lexical import Terms
 from engine.schema import Node
 
 DENSE, TERMS = "dense", "terms"  # the names of a point's two vectors
+WRITTEN_AT = "written_at"  # of a point's payload: ISO 8601, UTC
 
 _NAMESPACE = uuid.UUID("6f7a3c1e-52a5-4f0b-9f0e-0a1d0c7f5b11")
 
@@ -50,16 +51,16 @@ class Hit:
     score: float
 
 
-def record(source: Source, whole: bool) -> models.PointStruct:
+def record(source: Source) -> models.PointStruct:
     return models.PointStruct(
-        id=source.record_id, vector={}, payload={**asdict(source), "whole": whole}
+        id=source.record_id, vector={}, payload={**asdict(source), "whole": True}
     )
 
 
-def from_record(point: models.Record) -> tuple[Source, bool]:
+def from_record(point: models.Record) -> Source | None:
+    """None for a record of an unfinished source, which earlier versions wrote."""
     payload = dict(point.payload or {})
-    whole = payload.pop("whole")
-    return Source(**payload), whole
+    return Source(**payload) if payload.pop("whole") else None
 
 
 def points(
@@ -68,18 +69,21 @@ def points(
     vectors: NDArray[np.float32],
     terms: Sequence[Terms],
 ) -> list[models.PointStruct]:
+    now = datetime.now(UTC).isoformat()
     return [
         models.PointStruct(
             id=point_id,
             vector={DENSE: vector.tolist(), TERMS: sparse(weights)},
-            payload={**asdict(node), "metadata": dict(node.metadata)},
+            payload={**asdict(node), "metadata": dict(node.metadata), WRITTEN_AT: now},
         )
         for point_id, node, vector, weights in zip(ids, nodes, vectors, terms, strict=True)
     ]
 
 
 def node(point: models.Record) -> Node:
-    return Node(**(point.payload or {}))
+    payload = dict(point.payload or {})
+    payload.pop(WRITTEN_AT, None)
+    return Node(**payload)
 
 
 def sparse(terms: Terms) -> models.SparseVector:

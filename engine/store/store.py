@@ -2,14 +2,15 @@
 
 import re
 import threading
+import unicodedata
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from qdrant_client import models
 
 from engine.errors import StoreError
-from engine.store.collection import SOURCES, Collection
-from engine.store.connection import Connection
+from engine.store.collection import Collection
+from engine.store.connection import SOURCES, Connection
 from engine.store.points import DENSE, TERMS
 
 # Written into each collection; raised when points change in a way that old code cannot read.
@@ -25,11 +26,29 @@ class Store:
         self._connection = connection
         self._collections: dict[str, Collection] = {}
 
-    def collection(self, name: str, embedding: str, dimension: int) -> Collection:
-        """Open the collection, made where it is not there. `embedding` names the model.
+    @property
+    def set_aside(self) -> Path | None:
+        """Where the files are that were found damaged when the store was opened."""
+        return self._connection.set_aside
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the folder cannot be written, so that nothing can be added or deleted."""
+        return self._connection.read_only
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the disk was too full to open a folder in place of the damaged one."""
+        return self._connection.temporary
+
+    def collection(
+        self, name: str, embedding: str, dimension: int, create: bool = True
+    ) -> Collection:
+        """Open a collection. `embedding` names the model. A missing one is made with `create`.
 
         Raises:
-            StoreError: the name cannot be used, or another embedding model filled it.
+            StoreError: the collection is missing, its name cannot be used, or another embedding
+                model filled it.
         """
         if not _NAME.fullmatch(name) or name.endswith(SOURCES):
             raise StoreError(
@@ -37,6 +56,11 @@ class Store:
             )
         with self._connection.guarded() as client:
             if not client.collection_exists(name):
+                if not create:
+                    raise StoreError(
+                        f"The collection {name!r} is not there: it was deleted. Choose another "
+                        "collection."
+                    )
                 self._make(name, embedding, dimension)
             self._check(name, embedding, dimension)
             if name not in self._collections:
@@ -50,8 +74,9 @@ class Store:
 
     def delete_collection(self, name: str) -> None:
         """Delete it with all its sources. One that is not there is no error."""
-        with self._connection.guarded() as client:
-            self._collections.pop(name, None)
+        with self._connection.changing() as client:
+            if opened := self._collections.pop(name, None):
+                opened.deleted = True
             client.delete_collection(name)
             client.delete_collection(name + SOURCES)
 
@@ -63,8 +88,16 @@ class Store:
             _open_stores.pop(self._connection.path, None)
 
     def _make(self, name: str, embedding: str, dimension: int) -> None:
-        """The records first: passages are never without. Old ones are of a deletion cut short."""
-        with self._connection.guarded() as client:
+        with self._connection.changing() as client:
+            # On macOS and Windows such names are one folder.
+            same = (each for each in self.collections() if _folded(each) == _folded(name))
+            if other := next(same, None):
+                raise StoreError(
+                    f"There is a collection {other!r} already, and {name!r} differs only in upper "
+                    "and lower case. Choose another name."
+                )
+            # Records first: passages never exist without them. Old ones are of a deletion cut
+            # short.
             client.delete_collection(name + SOURCES)
             client.create_collection(name + SOURCES, vectors_config={})
             client.create_collection(
@@ -94,23 +127,30 @@ class Store:
             )
 
 
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 _open_stores: WeakValueDictionary[Path, Store] = WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def open_store(path: Path | str | None = None, url: str = "", api_key: str = "") -> Store:
+def open_store(
+    path: Path | str | None = None, url: str = "", api_key: str = "", aside: Path | None = None
+) -> Store:
     """The Store of a folder (one for all callers), of a server (`url`), or a new one in memory.
 
-    Never open a folder that came from someone else: reading its points can run any code.
+    With `aside`, a damaged folder is moved into `<aside>/set-aside`, and an empty store is opened.
 
     Raises:
         StoreInUseError: another process has the folder open.
+        DamagedStoreError: its files are damaged, and `aside` is not given.
         StoreError: it cannot be read, or the server cannot be reached.
     """
     if url or path is None:
         return Store(Connection(url=url, api_key=api_key))
     folder = Path(path).expanduser().resolve()
     with _opening:
-        store = _open_stores.get(folder) or Store(Connection(folder))
+        store = _open_stores.get(folder) or Store(Connection(folder, aside=aside))
         _open_stores[folder] = store
         return store

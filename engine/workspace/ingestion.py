@@ -1,26 +1,42 @@
 """Ingestion: uploaded files → documents of a collection, one after another, in the background.
 
-An upload is on disk before its work begins and until it has ended, so that a crash in between
-loses nothing: at the next start it is taken up again. One bad file stops no other. It knows
-nothing of pages; they read `Upload` objects as they change.
+    incoming/<id>/.upload.json  what is known of an upload; written first
+    incoming/<id>/<file>        the file; the upload has arrived when it is there
+    incoming/<id>/unpacked/     the files of a ZIP, until each is an upload of its own
+
+An upload is on disk before its work begins and until it has ended, so a crash in between loses
+nothing: the next start continues. One bad file does not stop the others. Pages read `Upload`
+objects as they change.
 """
 
 import json
 import logging
+import os
 import queue
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from engine.durable import set_aside, sync_file, sync_folder, write_whole
 from engine.errors import Cancelled, FirstTokenError, PasswordNeededError
 from engine.run import Run
 from engine.schema import new_id
+from engine.store.connection import is_full
 
 log = logging.getLogger(__name__)
+
+# What one upload may unpack to, with all ZIPs within it, so that a ZIP of 1 kB cannot fill the
+# disk. 2 GB is a tenth of the free room of a small laptop and ten times the largest file that is
+# read; 10,000 files are more than the embedded collection holds passages well.
+UNPACKED_BYTES = 2_000_000_000
+UNPACKED_FILES = 10_000
+# A ZIP, the ZIPs in it, and those in them: an archive of archives that people do make.
+UNPACKED_DEPTH = 3
 
 
 class Stage(StrEnum):
@@ -46,12 +62,18 @@ class Stage(StrEnum):
         return self in (Stage.LOCKED, Stage.CHANGED)
 
 
+Packed = tuple[str, Path]
+"""The name and the place of a file that was unpacked from an upload."""
+
+
 @dataclass(slots=True)
 class Upload:
     """One file on its way in. `done` of `total` counts what the stage works through.
 
     `seconds` is what each stage has taken; `message` says why it failed, or what it asks.
     `files` counts those that were packed in it; `source_id` is the document it became.
+    `depth` is the number of ZIPs that it came in, `root` the outermost one's folder name.
+    `bytes_left` and `files_left` are what may still be unpacked of that ZIP.
     """
 
     name: str
@@ -70,6 +92,11 @@ class Upload:
     password: str | None = None
     replaces: str | None = None
     keep_both: bool = False
+    root: str = ""
+    depth: int = 0
+    bytes_left: int = UNPACKED_BYTES
+    files_left: int = UNPACKED_FILES
+    packed: list[Packed] | None = None  # once unpacked: the files to hand over
     run: Run = field(default_factory=Run)
     _since: float = field(default_factory=time.perf_counter)
 
@@ -92,9 +119,8 @@ class Upload:
         return spent / self.done * (self.total - self.done)
 
 
-Packed = tuple[str, Path]
 Take = Callable[[Upload], Iterable[Packed]]
-"""Takes an upload in. Gives the name and place of each file that was packed in it."""
+"""Takes an upload in. Returns the files that were packed in it."""
 
 
 class Ingestor:
@@ -104,14 +130,27 @@ class Ingestor:
     went wrong. Files it finds packed in the upload become uploads of their own.
     """
 
-    def __init__(self, incoming: Path, take: Take) -> None:
+    def __init__(
+        self,
+        incoming: Path,
+        take: Take,
+        check: Callable[[str], object] = lambda _collection: None,
+    ) -> None:
+        """`check` raises FirstTokenError where a collection cannot take uploads."""
+        self.notices: list[str] = []
+        """Sentences about uploads that could not be continued, for every page to show."""
         self._incoming = incoming
         self._take = take
+        self._check = check
         self._uploads: list[Upload] = []
+        self._spent: dict[str, tuple[int, int]] = {}  # bytes and files unpacked, by root
         self._closing = False
         self._queue: queue.SimpleQueue[Upload | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="ingestion", daemon=True)
-        incoming.mkdir(parents=True, exist_ok=True)
+        try:
+            incoming.mkdir(parents=True, exist_ok=True)
+        except OSError:  # a folder that cannot be written: `add` says so
+            log.exception("The folder for uploads could not be made")
         self._resume()
         self._thread.start()
 
@@ -119,16 +158,24 @@ class Ingestor:
         """Keep the file, given as its bytes or as one to copy, and queue it.
 
         Raises:
-            OSError: there is no room on the disk; nothing is left behind.
+            FirstTokenError: the collection was deleted.
+            OSError: it could not be written, for example on a full disk; nothing is left behind.
         """
+        self._check(collection)
         upload = Upload(safe_name(name), collection, self._incoming / new_id())
+        upload.root = upload.folder.name
         try:
             upload.folder.mkdir()
+            _write_record(upload)
+            part = upload.folder / _PART
             if isinstance(content, Path):
-                shutil.copyfile(content, upload.path)
+                shutil.copyfile(content, part)
             else:
-                upload.path.write_bytes(content)
-            (upload.folder / _RECORD).write_text(json.dumps({"collection": collection}))
+                part.write_bytes(content)
+            sync_file(part)
+            part.rename(upload.path)
+            sync_folder(upload.folder)
+            sync_folder(self._incoming)
         except OSError:
             shutil.rmtree(upload.folder, ignore_errors=True)
             raise
@@ -137,7 +184,7 @@ class Ingestor:
 
     def uploads(self, collection: str) -> list[Upload]:
         """Those not yet dismissed, in the order they came."""
-        return [upload for upload in self._uploads if upload.collection == collection]
+        return [upload for upload in self._uploads.copy() if upload.collection == collection]
 
     @property
     def busy(self) -> bool:
@@ -152,6 +199,10 @@ class Ingestor:
         upload.keep_both = keep_both
         if keep_both:
             upload.replaces = None
+        try:
+            _write_record(upload)
+        except OSError:  # a full disk: a crash would ask the question again
+            log.exception("An answer about an upload could not be recorded")
         self._requeue(upload)
 
     def cancel(self, upload: Upload) -> None:
@@ -165,6 +216,15 @@ class Ingestor:
         if upload.stage.ended and upload in self._uploads:
             self._uploads.remove(upload)
 
+    def drop(self, collection: str) -> None:
+        """Stop and forget all uploads of a collection, because it is deleted."""
+        for upload in self.uploads(collection):
+            upload.run.cancel()
+            waits = upload.stage.ended or upload.stage.needs_answer or upload.stage is Stage.WAITING
+            if waits:  # else the thread that works on it removes its folder
+                shutil.rmtree(upload.folder, ignore_errors=True)
+            self._uploads.remove(upload)
+
     def close(self) -> None:
         """Stop after the file in work, which is taken up again at the next start."""
         self._closing = True
@@ -175,16 +235,51 @@ class Ingestor:
         self._thread.join(30)
 
     def _resume(self) -> None:
-        """Take up what a crash left, and clear away what never arrived whole."""
-        for folder in sorted(self._incoming.iterdir(), key=lambda each: each.stat().st_mtime):
-            names = [
-                each.name for each in folder.iterdir() if each.is_file() and each.name != _RECORD
-            ]
-            if len(names) == 1 and (folder / _RECORD).exists():
-                record = json.loads((folder / _RECORD).read_text())
-                self._enqueue(Upload(names[0], record["collection"], folder))
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
+        """Continue with what the last process left. What is not an upload stays where it is."""
+        try:
+            folders = [each for each in self._incoming.iterdir() if each.is_dir()]
+        except OSError:
+            return
+        for folder in sorted(folders, key=lambda each: each.stat().st_mtime):
+            try:
+                self._resume_folder(folder)
+            except OSError:
+                log.exception("The upload in %s could not be continued", folder)
+                self.notices.append(f"The upload in {folder} could not be read. It stays there.")
+
+    def _resume_folder(self, folder: Path) -> None:
+        files = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
+        try:
+            record = json.loads((folder / _RECORD).read_bytes())
+            upload = Upload(files[0].name if files else "", record["collection"], folder)
+            upload.root = record.get("root", folder.name)
+            upload.depth = record.get("depth", 0)
+            upload.replaces = record.get("replaces")
+            upload.keep_both = record.get("keep_both", False)
+            if (packed := record.get("packed")) is not None:
+                upload.packed = [(name, folder / place) for name, place in packed]
+                upload.files = len(packed)
+            spent = tuple(record.get("spent", (0, 0)))
+        except FileNotFoundError:
+            if not files:  # a folder of something else, or one just made
+                return
+            record = None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            record = None
+        if record is None or len(files) > 1:
+            log.error("The record of the upload in %s cannot be read", folder)
+            names = ", ".join(each.name for each in files) or "with no file"
+            place = set_aside(folder, self._incoming.parent)
+            self.notices.append(
+                f"An upload ({names}) was interrupted, and its record is damaged. It was moved to "
+                f"{place}. Add it again."
+            )
+        elif not files:  # interrupted before it had arrived
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            known = self._spent.get(upload.root, (0, 0))
+            self._spent[upload.root] = (max(known[0], spent[0]), max(known[1], spent[1]))
+            self._enqueue(upload)
 
     def _enqueue(self, upload: Upload) -> None:
         self._uploads.append(upload)
@@ -198,9 +293,10 @@ class Ingestor:
     def _work(self) -> None:
         while (upload := self._queue.get()) is not None:
             try:
-                upload.run.check()
-                for name, path in self._take(upload):
-                    self.add(upload.collection, name, path)
+                if upload.packed is None:
+                    upload.run.check()
+                    self._unpack(upload, list(self._take_within(upload)))
+                self._hand_over(upload)
             except Cancelled:
                 if not self._closing:  # else its file stays, for the next start
                     self._end(upload, Stage.STOPPED)
@@ -215,16 +311,63 @@ class Ingestor:
                 self._end(upload, Stage.FAILED, str(error))
             except Exception as fault:  # one bad file must not end the thread for all others
                 log.exception("Upload %s failed", upload.run.id)
-                self._end(upload, Stage.FAILED, f"It could not be taken in: {fault}")
+                if upload.packed is not None:
+                    # Its files exist nowhere else: they stay, and the next start continues.
+                    upload.enter(Stage.FAILED)
+                    upload.message = (
+                        f"Not all files of {upload.name} could be taken out{_because(fault)} They "
+                        "are kept: start First Token again to continue."
+                    )
+                else:
+                    message = f"{upload.name} could not be added{_because(fault)} Add it again."
+                    self._end(upload, Stage.FAILED, message)
             else:
                 self._end(upload, Stage.READY)
 
+    def _take_within(self, upload: Upload) -> Iterable[Packed]:
+        """Take an upload in, with what is left of the common budget of its outermost ZIP."""
+        spent_bytes, spent_files = self._spent.get(upload.root, (0, 0))
+        upload.bytes_left = max(0, UNPACKED_BYTES - spent_bytes)
+        upload.files_left = max(0, UNPACKED_FILES - spent_files)
+        shutil.rmtree(upload.folder / "unpacked", ignore_errors=True)  # half unpacked before
+        return self._take(upload)
+
+    def _unpack(self, upload: Upload, packed: list[Packed]) -> None:
+        """Record what was unpacked. From here on a restart unpacks nothing a second time."""
+        if not packed:
+            return
+        spent_bytes, spent_files = self._spent.get(upload.root, (0, 0))
+        size = sum(path.stat().st_size for _, path in packed)
+        self._spent[upload.root] = (spent_bytes + size, spent_files + len(packed))
+        upload.files = len(packed)
+        os.sync()  # all of the files, before the record that says they are there
+        _write_record(upload, packed, self._spent[upload.root])
+        upload.packed = packed
+
+    def _hand_over(self, upload: Upload) -> None:
+        """Make each unpacked file an upload of its own, by one rename, so exactly once."""
+        for name, path in upload.packed or ():
+            upload.run.check()
+            if not path.exists():
+                continue  # handed over before the last process ended
+            child = Upload(safe_name(name), upload.collection, self._incoming / new_id())
+            child.root, child.depth = upload.root, upload.depth + 1
+            child.folder.mkdir()
+            _write_record(child, spent=self._spent.get(upload.root, (0, 0)), durable=False)
+            path.rename(child.path)
+            self._enqueue(child)
+        if upload.packed:
+            os.sync()  # before the ZIP is removed
+
     def _end(self, upload: Upload, stage: Stage, message: str = "") -> None:
-        upload.enter(stage)
         upload.message = message
+        # Without a whole file in it, a folder that is removed only in part is not taken up again.
+        with suppress(OSError):
+            upload.path.unlink()
+        shutil.rmtree(upload.folder, ignore_errors=True)
+        upload.enter(stage)
         times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in upload.seconds.items())
         log.info("Upload %s: %s; %d passages; %s", upload.run.id, stage, upload.passages, times)
-        shutil.rmtree(upload.folder, ignore_errors=True)
 
 
 class ChangedFile(Exception):  # noqa: N818 - a question to the person, not an error
@@ -235,7 +378,7 @@ class ChangedFile(Exception):  # noqa: N818 - a question to the person, not an e
         self.source_id = source_id
 
 
-_RECORD = ".upload.json"
+_RECORD, _PART = ".upload.json", ".part"
 
 
 def safe_name(name: str) -> str:
@@ -243,5 +386,42 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "").strip()
     kept = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*').lstrip(".")
     stem, dot, suffix = kept.rpartition(".")
-    # 120 characters: 255 bytes, the usual limit, with room for names outside ASCII.
-    return (f"{stem[:100]}{dot}{suffix[:20]}" if stem else kept[:120]) or "file"
+    # File systems allow 255 bytes (some 255 UTF-16 units): 200 for the stem, 40 for the suffix.
+    name = f"{_cut(stem, 200)}{dot}{_cut(suffix, 40)}" if stem else _cut(kept, 240)
+    return name or "file"
+
+
+def _cut(text: str, size: int) -> str:
+    """At most `size` bytes of UTF-8, whole characters only."""
+    return text.encode(errors="ignore")[:size].decode(errors="ignore")
+
+
+def _because(fault: Exception) -> str:
+    if is_full(fault):
+        return ": the disk is full. Make room, for example by emptying the trash."
+    return f" ({fault.strerror})." if isinstance(fault, OSError) else f" ({fault})."
+
+
+def _write_record(
+    upload: Upload,
+    packed: list[Packed] | None = None,
+    spent: tuple[int, int] = (0, 0),
+    durable: bool = True,
+) -> None:
+    record: dict[str, object] = {
+        "collection": upload.collection,
+        "root": upload.root,
+        "depth": upload.depth,
+        "replaces": upload.replaces,
+        "keep_both": upload.keep_both,
+        "spent": spent,
+    }
+    if packed is not None:
+        record["packed"] = [
+            (name, str(path.relative_to(upload.folder))) for name, path in packed
+        ]
+    content = json.dumps(record).encode()
+    if durable:
+        write_whole(upload.folder / _RECORD, content)
+    else:
+        (upload.folder / _RECORD).write_bytes(content)

@@ -1,48 +1,118 @@
-"""Library: collections, the documents in them, and the original files.
+"""Library: collections, the documents in them, and their original files.
 
-A document is there when its source is whole in the store; its original lies beside it, under
-files/<collection>/<source id>/. Deleting one removes both. It does not know who asks.
+The originals are the truth; the passages in the store are derived from them. When the library is
+opened, it compares both, and indexes in the background the originals that the store lacks.
 """
 
-import shutil
-from collections.abc import Iterable, Sequence
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from engine.config import Config
-from engine.errors import DuplicateDocumentError
-from engine.index import IngestProgress, VectorStoreIndex
+from engine.errors import (
+    Cancelled,
+    DocumentError,
+    DuplicateDocumentError,
+    EmptyDocumentError,
+    LimitExceededError,
+    StoreError,
+)
+from engine.index import IngestProgress, OnProgress, VectorStoreIndex
 from engine.reading import is_archive, read_file, unpack_archive
+from engine.reading.limits import LIMITS
 from engine.schema import Document, Node
 from engine.settings import Settings
 from engine.store import Source, open_store
-from engine.workspace.ingestion import ChangedFile, Packed, Stage, Upload
+from engine.store.connection import is_full
+from engine.workspace.ingestion import (
+    UNPACKED_DEPTH,
+    ChangedFile,
+    Packed,
+    Stage,
+    Upload,
+)
+from engine.workspace.originals import KEPT_IN_TRASH, Original, Originals
+from engine.workspace.rebuilding import Rebuilder
+
+log = logging.getLogger(__name__)
 
 DEFAULT_COLLECTION = "default"
 
+# How long after a deletion `restore` needs no new indexing, in seconds.
+INSTANT_UNDO = 60.0
+
 
 class Library:
-    """All collections of one folder. Safe to use from any thread."""
+    """All collections of one folder. Safe to use from any thread.
+
+    `notices` are sentences about what was found when the library was opened, for every page to
+    show. `on_ready` is called with the collection and the source id of a document that was
+    rebuilt or restored.
+    """
 
     def __init__(self, folder: Path, config: Config) -> None:
-        self._files = folder / "files"
+        self.notices: list[str] = []
+        self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
+        self._originals = Originals(folder)
+        self._lock = threading.RLock()
+        self._closing = False
+        self._rebuilder = Rebuilder(
+            self._rebuild, lambda done: self.on_ready(done.collection, done.source_id)
+        )
+        self._hidden: dict[tuple[str, str], tuple[Source, threading.Timer]] = {}
+        self._refused: set[tuple[str, str]] = set()  # deletions that the store did not record
+        self._arrived: dict[str, Original] = {}  # by the upload that brought it
         path = None if config.qdrant_url else folder / "qdrant"
-        self._store = open_store(path, config.qdrant_url, config.qdrant_api_key)
-        self.index(DEFAULT_COLLECTION)
-        self._clear_orphans()
+        self._store = open_store(
+            path, config.qdrant_url, config.qdrant_api_key, aside=folder
+        )
+        if place := self._store.set_aside:
+            self.notices.append(
+                f"The search index was damaged. Its files were moved to {place}, and the index is "
+                "being rebuilt from your documents."
+            )
+        self._read_only = (
+            f"The folder {folder} cannot be written. You can read and ask; nothing can be added or "
+            "deleted until its permissions are changed and First Token is started again."
+        )
+        if self._store.temporary:
+            self.notices.append(
+                "The disk is full, so the index is kept in memory and rebuilt at the next start. "
+                "Make room, for example by emptying the trash."
+            )
+        if self._store.read_only:
+            self.notices.append(self._read_only)
+        if not self._store.read_only or DEFAULT_COLLECTION in self.collections():
+            self.create(DEFAULT_COLLECTION)
+        self._compare()
 
     def collections(self) -> list[str]:
         return self._store.collections()
 
-    def index(self, collection: str) -> VectorStoreIndex:
-        """The collection's index, made where it is not there.
+    def create(self, collection: str) -> VectorStoreIndex:
+        """Make a collection; one that is there is opened.
 
         Raises:
             StoreError: the name cannot be used, or another embedding model filled it.
         """
         embedding = Settings.embed_model
-        return VectorStoreIndex(
-            self._store.collection(collection, embedding.name, embedding.dimension), embedding
+        made = self._store.collection(collection, embedding.name, embedding.dimension)
+        return VectorStoreIndex(made, embedding)
+
+    def index(self, collection: str) -> VectorStoreIndex:
+        """The collection's index.
+
+        Raises:
+            StoreError: there is no such collection, or another embedding model filled it.
+        """
+        embedding = Settings.embed_model
+        opened = self._store.collection(
+            collection, embedding.name, embedding.dimension, create=False
         )
+        return VectorStoreIndex(opened, embedding)
 
     def documents(self, collection: str) -> list[Source]:
         """What is indexed, the latest first."""
@@ -62,20 +132,115 @@ class Library:
 
     def original(self, collection: str, source_id: str) -> Path | None:
         """The file as it was added; None where it is gone."""
-        folder = self._files / collection / source_id
-        return next(iter(folder.iterdir()), None) if folder.is_dir() else None
+        original = self._originals.find(collection, source_id)
+        return original.path if original else None
 
     def delete(self, collection: str, source_ids: Iterable[str]) -> None:
-        """Delete documents: their passages and their files."""
-        index = self.index(collection)
+        """Delete documents: their passages are deleted, their files go to the trash.
+
+        Raises:
+            StoreError: a document could not be deleted. Those before it are.
+        """
+        index = self.index(collection).collection
+        there = {each.source_id: each for each in index.sources()}
         for source_id in source_ids:
-            index.delete(source_id)
-            shutil.rmtree(self._files / collection / source_id, ignore_errors=True)
+            with self._lock:
+                self._rebuilder.cancel(collection, source_id)
+                source = there.get(source_id)
+                trashed = self._discard(collection, source_id)
+                try:
+                    index.hide(source_id)
+                except StoreError:
+                    # This process hides it. `empty_trash` or the next start finishes the deletion.
+                    if trashed is None:
+                        raise
+                    log.exception("A document's record could not be deleted")
+                    self._refused.add((collection, source_id))
+                if source:
+                    key = (collection, source_id)
+                    timer = threading.Timer(INSTANT_UNDO, self._purge, key)
+                    timer.daemon = True
+                    self._hidden[key] = (source, timer)
+                    timer.start()
+
+    def restore(self, collection: str, source_ids: Iterable[str]) -> list[str]:
+        """Undo `delete` or `delete_collection`, for as long as the trash has the files.
+
+        For a minute after the deletion it takes effect at once. Later, the documents are indexed
+        again in the background (`repairs`). Returns the ids of those that were restored.
+
+        Raises:
+            StoreError: a file could not be moved out of the trash.
+        """
+        index = self.create(collection).collection
+        restored: list[str] = []
+        for source_id in source_ids:
+            with self._lock:
+                source, timer = self._hidden.pop((collection, source_id), (None, None))
+                if timer:
+                    timer.cancel()
+                trashed = next(
+                    (
+                        each
+                        for each in self._originals.trash()
+                        if (each.collection, each.source_id) == (collection, source_id)
+                    ),
+                    None,
+                )
+                if self._originals.find(collection, source_id) or not (trashed or source):
+                    continue  # it was added again, or was never there
+                original = None
+                if trashed:
+                    try:
+                        original = self._originals.put_back(trashed)
+                    except OSError as fault:
+                        what = f"{trashed.file_name} could not be restored"
+                        raise _refused(what, fault) from fault
+                there = False
+                with suppress(StoreError):
+                    there = source is not None and index.unhide(source)
+                self._refused.discard((collection, source_id))
+                if there:
+                    self.on_ready(collection, source_id)
+                elif original:
+                    self._rebuilder.add(original)
+                restored.append(source_id)
+        return restored
+
+    def trash(self) -> list[Original]:
+        """What was deleted in the last 30 days, the latest first: name, collection, time, size."""
+        return self._originals.trash()
+
+    def empty_trash(self) -> None:
+        """Delete the files in the trash for good, which makes room on the disk."""
+        with self._lock:
+            self._originals.empty_files()
+            for _, timer in self._hidden.values():
+                timer.cancel()
+            pending = self._refused | self._hidden.keys()
+            self._hidden.clear()
+            for collection, source_id in pending:
+                with suppress(StoreError):
+                    self.index(collection).collection.purge(source_id)
+                    self._refused.discard((collection, source_id))
+            self._originals.empty_trash(keep=self._refused)
 
     def delete_collection(self, collection: str) -> None:
-        self._store.delete_collection(collection)
-        shutil.rmtree(self._files / collection, ignore_errors=True)
-        self.index(DEFAULT_COLLECTION)
+        """Delete a collection. Its files go to the trash; `restore` brings the documents back.
+
+        Raises:
+            StoreError: a file could not be moved, or the store could not be written.
+        """
+        with self._lock:
+            self._rebuilder.cancel(collection)
+            for source_id in self._originals.source_ids(collection):
+                self._discard(collection, source_id)
+            self._store.delete_collection(collection)
+            with suppress(OSError):
+                self._originals.remove_collection(collection)
+            for key in [each for each in self._hidden if each[0] == collection]:
+                self._hidden.pop(key)[1].cancel()
+            self.create(DEFAULT_COLLECTION)
 
     def take(self, upload: Upload) -> list[Packed]:
         """Take one upload in: read, split, embed, store, and keep its original.
@@ -85,74 +250,227 @@ class Library:
         Raises:
             DocumentError: it cannot be read, or is there already.
             ChangedFile: another file of this name is there, and nobody has decided yet.
+            StoreError: its collection was deleted, or could not be written.
             Cancelled: it was stopped; nothing of it stays.
         """
+        if self._store.read_only:
+            raise StoreError(self._read_only)
+        index = self.index(upload.collection)
         upload.enter(Stage.READING)
-        if is_archive(upload.path):
+        if original := self._arrived.pop(upload.folder.name, None):
+            # The last process ended when the document was in and its upload not yet removed.
+            upload.source_id = original.source_id
+            upload.passages = len(index.collection.nodes_of(original.source_id))
+        elif is_archive(upload.path):
             return _unpacked(upload)
+        else:
+            read = read_file(
+                upload.path,
+                password=upload.password,
+                on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
+                run=upload.run,
+            )
+            upload.notices = list(read.notices)
+            source = self._store_documents(upload, index, read.documents)
+            upload.passages, upload.source_id = source.passages, source.source_id
+        if upload.replaces and upload.replaces != upload.source_id:
+            self.delete(upload.collection, [upload.replaces])
+        return []
+
+    def repairs(self, collection: str | None = None) -> list[Upload]:
+        """Documents being indexed again from their originals, with their progress as of uploads.
+
+        Empty when all are done. One that needs its password is `Stage.LOCKED`, one that failed is
+        `Stage.FAILED` with a message; both keep their original, and `repair` tries again.
+        """
+        return self._rebuilder.repairs(collection)
+
+    def repair(self, upload: Upload, password: str | None = None) -> None:
+        """Try again to index one of `repairs`."""
+        self._rebuilder.again(upload, password)
+
+    def close(self) -> None:
+        self._closing = True
+        with self._lock:
+            for _, timer in self._hidden.values():
+                timer.cancel()
+        self._rebuilder.close()
+        self._store.close()
+
+    # Taking in
+
+    def _store_documents(
+        self, upload: Upload, index: VectorStoreIndex, documents: Sequence[Document]
+    ) -> Source:
+        """Stage the original, index it, commit the original: a crash between leaves no half."""
+        source_id = documents[0].source_id
+        there = {each.source_id: each for each in index.sources()}
+        names = {each.file_name: each.source_id for each in there.values()}
+        names |= {each.name: each.source_id for each in self.repairs(upload.collection)}
+        kept = self._originals.find(upload.collection, source_id)
+        if kept or source_id in there:
+            name = kept.file_name if kept else there[source_id].file_name
+            if kept or not self._keep(upload, source_id):
+                raise DuplicateDocumentError(
+                    f"{upload.name} is there already, as {name}: the same content."
+                )
+            return there[source_id]
+        if upload.name in names and not upload.replaces and not upload.keep_both:
+            raise ChangedFile(upload.name, names[upload.name])
+        staged = self._originals.stage(
+            upload.collection, source_id, upload.path, upload.folder.name
+        )
+        indexed = False
+        try:
+            (source,) = index.insert(documents, _reporting(upload), upload.run, staged.added_at)
+            indexed = True
+            with self._lock:
+                if not index.collection.has(source_id):
+                    raise Cancelled  # deleted before it was committed
+                self._originals.commit(staged)
+        except BaseException:
+            self._originals.drop(staged)
+            if indexed:
+                with suppress(StoreError):
+                    index.delete(source_id)
+            raise
+        return source
+
+    def _keep(self, upload: Upload, source_id: str) -> bool:
+        """Keep an original for a document that has lost its own. False if that fails."""
+        try:
+            staged = self._originals.stage(
+                upload.collection, source_id, upload.path, upload.folder.name
+            )
+            self._originals.commit(staged)
+        except OSError:
+            log.exception("An original could not be kept")
+            return False
+        return True
+
+    # Deleting
+
+    def _discard(self, collection: str, source_id: str) -> Original | None:
+        try:
+            return self._originals.discard(collection, source_id)
+        except OSError as fault:
+            raise _refused("The document could not be deleted", fault) from fault
+
+    def _purge(self, collection: str, source_id: str) -> None:
+        with self._lock:
+            if self._closing or self._hidden.pop((collection, source_id), None) is None:
+                return
+        try:
+            self.index(collection).collection.purge(source_id)
+        except StoreError:  # the next opening does it
+            log.exception("The passages of a deleted document could not be deleted")
+
+    # Rebuilding
+
+    def _compare(self) -> None:
+        """Compare originals and store: rebuild what the store lacks, finish deletions."""
+        if self._store.read_only:
+            return
+        originals = self._originals.recovered()
+        self._arrived = {each.upload: each for each in originals if each.upload}
+        trashed = self._originals.deleted()
+        by_collection: dict[str, dict[str, Original]] = {
+            each: {} for each in self.collections()
+        }
+        for original in originals:
+            by_collection.setdefault(original.collection, {})[original.source_id] = original
+        for name, kept in by_collection.items():
+            try:
+                index = self.create(name)
+                there = {each.source_id for each in index.sources()}
+                for source_id in there - kept.keys():
+                    if (name, source_id) in trashed:
+                        try:
+                            index.delete(source_id)
+                        except StoreError:  # a full disk: hidden, as in `delete`
+                            log.exception("A deletion could not be finished")
+                            self._refused.add((name, source_id))
+            except StoreError as fault:
+                log.exception("A collection could not be compared with its originals")
+                self.notices.append(str(fault))
+                continue
+            lost = [s.file_name for s in index.collection.incomplete if s.source_id not in kept]
+            if lost:
+                self.notices.append(
+                    f"Passages of {', '.join(lost)} are damaged, and no original was kept. Add the "
+                    "file again."
+                )
+            for source_id in kept.keys() - there:
+                self._rebuilder.add(kept[source_id])
+        self._originals.empty_trash(KEPT_IN_TRASH, keep=self._refused)
+
+    def _rebuild(self, upload: Upload) -> None:
+        upload.enter(Stage.READING)
+        original = self._originals.find(upload.collection, upload.source_id)
+        if original is None:
+            raise Cancelled  # deleted
+        index = self.index(upload.collection)
         read = read_file(
-            upload.path,
+            original.path,
             password=upload.password,
             on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
             run=upload.run,
         )
-        upload.notices = list(read.notices)
-        self._look_for_twin(upload, read.documents[0].source_id)
-        source = self._store_documents(upload, read.documents)
-        upload.passages, upload.source_id = source.passages, source.source_id
-        if upload.replaces:
-            self.delete(upload.collection, [upload.replaces])
-        return []
-
-    def close(self) -> None:
-        self._store.close()
-
-    def _look_for_twin(self, upload: Upload, source_id: str) -> None:
-        there = self.documents(upload.collection)
-        for document in there:
-            if document.source_id == source_id:
-                raise DuplicateDocumentError(
-                    f"{upload.name} is there already, as {document.file_name}: the same content."
-                )
-        same_name = next((each for each in there if each.file_name == upload.name), None)
-        if same_name and not upload.replaces and not upload.keep_both:
-            raise ChangedFile(upload.name, same_name.source_id)
-
-    def _store_documents(self, upload: Upload, documents: Sequence[Document]) -> Source:
-        """The original is in place before its passages are, so no document is without one."""
-        folder = self._files / upload.collection / documents[0].source_id
-        folder.mkdir(parents=True, exist_ok=True)
+        if read.documents[0].source_id != upload.source_id:
+            raise DocumentError(f"The kept file of {upload.name} has changed since it was added.")
         try:
-            shutil.copyfile(upload.path, folder / upload.name)
-            index = self.index(upload.collection)
-            (source,) = index.insert(documents, _Reporter(upload), upload.run)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return source
-
-    def _clear_orphans(self) -> None:
-        """Originals whose passages are not there, left by a crash between the two."""
-        for collection in self.collections():
-            whole = {document.source_id for document in self.documents(collection)}
-            folder = self._files / collection
-            for kept in folder.iterdir() if folder.is_dir() else ():
-                if kept.name not in whole:
-                    shutil.rmtree(kept, ignore_errors=True)
+            (source,) = index.insert(
+                read.documents, _reporting(upload), upload.run, original.added_at
+            )
+            upload.passages = source.passages
+        except DuplicateDocumentError:
+            pass  # something else indexed it
+        with self._lock:
+            if self._originals.find(upload.collection, upload.source_id) is None:
+                index.delete(upload.source_id)
+                raise Cancelled
 
 
 def _unpacked(upload: Upload) -> list[Packed]:
-    unpacked = unpack_archive(upload.path, upload.folder / "unpacked", upload.run)
+    """Unpack a ZIP, within what its upload may still unpack."""
+    if upload.depth >= UNPACKED_DEPTH:
+        raise LimitExceededError(
+            f"{upload.name} is a ZIP file within {upload.depth} others. At most {UNPACKED_DEPTH} "
+            "levels are unpacked. Unpack it, and add the files in it."
+        )
+    limits = replace(LIMITS, archive_files=upload.files_left, archive_bytes=upload.bytes_left)
+    try:
+        unpacked = unpack_archive(upload.path, upload.folder / "unpacked", upload.run, limits)
+    except LimitExceededError as error:
+        if upload.depth == 0:
+            raise
+        raise LimitExceededError(
+            f"{upload.name} holds more than may still be unpacked of the ZIP file that it came in "
+            f"({upload.files_left:,} files, {upload.bytes_left / 1e6:,.0f} MB). Unpack it, and "
+            "add the files in it."
+        ) from error
     upload.notices = list(unpacked.notices)
     upload.files = len(unpacked.files)
+    if not unpacked.files:
+        raise EmptyDocumentError(
+            f"Nothing could be taken out of {upload.name}: all that is in it is damaged."
+        )
     return [(each.path.name, each.path) for each in unpacked.files]
 
 
-class _Reporter:
-    """Moves an upload through the stages that the index reports."""
+def _reporting(upload: Upload) -> OnProgress:
+    """Move an upload through the stages that the index reports."""
 
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
+    def report(progress: IngestProgress) -> None:
+        upload.enter(Stage(progress.stage), progress.done, progress.total)
 
-    def __call__(self, progress: IngestProgress) -> None:
-        self._upload.enter(Stage(progress.stage), progress.done, progress.total)
+    return report
+
+
+def _refused(what: str, fault: OSError) -> StoreError:
+    advice = (
+        "The disk is full: make room, for example by emptying the trash."
+        if is_full(fault)
+        else f"{fault.strerror or fault}. Check the permissions of the data folder."
+    )
+    return StoreError(f"{what}. {advice}")

@@ -1,11 +1,11 @@
-"""Preparing: while nobody asks, the model reads how prompts to come begin.
+"""Preparing: while the model is idle, it reads the passages that prompts may begin with.
 
-Where a prompt carries whole passages, the best one comes first, so once that has been read, a
-question waits for its own words alone. In go documents; what is kept of them is the model's.
-Where a prompt carries a sentence or two there is nothing to prepare. It does not know who asks:
-the model itself lets people go first.
+A prompt that carries whole passages begins with the best one. Once the model has read that
+passage, a question waits only for its own words. Prompts that carry single sentences need no
+preparing. The model serves questions first.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +16,17 @@ from engine.prompting import passage_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, Node
 
+log = logging.getLogger(__name__)
+
 Place = tuple[str, str]
 """A collection's name and a source's id."""
 
 
 class Preparer:
-    """A queue of documents, and the one thread that has the model read their passages.
+    """A queue of documents, and one thread that has the model read their passages.
 
-    `passages` gives those of a document, in order; `everything` all documents, the latest first.
+    `passages` returns those of a document, in order; `everything` all documents, the latest
+    first.
     """
 
     def __init__(
@@ -33,14 +36,14 @@ class Preparer:
         everything: Callable[[], Sequence[Place]],
     ) -> None:
         self._llm, self._passages, self._everything = llm, passages, everything
-        self._queue: queue.SimpleQueue[Sequence[Place] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[], Sequence[Place]] | None] = queue.SimpleQueue()
         self._read: dict[Place, list[list[ChatMessage]]] = {}
         self._run = Run()
         self._thread: threading.Thread | None = None
         if self.of_use:
             self._thread = threading.Thread(target=self._work, name="preparing", daemon=True)
             self._thread.start()
-            self._queue.put(everything())
+            self._queue.put(everything)
 
     @property
     def of_use(self) -> bool:
@@ -50,16 +53,16 @@ class Preparer:
     def add(self, collection: str, source_id: str) -> None:
         """Prepare a new document, in the background."""
         if self.of_use:
-            self._queue.put([(collection, source_id)])
+            self._queue.put(lambda: [(collection, source_id)])
 
     def forget(self) -> None:
-        """Drop what was kept, a deleted document's with it, and begin anew with those left."""
+        """Drop everything that was read, and start again with the documents that are left."""
         self._run.cancel()
         self._run = Run()
         self._read = {}
         self._llm.forget()
         if self.of_use:
-            self._queue.put(self._everything())
+            self._queue.put(self._everything)
 
     def prepared(self, collection: str, source_id: str) -> int:
         """How many of a document's passages are prepared now."""
@@ -76,12 +79,16 @@ class Preparer:
         while (places := self._queue.get()) is not None:
             run = self._run
             try:
-                self._prepare(places, run)
-            except (Cancelled, FirstTokenError):
-                continue  # stopped, or a collection that is gone: questions work without
+                self._prepare(places(), run)
+            except Cancelled:
+                continue
+            except FirstTokenError as error:  # such as a collection that was deleted
+                log.info("Preparing stopped: %s", error)
+            except Exception:  # questions work without; the thread lives on
+                log.exception("Preparing failed")
 
     def _prepare(self, places: Iterable[Place], run: Run) -> None:
-        """As much as the model has room for: until the first has been pushed out again."""
+        """Prepare as much as the model has room for: until it has dropped the first again."""
         first: list[ChatMessage] | None = None
         for place in places:
             read = self._read.setdefault(place, [])

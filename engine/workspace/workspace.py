@@ -115,8 +115,11 @@ class Workspace:
         self.conversations = ConversationStore(folder / "conversations.sqlite3")
         self.notices += self.conversations.notices
         self.library = Library(folder, config)
+        self.notices += self.library.notices
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
-        self.ingestor = Ingestor(folder / "incoming", self._take)
+        self.library.on_ready = self._preparer.add
+        self.ingestor = Ingestor(folder / "incoming", self._take, self.library.index)
+        self.notices += self.ingestor.notices
         self.measurements = Measurements(
             folder / "measurements",
             partial(measured_engine, self.library.index, llm),
@@ -265,6 +268,7 @@ class Workspace:
         """With its documents and its conversations."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
+        self.ingestor.drop(collection)
         self.library.delete_collection(collection)
         self._preparer.forget()
 
