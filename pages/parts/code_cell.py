@@ -30,12 +30,6 @@ def code_switch() -> bool:
     return st.toggle("Show code", True, key=SWITCH, persist_state="session")
 
 
-def show_code(code: str, key: str) -> None:
-    """A cell's code, which folds on its own."""
-    with st.expander("Code", expanded=True, type="compact", key=f"code-{key}"):
-        st.code(code, wrap_lines=True)
-
-
 def show_code_behind(code: str, key: str) -> None:
     """Behind a button: the engine calls with which a page has just done something."""
     with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
