@@ -56,7 +56,8 @@ def measured(run: int, mode: Mode, pair: int | None, **trial: Any) -> Measuremen
 @pytest.fixture
 def session() -> Session:
     setup = Setup(AWKWARD, "default", 3, Packing.PASSAGES, 128, warm=True)
-    one = Session(new_id(), Experiment.COMPARISON, 1.7e9, setup, {"model": "m", "cores": "2 of 2"}, 5)
+    machine = {"model": "m", "cores": "2 of 2"}
+    one = Session(new_id(), Experiment.COMPARISON, 1.7e9, setup, machine, 5)
     one.measurements = [
         measured(0, Mode.STREAMING, None, role=Role.WARM_UP),
         measured(1, Mode.STREAMING, 0),

@@ -109,7 +109,7 @@ _Line = RootModel[Annotated[_PartLine | _EndLine, Field(discriminator="kind")]]
 
 def to_jsonl(session: Session) -> str:
     runs = "".join(run_lines(each) for each in session.measurements)
-    return session_line(session) + runs + end_line(session)
+    return session_line(session) + runs + end_line(session.outcome, session.problem)
 
 
 def session_line(session: Session) -> str:
@@ -125,8 +125,8 @@ def session_line(session: Session) -> str:
     return _written(line)
 
 
-def end_line(session: Session) -> str:
-    return _written(_EndLine(outcome=session.outcome, problem=session.problem))
+def end_line(outcome: Outcome, problem: str) -> str:
+    return _written(_EndLine(outcome=outcome, problem=problem))
 
 
 def run_lines(measurement: Measurement) -> str:

@@ -80,7 +80,7 @@ class Job:
                     if each.outcome is not Outcome.STOPPED:
                         self._keep(each)
                 self._taken = run + 1
-            session.outcome = Outcome.STOPPED if self._stopped.is_set() else Outcome.DONE
+            outcome = Outcome.STOPPED if self._stopped.is_set() else Outcome.DONE
         except Exception as fault:  # the page shows it, whatever it is
             log.exception("A measurement ended early")
             if isinstance(fault, OSError):
@@ -92,13 +92,14 @@ class Job:
                 session.problem = str(fault)
             else:
                 session.problem = f"The measurement failed: {fault!r}. Try again."
-            session.outcome = Outcome.FAILED
+            outcome = Outcome.FAILED
         try:
-            self._append(end_line(session))
+            self._append(end_line(outcome, session.problem))
             if not session.counted:  # there is nothing to show or to export
                 self._file.unlink(missing_ok=True)
         except OSError:
             log.exception("The end of a session could not be written to %s", self._file.name)
+        session.outcome = outcome  # last: from now on the session counts as ended
 
     def _keep(self, each: Measurement) -> None:
         self.session.measurements.append(each)
