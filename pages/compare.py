@@ -5,12 +5,13 @@ import streamlit as st
 from engine.measuring import Experiment, Mode, Session, Setup
 from engine.workspace import Workspace
 from pages.cells.behind import code_of_comparison
+from pages.parts.announce import announce
 from pages.parts.code_cell import show_code_behind
 from pages.parts.compare_cells import cell
 from pages.parts.compare_history import show_history
 from pages.parts.compare_one_run import show_race, show_timeline, show_waterfall
 from pages.parts.compare_runs import show_metrics, show_readers, show_runs
-from pages.parts.compare_setup import choose_setup, show_measuring, shown_session
+from pages.parts.compare_setup import choose_setup, show_measuring, shown_session, spoken
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
@@ -104,6 +105,8 @@ def main() -> None:
         "versions it was made with.",
     )
     show_history(workspace.measurements)
+    job = workspace.measurements.job
+    announce(spoken(workspace), job.session.id if job else "")
 
 
 main()

@@ -5,13 +5,16 @@ import streamlit as st
 from engine.settings import Settings
 from pages.cells.export import NAME, Place, as_notebook, as_script
 from pages.cells.notebook import Notebook
+from pages.parts.announce import announce
 from pages.parts.code_cell import code_switch
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.walkthrough_cells import (
     choose_common,
+    follow,
     show_cell,
     show_contents,
     show_progress,
+    spoken,
 )
 from pages.parts.walkthrough_state import current_notebook
 
@@ -64,25 +67,20 @@ def main() -> None:
     with st.container(border=True, key="parameters"):
         choose_common(workspace, notebook)
         with st.container(horizontal=True, vertical_alignment="center", key="run-all"):
-            st.button(
-                "Run all",
-                icon=":material/fast_forward:",
+            busy = notebook.busy
+            st.button(  # one button, so that the keyboard's focus stays on it
+                "Stop" if busy else "Run all",
+                icon=":material/stop:" if busy else ":material/fast_forward:",
                 type="primary",
                 key="run-all-button",
-                on_click=notebook.run_all,
-                disabled=notebook.busy,
-            )
-            st.button(
-                "Stop",
-                icon=":material/stop:",
-                key="stop-all",
-                on_click=notebook.stop,
-                disabled=not notebook.busy,
+                on_click=notebook.stop if busy else notebook.run_all,
             )
             progress = st.container().empty()
     show_progress(notebook, progress)
     for number, cell in enumerate(notebook.cells, start=1):
         show_cell(notebook, cell, version, f"{number}. ", with_code)
+    follow(notebook)
+    announce(spoken(notebook), str(version))
     show_contents(notebook)  # last: the parameters above decide which cells are out of date
 
 

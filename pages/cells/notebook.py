@@ -119,7 +119,8 @@ class Notebook:
     values: what the page sets, by name. watch: returns what else the result of a cell depends on,
     such as the files in a folder; when it changes, the cell is out of date. version: increases
     whenever a cell is requested, begins, ends or is edited, so that a page knows when to draw
-    again. halted: why the cells after a failed one did not run.
+    again. halted: why the cells after a failed one did not run. runs_all: all cells were
+    requested together. namespace: the variables of the cells.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Notebook:
         self.cells = list(cells)
         self.values = dict(values)
         self.halted = ""
+        self.runs_all = False
         self.version = 0
         self._watch = watch
         self._by_name = {cell.name: cell for cell in self.cells}
@@ -210,7 +212,7 @@ class Notebook:
         self._enqueue(self._needed(self._by_name[name]))
 
     def run_all(self) -> None:
-        self._enqueue(self.cells)
+        self._enqueue(self.cells, runs_all=True)
 
     def stop(self) -> None:
         """Stop the running cell, and run none of the queued ones."""
@@ -264,10 +266,10 @@ class Notebook:
     def _executions_of(self, cells: Sequence[Cell]) -> tuple[Execution, ...]:
         return tuple(self._executions[cell.name] for cell in cells)
 
-    def _enqueue(self, cells: Sequence[Cell]) -> None:
+    def _enqueue(self, cells: Sequence[Cell], runs_all: bool = False) -> None:
         with self._lock:
             if not self.busy:
-                self._asked, self.halted = 0, ""
+                self._asked, self.halted, self.runs_all = 0, "", runs_all
             new = [cell for cell in cells if cell not in self._queue and cell is not self.running]
             self._queue += new
             self._asked += len(new)

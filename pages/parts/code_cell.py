@@ -45,7 +45,7 @@ def state_line(state: State, execution: Execution | None) -> str:
     if state is State.RUNNING:
         return f"{word} · {execution.seconds:.1f} s"
     if state is State.OUT_OF_DATE:
-        return f"{word} · it took {execution.seconds:.2f} s then"
+        return f"{word} · the last run took {execution.seconds:.2f} s"
     return f"{word} after {execution.seconds:.2f} s"
 
 

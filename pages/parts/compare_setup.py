@@ -8,7 +8,7 @@ import streamlit as st
 from engine.errors import MeasuringError
 from engine.llm.base import Packing
 from engine.measuring import Experiment, Job, Measurements, Session, Setup, Trial
-from engine.measuring.findings import counted
+from engine.measuring.findings import compare, counted, verdict
 from engine.measuring.record import Outcome
 from engine.measuring.schedule import comparison_trials
 from engine.workspace import Workspace
@@ -157,7 +157,7 @@ def run_button(
     trials: Callable[[], Sequence[Trial]],
     primary: bool = False,
 ) -> None:
-    """Starts a measurement. Disabled while one is running."""
+    """Starts a measurement, and stops it while it runs. Disabled while another one runs."""
 
     def begin() -> None:
         try:
@@ -165,14 +165,16 @@ def run_button(
         except MeasuringError as error:
             st.session_state.compare_problem = (experiment, str(error))
 
-    busy = workspace.measurements.busy
-    st.button(
-        label,
-        icon=":material/play_arrow:",
+    job = workspace.measurements.job
+    own = job if job and job.running and job.session.experiment is experiment else None
+    other = workspace.measurements.busy and own is None
+    st.button(  # one button, so that the keyboard's focus stays on it
+        "Stop" if own else label,
+        icon=":material/stop:" if own else ":material/play_arrow:",
         type="primary" if primary else "secondary",
-        on_click=begin,
-        disabled=busy,
-        help="A measurement is running; two at once would slow each other down." if busy else None,
+        on_click=own.stop if own else begin,
+        disabled=other,
+        help="A measurement is running; two at once would slow each other down." if other else None,
         key=f"run-{experiment}",
     )
 
@@ -202,16 +204,28 @@ def show_measuring(measurements: Measurements, experiment: Experiment) -> None:
 
 
 def _follow(job: Job) -> None:
-    """The progress and a Stop button; when the job ends, the page is drawn with the results."""
+    """The progress; when the job ends, the page is drawn with the results."""
     if not job.running:
         st.session_state[shown_key(job.session.experiment)] = job.session.id
         st.session_state.pop("history_one", None)  # the list of kept sessions begins with this one
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        left = job.seconds_left
-        time_left = "" if left is None else f" · about {max(1, left):.0f} s left"
-        st.progress(min(1.0, job.done), text=f":material/timer: {job.progress}{time_left}")
-        st.button("Stop", icon=":material/stop:", on_click=job.stop, key="stop-measuring")
+    left = job.seconds_left
+    time_left = "" if left is None else f" · about {max(1, left):.0f} s left"
+    st.progress(min(1.0, job.done), text=f":material/timer: {job.progress}{time_left}")
+
+
+def spoken(workspace: Workspace) -> str:
+    """What a screen reader says when a measurement begins or has ended."""
+    job = workspace.measurements.job
+    if job is None:
+        return ""
+    if job.running:
+        return "The measurement is running."
+    if job.session.problem:
+        return job.session.problem
+    comparison = compare(job.session)
+    found = f" {verdict(comparison)}." if comparison else ""
+    return f"The measurement has {job.session.outcome}.{found}"
 
 
 def shown_key(experiment: Experiment) -> str:

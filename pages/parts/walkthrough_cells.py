@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -33,6 +34,21 @@ USUAL = 5
 WIDTH = 300  # pixels: fits on a phone
 LONGEST = 300  # characters of a question
 LONGEST_CODE = 20_000  # characters of an edited cell
+EDITOR_STYLE = """<style>
+[class*="st-key-editor-"] textarea {
+  font-family: "IBM Plex Mono", monospace;
+  font-size: 0.8125rem;
+  line-height: 1.6;
+}
+</style>"""
+
+
+_follow = st.components.v2.component(
+    "walkthrough_follow",
+    html="<span></span>",
+    js=Path(__file__).with_name("walkthrough_follow.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
 
 
 # ---- Parameters
@@ -152,7 +168,7 @@ def anchor(cell: Cell) -> str:
 def _show_code(notebook: Notebook, cell: Cell) -> None:
     """The code; where editing is allowed, with buttons to edit it and to reset it."""
     editing = f"editing-{notebook.id}-{cell.name}"
-    text = f"code-{notebook.id}-{cell.name}"
+    text = f"editor-{notebook.id}-{cell.name}"
 
     def edit() -> None:
         st.session_state[text] = notebook.code(cell)
@@ -174,6 +190,7 @@ def _show_code(notebook: Notebook, cell: Cell) -> None:
     with st.expander("Code", expanded=True, type="compact", key=f"code-{cell.name}"):
         is_editing = st.session_state.get(editing, False) and editing_allowed()
         if is_editing:
+            st.html(EDITOR_STYLE)
             st.text_area(
                 f"Code of “{cell.title}”".replace("`", ""),
                 key=text,
@@ -214,21 +231,18 @@ def _show_run(notebook: Notebook, cell: Cell, version: int) -> None:
         st.rerun()
     state, execution = notebook.state(cell), notebook.execution(cell)
     with st.container(horizontal=True, vertical_alignment="center", key=f"run-{cell.name}"):
-        if state is State.RUNNING:
+        running = state is State.RUNNING
+        if running:
             notebook.hold()
-            st.button(
-                "Stop", icon=":material/stop:", key=f"stop-{cell.name}", on_click=notebook.stop
-            )
-        else:
-            st.button(
-                "Run" if state is State.NEVER_RUN else "Run again",
-                icon=":material/play_arrow:",
-                key=f"run-button-{cell.name}",
-                type="primary" if state is State.OUT_OF_DATE else "secondary",
-                on_click=notebook.run,
-                args=(cell.name,),
-                disabled=state is State.QUEUED,
-            )
+        st.button(  # one button, so that the keyboard's focus stays on it
+            "Stop" if running else "Run" if state is State.NEVER_RUN else "Run again",
+            icon=":material/stop:" if running else ":material/play_arrow:",
+            key=f"run-button-{cell.name}",
+            type="primary" if state is State.OUT_OF_DATE else "secondary",
+            on_click=notebook.stop if running else notebook.run,
+            args=() if running else (cell.name,),
+            disabled=state is State.QUEUED,
+        )
         line = state_line(state, execution)
         first = [] if state in (State.QUEUED, State.RUNNING) else notebook.needs(cell)
         if first:
@@ -251,6 +265,25 @@ def show_contents(notebook: Notebook) -> None:
         for number, cell in enumerate(notebook.cells, start=1):
             icon = ICONS[notebook.state(cell)]
             st.caption(f"{icon} [{number}. {_short(cell)}](#{anchor(cell)})")
+
+
+def follow(notebook: Notebook) -> None:
+    """When all cells run, scroll to the running one."""
+    running = notebook.running if notebook.runs_all else None
+    _follow(key="follow", data={"running": running.name if running else ""}, height=1, width=1)
+
+
+def spoken(notebook: Notebook) -> str:
+    """What a screen reader says when the requested cells begin or have ended."""
+    if notebook.running:
+        return "Running all cells." if notebook.runs_all else "Running."
+    if notebook.halted:
+        return notebook.halted
+    ended = [(each, cell) for cell in notebook.cells if (each := notebook.execution(cell))]
+    if not ended:
+        return ""
+    last, cell = max(ended, key=lambda each: each[0].began)
+    return f"{_short(cell)}: {last.state}."
 
 
 def show_progress(notebook: Notebook, place: DeltaGenerator) -> None:
