@@ -359,11 +359,14 @@ def _show_arrivals(arrivals: list[float], each: float, describes: str) -> None:
     reading: list[dict[str, float]] = [{"x": first, "y": 0}, {"x": edge, "y": read}]
     begins = [{"x": first, "y": 0, "to": count * 1.2}]
     left = first > 0.5 * end
-    # The label of the reader's line: above the line where it is flat, below where it is steep.
+    # The label of the reader's line: before its beginning, where there is room; else above the line
+    # where it is flat, and below where it is steep.
     middle = (first + end) / 2
     height = read / (edge - first) * (middle - first)
     beside = 0.07 if height < count / 4 else -0.07
     reader = {"x": middle, "y": height + beside * count, "text": "as you read"}
+    if left:
+        reader |= {"x": first, "y": 0.07 * count}
     show(
         HEIGHT,
         describes,
@@ -379,7 +382,7 @@ def _show_arrivals(arrivals: list[float], each: float, describes: str) -> None:
             dx=-6 if left else 6,
         ),
         words([{"x": end, "y": count * 1.07, "text": f"last token {two(end)} s"}], x, y, "right"),
-        words([reader], x, y),
+        words([reader], x, y, "right" if left else "left", dx=-6 if left else 0),
     )
 
 

@@ -251,8 +251,9 @@ def _show_run(notebook: Notebook, cell: Cell, version: int) -> None:
             line = f"{line} · runs {numbers} first"
         st.caption(line)
     if execution:
-        slot = output_slot(cell.name, MARGIN + LINE * LINES.get(cell.name, USUAL))
-        slot.show(execution)
+        if execution.output.text or not execution.error:
+            slot = output_slot(cell.name, MARGIN + LINE * LINES.get(cell.name, USUAL))
+            slot.show(execution)
         show_error(execution)
 
 
