@@ -216,7 +216,7 @@ LESSONS = (
         from engine.llm import GenerationOptions
         from engine.run import Run
 
-        run = Run()
+        run = Run.begin()
         text = "Ωμέγα, Привет, naïve, 👩‍🚀"
         forced = GenerationOptions(grammar=f'root ::= "{text}"')  # it can write nothing else
         chunks = list(llm.stream_chat([ChatMessage("user", "Write!")], forced, run))
@@ -303,7 +303,7 @@ MEASURE_SPEED = Cell(
 
     sentence = "The lamp of the lighthouse flashes twice every fifteen seconds. "
     fresh = GenerationOptions(max_tokens=64, reuse=False, ignore_eos=True)
-    run = Run()
+    run = Run.begin()
     Settings.llm.chat([ChatMessage("user", sentence * 24)], fresh, run)
     figures = run.trace.metrics
     if figures.prefill_rate:
