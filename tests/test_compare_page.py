@@ -388,6 +388,6 @@ def test_for_own_documents_a_question_about_them_is_proposed_and_finds_them(
     wait_for(lambda: all(each.stage.ended for each in workspace.ingestor.uploads("default")))
     app = open_page()
     question = app.text_input[0].value
-    assert "A hive swarms in May" in question
+    assert question and "A hive swarms in May" in question
     press(app, "Run the comparison")
     assert finished(workspace.measurements.job).counted  # type: ignore[arg-type]
