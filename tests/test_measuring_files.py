@@ -167,7 +167,7 @@ def test_an_import_for_which_there_was_no_room_can_be_repeated(
     data = to_jsonl(session).encode()
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(MeasuringError, match="Make room"):
+        with pytest.raises(MeasuringError, match="Free some disk space"):
             measurements.import_file("x.jsonl", data)
     assert measurements.sessions() == []
     assert measurements.import_file("x.jsonl", data).id == session.id
