@@ -29,7 +29,8 @@ class Config:
     instead of the embedded collection.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the
     local model. tavily_api_key: for the agent's web search. log_level: a level name of Python's
-    logging, from which records are written.
+    logging, from which records are written. walkthrough_editing: whether the code on the
+    Walkthrough page can be edited.
     """
 
     data_dir: Path = Path(".data")
@@ -46,6 +47,7 @@ class Config:
     openai_api_key: str = field(default="", repr=False)
     tavily_api_key: str = field(default="", repr=False)
     log_level: str = "INFO"
+    walkthrough_editing: bool = True
 
     @property
     def weights_dir(self) -> Path:
@@ -91,6 +93,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         openai_api_key=known.get("openai_api_key", ""),
         tavily_api_key=known.get("tavily_api_key", ""),
         log_level=known.get("log_level", default.log_level).upper(),
+        walkthrough_editing=_boolean(known, "walkthrough_editing", default.walkthrough_editing),
     )
 
 

@@ -1,6 +1,7 @@
-"""What each metric of an answer is called and means, and who defined it so. Text, no figures.
+"""The name, the meaning and the source of each metric of an answer.
 
-The figures are computed in timing.py. Where the field disagrees on a name, it is said here.
+timing.py computes the metrics. Where sources use one name for different things, the meaning says
+so.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a metric is called and means, and where that meaning comes from."""
+    """The name and the meaning of a metric, and where the meaning comes from."""
 
     name: str
     meaning: str
@@ -18,54 +19,55 @@ class Definition:
 DEFINITIONS = {
     "ttft": Definition(
         "time to first token (TTFT)",
-        "From submit to the first non-empty text, queueing, retrieval and prefill included. Not "
-        "streaming, the first text is the whole.",
+        "From submit to the first non-empty text, including queueing, retrieval and prefill. "
+        "Without streaming, the first text is the whole answer.",
         "NVIDIA NIM, AIPerf",
     ),
     "e2el": Definition(
-        "end-to-end latency (E2EL)", "From submit to the last token, handed to its reader.", "vLLM"
+        "end-to-end latency (E2EL)", "From submit until the reader has the last token.", "vLLM"
     ),
     "tpot": Definition(
         "time per output token (TPOT)",
-        "(E2EL − TTFT) / (N − 1) for N output tokens of one request: the pace after the first.",
+        "(E2EL − TTFT) / (N − 1) for the N output tokens of one request: the pace after the "
+        "first token.",
         "vLLM",
     ),
     "itl": Definition(
         "inter-token latency (ITL)",
-        "The gaps between one token computed and the next, pooled. Not standard: AIPerf's ITL is "
-        "what is TPOT here, and LLMPerf's includes TTFT.",
+        "The time between two tokens computed one after the other. Sources differ: AIPerf calls "
+        "TPOT by this name, and LLMPerf's ITL includes TTFT.",
         "vLLM",
     ),
     "longest_stall": Definition(
-        "longest stall", "The largest gap between one token and the next.", "First Token"
+        "longest stall", "The longest time between two tokens.", "First Token"
     ),
     "prefill_rate": Definition(
         "prefill rate",
-        "Prompt tokens evaluated / time of the prefill. Tokens whose state was kept do not count.",
+        "Prompt tokens evaluated / duration of the prefill. Cached tokens do not count.",
         "llama-server, timings",
     ),
     "decode_rate": Definition(
         "decode rate",
-        "Output tokens after the first / time from the first to the last.",
+        "Output tokens after the first / time from the first token to the last.",
         "llama-server, timings",
     ),
     "reused_tokens": Definition(
         "cached tokens",
-        "Prompt tokens whose state was kept from an earlier question, so that they were not "
-        "evaluated again. Asking twice finds everything kept: the second run is not like the "
-        "first.",
+        "Prompt tokens that were not evaluated again, because their state was kept from an "
+        "earlier question. If you ask the same question twice, the second run reuses almost the "
+        "whole prompt.",
         "llama-server, cache_n",
     ),
     "streaming_tax": Definition(
         "streaming tax",
-        "How much longer the whole answer takes because it streams: E2EL streaming / E2EL not "
-        "streaming − 1, in pairs of runs.",
+        "How much longer the whole answer takes when it streams: E2EL streaming / E2EL "
+        "non-streaming − 1, in pairs of runs.",
         "First Token",
     ),
     "waiting": Definition(
         "seconds spent waiting",
-        "When somebody reads at a steady pace and has to wait for text: before the first token, "
-        "and wherever they catch up with the stream.",
+        "How long a person who reads at a steady pace waits for text: before the first token, "
+        "and whenever they catch up with the stream.",
         "First Token; 238 words a minute: Brysbaert 2019",
     ),
 }

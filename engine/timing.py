@@ -1,10 +1,8 @@
 """Trace: when each stage of one answer began and ended, and the metrics computed from that.
 
-One clock, `time.perf_counter`, in seconds; zero is the moment the question was submitted.
-Every figure any page or benchmark shows of an answer is computed here, from a Trace. It does
-not know what the stages do.
-
-What each metric means, and who defined it so, is said in definitions.py.
+The clock is `time.perf_counter`, in seconds; zero is the moment the question was submitted.
+Every metric of one answer that a page or a benchmark shows is computed here, from a Trace.
+definitions.py says what each metric means, and where the definition comes from.
 """
 
 import itertools
@@ -12,11 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
-UNACCOUNTED = "unaccounted"  # the stage of a waterfall where no other stage was
+UNACCOUNTED = "unaccounted"  # the name of a segment in which no stage was running
 
 
 @dataclass(slots=True)
@@ -34,8 +33,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A piece of a waterfall, in seconds since submit; `call` is its LLM call, from 0."""
+class Segment:
+    """A part of a waterfall, in seconds since submit; `call` is the number of its LLM call."""
 
     name: str
     start: float
@@ -51,8 +50,8 @@ class Stage:
 class CallRecord:
     """One LLM call. Counts are tokens; `token_times` are seconds since submit.
 
-    `prompt_tokens` counts the whole prompt, `reused_tokens` the part whose state was kept.
-    `settings` says how it ran: threads, slice, flash attention, model.
+    `prompt_tokens` counts the whole prompt, `reused_tokens` the part whose state was cached.
+    `settings` describes how the call ran: threads, slice, flash attention, model.
     """
 
     purpose: str
@@ -66,7 +65,10 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Seconds and tokens a second; None where the record does not say (no token, one token)."""
+    """Seconds, tokens, and tokens per second; definitions.py defines each.
+
+    None where the record has too few tokens to compute the metric.
+    """
 
     ttft: float | None
     e2el: float | None
@@ -79,9 +81,14 @@ class Metrics:
     reused_tokens: int
     output_tokens: int
 
+    @property
+    def itl_median(self) -> float | None:
+        """The median gap between two tokens, in seconds."""
+        return median(self.itl) if self.itl else None
+
 
 class Trace:
-    """Written by the threads that do the work, read by anyone at any time."""
+    """Written by the threads that do the work; any thread may read it at any time."""
 
     def __init__(self) -> None:
         self.origin = time.perf_counter()
@@ -109,7 +116,7 @@ class Trace:
         return self.calls[-1]
 
     def chunk(self) -> None:
-        """A non-empty piece of the answer has been handed to its readers."""
+        """Record that a non-empty piece of the answer was handed to its readers."""
         self.chunk_times.append(self.now())
 
     def finish(self) -> None:
@@ -124,7 +131,7 @@ class Trace:
         return compute_metrics(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values, enough to compute the same metrics elsewhere."""
+        """JSON values, from which `from_dict` makes a trace with the same metrics."""
         return {
             "submitted_at": self.submitted_at,
             "spans": [asdict(span) for span in self.spans],
@@ -145,7 +152,7 @@ class Trace:
 
 
 def compute_metrics(trace: Trace) -> Metrics:
-    """The streamed answer's metrics: those of the last LLM call, from the submit of the whole."""
+    """The metrics of the last LLM call, which writes the answer; times count from the submit."""
     call = trace.calls[-1] if trace.calls else CallRecord("none")
     times = call.token_times
     gaps = tuple(b - a for a, b in itertools.pairwise(times))
@@ -171,67 +178,59 @@ def compute_metrics(trace: Trace) -> Metrics:
     )
 
 
-def waterfall(trace: Trace, received: float | None = None) -> list[Stage]:
-    """Every second from submit to the last text, in order: the stages, and what lies between.
+def waterfall(trace: Trace, received: float | None = None) -> list[Segment]:
+    """What happened in every second from submit to the last text, in order of time.
 
-    Of each call, "first token" is from the end of its prefill until the first token is computed,
-    "decode" from there until the last one is, and "hand-over" after the last call until the
-    reader has the last text: at `received`, in seconds since submit, where that was measured.
+    The spans of the trace, except that of each call "first token" lasts from the end of its
+    prefill until the first token is computed, "decode" from there until the last one, and
+    "hand-over" from the end of the last call until the reader has the last text: at `received`,
+    in seconds since submit, where that was measured. UNACCOUNTED fills the gaps.
     """
     end = received or trace.metrics.e2el or 0.0
     named = [
-        Stage(span.name, span.start, end if span.end is None else span.end, span.call)
+        Segment(span.name, span.start, end if span.end is None else span.end, span.call)
         for span in trace.spans
         if span.name != "decode"
     ]
     for number, call in enumerate(trace.calls):
-        named += _writing(trace, number, call)
-    if trace.calls and (times := trace.calls[-1].token_times):
-        named.append(Stage("hand-over", times[-1], end, len(trace.calls) - 1))
-    within = [Stage(s.name, s.start, min(s.end, end), s.call) for s in named if s.start < end]
-    return sorted([*within, *_gaps(within, end)], key=lambda stage: (stage.start, stage.end))
+        if not call.token_times:
+            continue
+        first, last = call.token_times[0], call.token_times[-1]
+        decoding = (s.start for s in trace.spans if s.name == "decode" and s.call == number)
+        named.append(Segment("first token", min(next(decoding, first), first), first, number))
+        named.append(Segment("decode", first, last, number))
+        if number == len(trace.calls) - 1:
+            named.append(Segment("hand-over", last, end, number))
+    within = [Segment(s.name, s.start, min(s.end, end), s.call) for s in named if s.start < end]
+    within.sort(key=lambda segment: segment.start)
+    gaps, covered = [], 0.0
+    for segment in within:
+        if segment.start > covered:
+            gaps.append(Segment(UNACCOUNTED, covered, segment.start))
+        covered = max(covered, segment.end)
+    if covered < end:
+        gaps.append(Segment(UNACCOUNTED, covered, end))
+    return sorted([*within, *gaps], key=lambda segment: (segment.start, segment.end))
 
 
-def unaccounted(stages: Iterable[Stage]) -> float:
-    """Seconds of a waterfall in which no named stage was."""
-    return sum(stage.duration for stage in stages if stage.name == UNACCOUNTED)
+def unaccounted(segments: Iterable[Segment]) -> float:
+    """Seconds of a waterfall in which no named stage was running."""
+    return sum(segment.duration for segment in segments if segment.name == UNACCOUNTED)
 
 
 def streaming_tax(streaming: float, blocking: float) -> float:
-    """The share by which the whole answer takes longer streamed: 0.01 for 1 %, below 0 shorter."""
+    """How much longer the whole answer takes when streamed: 0.01 is 1 % longer."""
     return streaming / blocking - 1
 
 
 def time_waiting(arrivals: Iterable[float], seconds_each: float) -> float:
-    """Seconds in which a reader waits for text, who needs `seconds_each` for every token.
+    """Seconds for which a reader who needs `seconds_each` for each token waits for text.
 
     `arrivals` are seconds since submit. The reader begins with the first token, and waits again
-    wherever the next one is not there yet.
+    whenever the next token has not arrived yet.
     """
     now = waiting = 0.0
     for arrival in arrivals:
         waiting += max(0.0, arrival - now)
         now = max(now, arrival) + seconds_each
     return waiting
-
-
-def _writing(trace: Trace, number: int, call: CallRecord) -> list[Stage]:
-    if not call.token_times:
-        return []
-    first, last = call.token_times[0], call.token_times[-1]
-    begun = (s.start for s in trace.spans if s.name == "decode" and s.call == number)
-    return [
-        Stage("first token", min(next(begun, first), first), first, number),
-        Stage("decode", first, last, number),
-    ]
-
-
-def _gaps(stages: Iterable[Stage], end: float) -> list[Stage]:
-    gaps, covered = [], 0.0
-    for stage in sorted(stages, key=lambda stage: stage.start):
-        if stage.start > covered:
-            gaps.append(Stage(UNACCOUNTED, covered, stage.start))
-        covered = max(covered, stage.end)
-    if covered < end:
-        gaps.append(Stage(UNACCOUNTED, covered, end))
-    return gaps

@@ -10,7 +10,7 @@ from pages.parts.code_cell import code_switch
 from pages.parts.markdown import plain_markdown
 from pages.parts.models_facts import is_default, layout, models_in_use
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.walkthrough_cells import follow, show_cell
+from pages.parts.walkthrough_cells import show_cell
 from pages.parts.walkthrough_state import speed_notebook
 
 EXPECT = (
@@ -100,14 +100,13 @@ def main() -> None:
     show_models(workspace)
     notebook = speed_notebook()
     version = notebook.version
-    shown = show_cell(notebook, notebook.cells[0], with_code=with_code)
+    show_cell(notebook, notebook.cells[0], version, with_code=with_code)
     st.subheader("How it is set up here", anchor=False)
     show_layout(workspace)
     st.subheader("Try another model", anchor=False)
     show_how_to_change()
     st.subheader("If something goes wrong", anchor=False)
     show_diagnostics(workspace)
-    follow(notebook, [shown], version)
 
 
 main()

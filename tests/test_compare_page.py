@@ -1,7 +1,5 @@
 """The Compare page as its script runs: Streamlit's own test harness, a scripted model."""
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +12,19 @@ from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.errors import GenerationError
-from engine.measuring import Job, Kind, Mode, Setup
+from engine.measuring import Experiment, Job, Mode, Setup
+from engine.measuring.files import to_jsonl
 from engine.measuring.findings import compare, verdict
-from engine.measuring.jsonl import to_jsonl
 from engine.measuring.record import Session
-from engine.measuring.schedule import comparison_steps, map_steps, readers_steps
-from engine.measuring.table import to_csv
+from engine.measuring.runner import measured_engine
+from engine.measuring.schedule import comparison_trials, readers_trials
+from engine.settings import Settings
 from engine.workspace import Stage, Workspace
 from pages.parts import resources
-from pages.parts.compare_race import race_html
+from pages.parts.compare_one_run import race_html
+from pages.parts.compare_setup import DEFAULT_QUESTION
+from pages.parts.samples import FOLDER as SAMPLES
+from pages.parts.samples import load_samples
 from tests.scripted import ScriptedLLM
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +74,7 @@ def finished(job: Job) -> Session:
 def compared(workspace: Workspace, pairs: int = 2) -> Session:
     setup = Setup(QUESTION, "default", passages=3)
     start = workspace.measurements.start
-    return finished(start(Kind.COMPARISON, setup, comparison_steps(setup, pairs)))
+    return finished(start(Experiment.COMPARISON, setup, comparison_trials(setup, pairs)))
 
 
 def open_page() -> AppTest:
@@ -90,7 +92,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def texts(app: AppTest) -> str:
     shown = [*app.markdown, *app.caption, *app.error, *app.info, *app.warning, *app.subheader]
-    return "\n".join(str(element.value) for element in shown)
+    return "\n".join(str(element.value) for element in shown).replace("\\", "")  # escaped
 
 
 def specifications(app: AppTest) -> list[dict[str, object]]:
@@ -102,7 +104,7 @@ def specifications(app: AppTest) -> list[dict[str, object]]:
 def test_an_empty_collection_invites_to_add_something(workspace: Workspace) -> None:
     app = open_page()
     assert not app.exception
-    assert "nothing to ask yet" in texts(app)
+    assert "no documents yet" in texts(app)
     assert any("sample documents" in each.label for each in app.button)
     assert not any("Run the comparison" in each.label for each in app.button)
 
@@ -121,14 +123,16 @@ def test_one_click_measures_and_shows_what_came_out(filled: Workspace) -> None:
         assert section in shown
     comparison = compare(job.session)
     assert comparison and verdict(comparison) in shown
-    assert "has no name" in shown
-    assert "the longest stall is" in shown
+    assert "is unaccounted for" in shown
+    assert "median time between two tokens" in shown
     assert "Hodges–Lehmann" in shown
     assert "Out of date" not in shown
 
 
 def test_an_empty_question_is_asked_for(filled: Workspace) -> None:
-    app = press(open_page(), "Run the comparison")
+    app = open_page()
+    app.text_input[0].set_value(" ").run()
+    press(app, "Run the comparison")
     assert "The question is empty" in texts(app)
     assert filled.measurements.job is None
 
@@ -151,8 +155,8 @@ def test_a_measurement_outlives_the_page_and_stop_keeps_what_there_is(
     press(app, "Stop")
     measured = len(finished(job).counted)
     app.run()
-    assert f"kept: {measured} runs" in texts(app)
-    assert "Too few runs to tell" in texts(app)
+    assert f"The results so far are kept: {measured} runs" in texts(app)
+    assert "Too few runs for a finding" in texts(app)
 
 
 def test_a_failure_is_told_in_its_own_words(filled: Workspace, llm: ScriptedLLM) -> None:
@@ -173,7 +177,7 @@ def test_a_question_that_the_documents_do_not_answer_is_not_measured(filled: Wor
     finished(filled.measurements.job)  # type: ignore[arg-type]
     app.run()
     assert "nothing was found for this question" in texts(app)
-    assert "Nothing is kept yet" in texts(app)
+    assert "No measurement is kept yet" in texts(app)
 
 
 def test_a_failure_leaves_the_earlier_results_on_the_page(
@@ -184,7 +188,7 @@ def test_a_failure_leaves_the_earlier_results_on_the_page(
     compared(filled)
     app = open_page()
     assert "The model fell over." in texts(app)
-    assert "has no name" in texts(app)
+    assert "is unaccounted for" in texts(app)
 
 
 def test_other_inputs_mark_the_results_as_out_of_date(filled: Workspace) -> None:
@@ -199,17 +203,16 @@ def test_other_inputs_mark_the_results_as_out_of_date(filled: Workspace) -> None
 def test_every_chart_is_valid_described_and_has_its_caption_and_table(filled: Workspace) -> None:
     compared(filled)
     setup = Setup(QUESTION, "default")
-    finished(filled.measurements.start(Kind.MAP, setup, map_steps(1)))
-    finished(filled.measurements.start(Kind.READERS, setup, readers_steps(setup)))
+    finished(filled.measurements.start(Experiment.READERS, setup, readers_trials(setup)))
     app = open_page()
     assert not app.exception
     charts = app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")
-    assert len(charts) == 7
+    assert len(charts) == 6
     for chart, specification in zip(charts, specifications(app), strict=True):
         alt.LayerChart.from_dict(specification)  # validates it
         assert len(chart.proto.alt) > 20
-    assert len(app.get("arrow_data_frame") or app.dataframe) >= 5
-    assert texts(app).count("prompt tokens") >= 6
+    assert len(app.get("arrow_data_frame") or app.dataframe) >= 4
+    assert texts(app).count("prompt tokens") >= 5
 
 
 def test_no_chart_has_a_third_hue(filled: Workspace) -> None:
@@ -228,17 +231,26 @@ def test_a_run_of_one_token_has_no_gaps_and_breaks_nothing(
     compared(filled)
     app = open_page()
     assert not app.exception
-    assert "No streamed run with more than one token" in texts(app)
+    assert "a single token" in texts(app)
 
 
 def test_the_reading_speed_changes_how_long_somebody_waits(filled: Workspace) -> None:
     compared(filled)
     app = open_page()
-    slider = next(each for each in app.slider if "words a minute" in each.label)
+    slider = next(each for each in app.slider if "words per minute" in each.label)
     assert slider.value == 238
     before = texts(app)
     slider.set_value(1000).run()
     assert texts(app) != before
+
+
+class Clock:
+    """Stands still until a test lets time pass."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def test_a_calibration_times_the_readers_own_pace(
@@ -246,29 +258,30 @@ def test_a_calibration_times_the_readers_own_pace(
 ) -> None:
     compared(filled)
     app = open_page()
-    now = time.monotonic()
+    clock = Clock()
+    monkeypatch.setattr("pages.parts.compare_one_run.time", clock)
     press(app, "Begin")
     words = next(len(each.value.split()) for each in app.markdown if "lighthouse" in each.value)
-    monkeypatch.setattr("pages.parts.compare_reading.time.monotonic", lambda: now + 30)
+    clock.now += 30
     press(app, "Finished")
-    timed = next(each.value for each in app.slider if "words a minute" in each.label)
-    assert timed == pytest.approx(words * 2, rel=0.05)
+    timed = next(each.value for each in app.slider if "words per minute" in each.label)
+    assert timed == words * 2
 
 
-def test_who_presses_finished_at_once_is_not_believed(filled: Workspace) -> None:
+def test_an_impossible_reading_speed_is_refused(filled: Workspace) -> None:
     compared(filled)
     app = press(press(open_page(), "Begin"), "Finished")
-    assert next(each.value for each in app.slider if "words a minute" in each.label) == 238
-    assert "which is not reading" in texts(app)
+    assert next(each.value for each in app.slider if "words per minute" in each.label) == 238
+    assert "not a reading speed" in texts(app)
 
 
-def test_two_kept_sessions_are_compared_with_what_was_not_alike(filled: Workspace) -> None:
+def test_two_kept_sessions_are_compared_with_the_settings_that_differ(filled: Workspace) -> None:
     compared(filled)
     other = Setup(QUESTION, "default", warm=True)
-    steps = comparison_steps(other, 1)
-    finished(filled.measurements.start(Kind.COMPARISON, other, steps))
+    trials = comparison_trials(other, 1)
+    finished(filled.measurements.start(Experiment.COMPARISON, other, trials))
     app = open_page()
-    assert "What was not alike" in texts(app)
+    assert "These settings differ" in texts(app)
     rows = [frame.value for frame in app.dataframe if "the other" in frame.value.columns]
     assert any("cache" in list(frame["what"]) for frame in rows if "what" in frame.columns)
 
@@ -277,23 +290,7 @@ def test_deleting_a_session_takes_it_from_the_list_and_the_disk(filled: Workspac
     compared(filled)
     app = press(open_page(), "Delete")
     assert filled.measurements.sessions() == []
-    assert "Nothing is kept yet" in texts(app)
-
-
-def test_a_table_is_imported_and_says_what_it_lacks(filled: Workspace) -> None:
-    session = compared(filled)
-    table, lines = to_csv(session), to_jsonl(session)
-    filled.measurements.delete(session.id)
-    filled.measurements.import_file("runs.csv", table.encode())
-    app = open_page()
-    press(app, "Show above")
-    assert not app.exception
-    assert "nothing to replay" in texts(app)
-    assert "without the times of their stages" in texts(app)
-    filled.measurements.delete(session.id)
-    filled.measurements.import_file("tokens.jsonl", lines.encode())
-    app = press(open_page(), "Show above")
-    assert "has no name" in texts(app)
+    assert "No measurement is kept yet" in texts(app)
 
 
 ODD: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -328,21 +325,26 @@ def test_somebody_elses_odd_file_breaks_no_page(filled: Workspace, odd: str) -> 
     assert "Kept measurements" in texts(app), "the page was drawn to its end"
 
 
-@pytest.mark.parametrize("kind", [Kind.COMPARISON, Kind.MAP, Kind.READERS])
-def test_a_table_without_times_breaks_no_page(filled: Workspace, kind: Kind) -> None:
-    table = to_csv(compared(filled)).replace("comparison", kind).splitlines()
-    names = table[0].split(",")
-    rows = [dict(zip(names, row, strict=True)) for row in csv.reader(table[1:])]
-    blank = [{**row, "e2el": "", "ttft": "0"} for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(blank)
-    filled.measurements.delete(rows[0]["session"])
-    filled.measurements.import_file("odd.csv", text.getvalue().encode())
+def test_race_timeline_and_waterfall_show_the_median_run(filled: Workspace) -> None:
+    """The first run is the slowest: it must not be the one that is shown."""
+    session = compared(filled)
+    filled.measurements.delete(session.id)
+    lines = [json.loads(line) for line in to_jsonl(session).splitlines()]
+    for line in lines:
+        for name in line:
+            if name.endswith("_s"):  # run n lasts about 20 - n seconds
+                line[name] += 20.0 - line["run"]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    slow = filled.measurements.import_file("slow.jsonl", text.encode())
+    median = slow.median_run(Mode.STREAMING)
+    assert median and median.run == slow.of(Mode.STREAMING)[-1].run == 4
     app = press(open_page(), "Show above")
     assert not app.exception
-    assert "Kept measurements" in texts(app)
+    (race,) = (each.proto.body for each in app.get("html") if "ft-race" in each.proto.body)
+    assert f'data-turn="{median.run}-0"' in race
+    table = next(f.value for f in app.dataframe if "computed after, s" in f.value.columns)
+    assert list(table["computed after, s"]) == median.trace.calls[-1].token_times
+    assert texts(app).count("the median total time") >= 3
 
 
 def test_the_race_carries_every_piece_of_text_as_text(filled: Workspace) -> None:
@@ -353,3 +355,39 @@ def test_the_race_carries_every_piece_of_text_as_text(filled: Workspace) -> None
     assert page.count("<span style") == len(PIECES) + 1
     assert "--ft-speed: 0.5" in page
     assert page != race_html(record, 0.5, turn=1), "another turn begins again"
+
+
+# ---- The default question
+
+
+def test_the_default_question_is_answered_rightly_and_at_length_by_the_real_model(
+    workspace: Workspace,
+) -> None:
+    load_samples(workspace, "default")
+    wait_for(lambda: all(each.stage.ended for each in workspace.ingestor.uploads("default")))
+    app = open_page()
+    question = app.text_input[0].value
+    assert question == DEFAULT_QUESTION[1]
+    setup, trial = Setup(question, "default"), comparison_trials(Setup(question, "default"), 1)[0]
+    engine = measured_engine(workspace.library.index, Settings.llm, setup, trial)
+    response = engine.query(question, stream=True)
+    answer = " ".join(str(response).split())
+    assert {each.node.file_name for each in response.source_nodes[:1]} == {DEFAULT_QUESTION[0]}
+    for fact in ("waits until the creek has fallen", "opens the sluice"):
+        assert fact in answer, answer
+        assert fact in " ".join((SAMPLES / DEFAULT_QUESTION[0]).read_text().split())
+    assert answer.endswith("."), "it is not cut off"
+    assert len(answer.split()) >= 15, "there is something to watch"
+
+
+def test_for_own_documents_a_question_about_them_is_proposed_and_finds_them(
+    workspace: Workspace,
+) -> None:
+    text = b"# Bees\n\n## Swarming\n\nA hive swarms in May, when the old queen leaves with half."
+    workspace.ingestor.add("default", "bees.md", text)
+    wait_for(lambda: all(each.stage.ended for each in workspace.ingestor.uploads("default")))
+    app = open_page()
+    question = app.text_input[0].value
+    assert question and "A hive swarms in May" in question
+    press(app, "Run the comparison")
+    assert finished(workspace.measurements.job).counted  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Measuring by really asking: order, cold and warm, Stop, faults, and where a delay shows up."""
+"""Measuring: order, cold and warm, Stop, faults, and the stage in which a delay is reported."""
 
 import json
 import threading
@@ -14,11 +14,11 @@ from engine.errors import GenerationError, MeasuringError
 from engine.index import VectorStoreIndex
 from engine.llm.base import GenerationOptions, Packing
 from engine.llm.context import Context, Entry
-from engine.measuring import Job, Kind, Measurements, Mode, Setup, Step
+from engine.measuring import Experiment, Job, Measurements, Mode, Setup, Trial
 from engine.measuring.fingerprint import fingerprint
 from engine.measuring.record import Outcome
 from engine.measuring.runner import EngineFor, Runner, measured_engine
-from engine.measuring.schedule import comparison_steps, readers_steps
+from engine.measuring.schedule import comparison_trials, readers_trials
 from engine.query_engine import RetrieverQueryEngine
 from engine.run import Run
 from engine.schema import Document, NodeWithScore
@@ -31,14 +31,14 @@ from tests.scripted import ScriptedLLM, ScriptedRetriever
 SETUP = Setup("When?", "default", length=8)
 PIECES = ["It ", "was ", "in ", "1887."]
 MILL = "The mill was built in 1887."
-DELAY = 1.0  # seconds; far above what the stages themselves take, on a busy machine too
+DELAY = 1.0  # seconds, on a clock that stands still otherwise
 
 
 def scripted(llm: ScriptedLLM, retriever: ScriptedRetriever | None = None) -> EngineFor:
     """Engines of one model, with the options that a measured engine would give it."""
 
-    def engine_for(setup: Setup, step: Step) -> RetrieverQueryEngine:
-        options = GenerationOptions(max_tokens=step.length, reuse=setup.warm, ignore_eos=step.exact)
+    def engine_for(setup: Setup, trial: Trial) -> RetrieverQueryEngine:
+        options = GenerationOptions(max_tokens=trial.length, reuse=setup.warm)
         synthesizer = ResponseSynthesizer(llm, options=options)
         return RetrieverQueryEngine(retriever or ScriptedRetriever(MILL), synthesizer)
 
@@ -49,8 +49,8 @@ def kept(folder: Path, engine_for: EngineFor) -> Measurements:
     return Measurements(folder, engine_for, lambda: {"model": "scripted"})
 
 
-def finished(job: Job, seconds: float = 20.0) -> Job:
-    deadline = time.monotonic() + seconds
+def finished(job: Job, seconds: float = 60.0) -> Job:
+    deadline = time.monotonic() + seconds  # a job that hangs for ever fails
     while job.running and time.monotonic() < deadline:
         time.sleep(0.005)
     assert not job.running
@@ -58,7 +58,7 @@ def finished(job: Job, seconds: float = 20.0) -> Job:
 
 
 def compared(measurements: Measurements, pairs: int = 2, setup: Setup = SETUP) -> Job:
-    return measurements.start(Kind.COMPARISON, setup, comparison_steps(setup, pairs))
+    return measurements.start(Experiment.COMPARISON, setup, comparison_trials(setup, pairs))
 
 
 def test_runs_happen_in_the_order_of_the_schedule_and_each_mode_is_real(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_cold_runs_forbid_reuse_and_warm_ones_allow_it(tmp_path: Path, warm: boo
 
 def test_each_of_several_readers_is_measured(tmp_path: Path) -> None:
     measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))
-    job = finished(measurements.start(Kind.READERS, SETUP, readers_steps(SETUP)))
-    four = [each for each in job.session.of(Mode.STREAMING) if each.step.readers == 4]
+    job = finished(measurements.start(Experiment.READERS, SETUP, readers_trials(SETUP)))
+    four = [each for each in job.session.of(Mode.STREAMING) if each.trial.readers == 4]
     assert [each.reader for each in four] == [0, 1, 2, 3] * 2
     assert all(each.text == "It was in 1887." for each in four)
 
@@ -97,8 +97,8 @@ def test_each_of_several_readers_is_measured(tmp_path: Path) -> None:
 def test_the_readers_clock_is_not_the_engines_and_comes_after_it(tmp_path: Path) -> None:
     job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))))
     for each in job.session.counted:
-        assert each.figures.ttft and each.figures.seen_first
-        assert each.figures.seen_first >= each.figures.ttft
+        assert each.metrics.ttft and each.seen_first
+        assert each.seen_first >= each.metrics.ttft
 
 
 def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path
     job = compared(measurements)
     assert reached.wait(10)
     job.stop()
-    finished(job, 5)
+    finished(job)
     assert job.session.outcome is Outcome.STOPPED
     assert len(job.session.measurements) == 2
     again = kept(tmp_path, scripted(llm)).session(job.session.id)
@@ -157,13 +157,13 @@ def test_a_model_that_fails_ends_the_session_with_its_sentence(tmp_path: Path) -
     assert job.session.counted == []
 
 
-def test_a_question_that_finds_nothing_is_told_so(tmp_path: Path) -> None:
+def test_a_question_that_finds_nothing_is_reported(tmp_path: Path) -> None:
     job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(), ScriptedRetriever()))))
     assert job.session.outcome is Outcome.FAILED
     assert "nothing was found" in job.session.problem
 
 
-def test_a_model_that_cannot_stream_is_told_so(tmp_path: Path) -> None:
+def test_a_model_that_cannot_stream_is_reported(tmp_path: Path) -> None:
     job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(can_stream=False)))))
     assert "cannot stream" in job.session.problem
 
@@ -192,7 +192,7 @@ def test_every_run_is_on_disk_as_soon_as_it_has_ended(tmp_path: Path) -> None:
 
     def count(_: int) -> None:
         text = "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
-        counts.append(text.count('"kind": "run"'))
+        counts.append(text.count('"kind":"run"'))
 
     finished(compared(kept(tmp_path, scripted(ScriptedLLM(["word"], before_piece=count)))))
     assert counts == [0, 1, 2, 3, 4]
@@ -207,28 +207,36 @@ def test_a_session_in_which_nothing_was_measured_is_not_kept(tmp_path: Path) -> 
 
 
 def test_what_is_being_measured_is_not_among_the_kept(tmp_path: Path) -> None:
-    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait(_: int) -> None:
+        reached.set()
+        go_on.wait(10)
+
+    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, before_piece=wait)))
     job = compared(measurements)
-    while job.running and not job.taken:
-        assert measurements.sessions() == []
+    assert reached.wait(10)
+    assert measurements.sessions() == []
+    go_on.set()
     assert [each.id for each in measurements.sessions()] in ([], [finished(job).session.id])
-    assert len(measurements.sessions()) == 1
+    assert [each.id for each in measurements.sessions()] == [job.session.id]
 
 
-def test_a_disk_that_is_full_is_told_and_the_runs_stay_on_the_page(
+def test_a_disk_that_is_full_is_reported_and_the_runs_stay_on_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[int] = []
+    opened = Path.open
 
-    def full(job: Job, lines: Sequence[dict[str, object]]) -> None:
-        written.append(len(lines))
-        if len(written) > 2:
+    def full(path: Path, mode: str = "r", **how: Any) -> Any:
+        if mode == "a" and path.is_file() and path.read_text().count('"kind":"run"') > 1:
             raise OSError(28, "No space left on device")
+        return opened(path, mode, **how)
 
-    monkeypatch.setattr(Job, "_append", full)
+    monkeypatch.setattr(Path, "open", full)
     job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES)))))
-    assert "Make room" in job.session.problem
-    assert len(job.session.measurements) == 2
+    assert "No space left on device" in job.session.problem
+    assert "Free some disk space" in job.session.problem
+    assert len(job.session.measurements) == 3
 
 
 def test_closing_stops_what_is_measured(tmp_path: Path) -> None:
@@ -250,14 +258,35 @@ def test_a_session_that_a_crash_cut_off_keeps_its_whole_runs(tmp_path: Path) -> 
     assert len(session.measurements) == 4
 
 
-# ---- A delay put into one stage appears there, in its size, and nowhere else
+# ---- A delay in one stage is reported in that stage, exactly, and nowhere else
+
+
+class Clock:
+    """The clock of every trace: it stands still until a test lets time pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr("engine.timing.time", stopped)
+    return stopped
 
 
 def spent(trace: Trace) -> dict[str, float]:
+    """Seconds by stage, of the stages that took any time."""
     times: dict[str, float] = {}
-    for stage in waterfall(trace):
-        times[stage.name] = times.get(stage.name, 0.0) + stage.duration
-    return times
+    for segment in waterfall(trace):
+        times[segment.name] = times.get(segment.name, 0.0) + segment.duration
+    return {name: seconds for name, seconds in times.items() if seconds}
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +294,7 @@ def mill() -> VectorStoreIndex:
     return VectorStoreIndex.from_documents([Document(f"{MILL} It ground barley until 1931.")])
 
 
-# What to slow down, at the edge of what each stage calls.
+# What to slow down: the method that each stage calls.
 EDGES: list[tuple[str, type, str]] = [
     ("embed", BgeEmbedding, "embed_query"),
     ("search", Collection, "search_dense"),
@@ -275,83 +304,75 @@ EDGES: list[tuple[str, type, str]] = [
 
 @pytest.mark.parametrize(("slow", "owner", "name"), EDGES)
 def test_a_delay_in_retrieval_shows_in_its_stage_and_nowhere_else(
-    mill: VectorStoreIndex, monkeypatch: pytest.MonkeyPatch, slow: str, owner: type, name: str
+    mill: VectorStoreIndex,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    slow: str,
+    owner: type,
+    name: str,
 ) -> None:
     quick = getattr(owner, name)
 
     def slowly(*arguments: Any) -> Any:
-        time.sleep(DELAY)
+        clock.now += DELAY
         return quick(*arguments)
 
     monkeypatch.setattr(owner, name, slowly)
     synthesizer = ResponseSynthesizer(ScriptedLLM(PIECES))
     response = RetrieverQueryEngine(mill.as_retriever(), synthesizer).query("When?", stream=True)
     assert str(response) == "It was in 1887."
-    times = spent(response.trace)
-    assert times.pop(slow) >= DELAY
-    assert sum(times.values()) < DELAY
+    assert spent(response.trace) == {slow: DELAY}
 
 
-def test_a_delay_between_the_stages_is_unaccounted() -> None:
+def test_a_delay_between_the_stages_is_unaccounted(clock: Clock) -> None:
     class Dawdler(ScriptedRetriever):
         def retrieve(
             self, question: str, run: Run | None = None, earlier: str = ""
         ) -> list[NodeWithScore]:
-            time.sleep(DELAY)
+            clock.now += DELAY
             return super().retrieve(question, run, earlier)
 
     engine = RetrieverQueryEngine(Dawdler(MILL), ResponseSynthesizer(ScriptedLLM(PIECES)))
     response = engine.query("When?", stream=True)
     assert str(response)
-    assert spent(response.trace)[UNACCOUNTED] >= DELAY
+    assert spent(response.trace) == {UNACCOUNTED: DELAY}
 
 
 @pytest.mark.parametrize(("slow", "reading"), [("prefill", True), ("decode", False)])
 def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
-    monkeypatch: pytest.MonkeyPatch, slow: str, reading: bool
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: str, reading: bool
 ) -> None:
-    """The real model; the delay is longer than all that it does without one."""
+    """With the real model."""
     options = GenerationOptions(max_tokens=12, reuse=False)
     synthesizer = ResponseSynthesizer(Settings.llm, options=options)
     engine = RetrieverQueryEngine(ScriptedRetriever(MILL), synthesizer)
-
-    def asked() -> Trace:
-        response = engine.query("When was the mill built?", stream=True)
-        assert "1887" in str(response)
-        return response.trace
-
-    asked()
-    delay, decode = 2 * sum(spent(asked()).values()), Context.decode
+    decode = Context.decode
     put = threading.Event()
 
     def slowly(context: Context, entries: Sequence[Entry]) -> bool:
         if (len(entries) > 1) is reading and not put.is_set():
             put.set()
-            time.sleep(delay)
+            clock.now += DELAY
         return decode(context, entries)
 
     monkeypatch.setattr(Context, "decode", slowly)
-    times = spent(asked())
-    assert times.pop(slow) >= delay
-    assert sum(times.values()) < delay
+    response = engine.query("When was the mill built?", stream=True)
+    assert "1887" in str(response)
+    assert spent(response.trace) == {slow: DELAY}
 
 
 # ---- With the real model
 
 
-def test_exact_steps_write_as_many_tokens_as_asked_cold_and_then_warm(
-    mill: VectorStoreIndex,
-) -> None:
-    def taken(warm: bool) -> list[int]:
+def test_cold_runs_read_the_whole_prompt_and_warm_ones_reuse_it(mill: VectorStoreIndex) -> None:
+    def reused(warm: bool) -> list[int]:
         setup = Setup("When was the mill built?", "default", 1, Packing.PASSAGES, 24, warm)
         runner = Runner(lambda s, t: measured_engine(lambda _: mill, Settings.llm, s, t), setup)
-        step = Step(Mode.STREAMING, 1, 24, exact=True)
-        figures = [runner.take(n, step)[0].figures for n in range(2)]
-        assert [each.output_tokens for each in figures] == [24, 24]
-        return [each.reused_tokens for each in figures]
+        trial = Trial(Mode.STREAMING, 1, 24)
+        return [runner.take(n, trial)[0].metrics.reused_tokens for n in range(2)]
 
-    assert taken(warm=False) == [0, 0]
-    assert taken(warm=True)[1] > 0
+    assert reused(warm=False) == [0, 0]
+    assert reused(warm=True)[1] > 0
 
 
 def test_the_fingerprint_names_the_model_file_the_machine_and_the_versions() -> None:

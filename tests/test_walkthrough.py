@@ -1,29 +1,30 @@
-# ruff: noqa: RET504 - the names that a cell returns are the names it leaves
-"""The walkthrough's cells: what is shown is what runs, in the app and out of it."""
+"""The Walkthrough's cells: the code that is shown is the code that runs, in the app and outside."""
 
 import ast
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from engine import ResponseSynthesizer, RetrieverQueryEngine
 from engine.config import load_config
+from engine.llm.base import Packing
 from engine.measuring import Setup
-from engine.workspace import AskSettings, Turn
+from engine.workspace import AskSettings, Turn, Workspace
 from pages.cells.behind import code_of_comparison, code_of_task, code_of_turn
-from pages.cells.export import as_notebook, as_script
-from pages.cells.lessons import LESSONS
-from pages.cells.notebook import Notebook, State
-from pages.cells.source import body, cell_of, makers
-from pages.parts.walkthrough_state import VALUES
+from pages.cells.export import NAME, Place, as_notebook, as_script
+from pages.cells.lessons import LESSONS, MEASURE_SPEED
+from pages.cells.notebook import Cell, Notebook, State
+from pages.cells.output import Output
+from pages.parts.samples import load_samples
+from pages.parts.walkthrough_state import VALUES, may_edit
 from tests.browser import ROOT
-from tests.scripted import ScriptedLLM
+from tests.scripted import ScriptedLLM, ScriptedRetriever
 
 SECONDS = 60.0  # a loaded machine; what hangs for ever still fails
 SAMPLES = {
@@ -33,7 +34,87 @@ SAMPLES = {
     "task": "Who built the tide mill, and what is 2026 - 1684?",
     "length": 48,  # tokens: long enough to stream
 }
-CELLS = [cell_of(function) for function in LESSONS]
+QUESTION_CELL = next(cell for cell in LESSONS if cell.name == "print_the_stream")
+
+HERE = Place.here(load_config().data_dir)
+
+# Cells for these tests
+
+FIRST = Cell("first", "First", "", "a = $letter", makes=("a",))
+SECOND = Cell("second", "Second", "", "both = a + 'b'", needs=("a",), makes=("both",))
+ASIDE = Cell("aside", "Aside", "", "print('aside')")
+THIRD = Cell("third", "Third", "", "print(both)", needs=("both",))
+FAILS = Cell(
+    "fails",
+    "Fails",
+    "",
+    """
+    from engine.errors import LLMError
+    print("before")
+    raise LLMError("It is broken. Repair it.")
+    """,
+    needs=("a",),
+    makes=("result",),
+)
+AFTER = Cell("after", "After", "", "print(result)", needs=("result",))
+WAITS = Cell(
+    "waits",
+    "Waits for a whole answer",
+    "",
+    """
+    print("begun")
+    print(engine.query("Anything?", stream=False))
+    """,
+)
+READS = Cell(
+    "reads",
+    "Reads a stream and prints nothing",
+    "",
+    """
+    print("begun")
+    for _ in engine.query("Anything?", stream=True).response_gen:
+        pass
+    print("ended")
+    """,
+)
+TICKS = Cell(
+    "ticks",
+    "Streams beside a clock",
+    "",
+    """
+    import asyncio
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.01)
+            print("tick")
+
+    print("begun")
+    clock = asyncio.create_task(tick())
+    response = await engine.query("Anything?", stream=True)
+    async for _ in response.async_response_gen():
+        pass
+    clock.cancel()
+    print("ended")
+    """,
+)
+PRINTS = Cell(
+    "prints",
+    "Prints without end",
+    "",
+    """
+    import time
+
+    while True:
+        print("begun")
+        time.sleep(0.005)
+    """,
+)
+
+
+def chain() -> Notebook:
+    return Notebook([FIRST, SECOND, ASIDE, THIRD], {"letter": "a"})
+
 
 
 def wait(notebook: Notebook) -> None:
@@ -65,44 +146,45 @@ def ran() -> Notebook:
 # ---- The code
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_every_value_is_filled_in_and_only_results_of_earlier_cells_stay_names(cell: Any) -> None:
-    made_before = {name for each in CELLS[: CELLS.index(cell)] for name in each.outputs}
-    names = {
-        node.id
-        for node in ast.walk(ast.parse(cell.code(SAMPLES)))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    assert names & set(cell.inputs) <= made_before
-    assert set(cell.inputs) - set(makers(CELLS)) <= set(SAMPLES)
+@pytest.mark.parametrize("cell", [*LESSONS, MEASURE_SPEED], ids=lambda cell: cell.name)
+def test_every_value_is_filled_in_and_a_cell_declares_the_results_it_needs_and_makes(
+    cell: Cell,
+) -> None:
+    tree = ast.parse(cell.code(SAMPLES))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    loaded = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    results = {name for each in LESSONS for name in each.makes}
+    assert (loaded - stored) & results == set(cell.needs)
+    assert set(cell.makes) <= stored
+    assert "$" not in cell.code(SAMPLES)
+    if cell in LESSONS:
+        before = LESSONS[: LESSONS.index(cell)]
+        assert set(cell.needs) <= {name for each in before for name in each.makes}
 
 
 @pytest.mark.parametrize(
     "question",
-    ['"); import os  # "', "'''", "back\\slash", "line\nend", "\"'", "{question}", "ü€😀"],
+    [
+        '"); import os  # "',
+        "'''",
+        "back\\slash",
+        "line\nend",
+        "\"'",
+        "{question}",
+        "$question",
+        "ü€😀",
+    ],
 )
 def test_a_question_is_a_literal_whatever_is_in_it(question: str) -> None:
     def shape(asked: str) -> str:
-        tree = ast.parse(CELLS[5].code({**SAMPLES, "question": asked}))
+        tree = ast.parse(QUESTION_CELL.code({**SAMPLES, "question": asked}))
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and node.value == asked:
                 node.value = "the question"
         return ast.dump(tree)
 
     assert shape(question) == shape("plain")
-
-
-def test_comments_and_lines_stay_and_a_last_return_goes_or_becomes_an_assignment() -> None:
-    def function(first: int, second: str) -> str:
-        """Prose."""
-        # A comment about é
-        text = "é" * first + f"{second}"  # another
-        return text.join(["é", second])
-
-    fill = {"first": "3", "second": '"b"'}
-    kept = '# A comment about é\ntext = "é" * 3 + f"{second}"  # another'
-    assert body(function, fill) == kept
-    assert body(function, fill, "joined") == f'{kept}\njoined = text.join(["é", "b"])'
 
 
 # ---- Running
@@ -158,7 +240,7 @@ def test_a_changed_value_puts_all_that_depends_on_it_out_of_date_and_keeps_the_o
 
 def test_other_files_in_the_folder_put_the_reading_of_them_out_of_date() -> None:
     contents = ["one"]
-    notebook = Notebook([first], {"letter": "a"}, lambda *_: tuple(contents))
+    notebook = Notebook([FIRST], {"letter": "a"}, lambda *_: tuple(contents))
     notebook.run_all()
     wait(notebook)
     contents.append("two")
@@ -166,37 +248,37 @@ def test_other_files_in_the_folder_put_the_reading_of_them_out_of_date() -> None
 
 
 def test_a_failure_is_said_and_what_waits_behind_it_does_not_run() -> None:
-    notebook = Notebook([first, fails, after], {"letter": "a"})
+    notebook = Notebook([FIRST, FAILS, AFTER], {"letter": "a"})
     notebook.run_all()
     wait(notebook)
     assert states(notebook) == ["finished", "failed", "never run"]
     execution = notebook.execution(notebook.cells[1])
-    assert execution and execution.error == "It is broken. Mend it."
+    assert execution and execution.error == "It is broken. Repair it."
     assert printed(notebook, "fails") == "before\n"
     assert "“Fails” failed" in notebook.halted
 
 
-@pytest.mark.parametrize("name", ["waits", "reads", "ticks", "prints"])
-def test_stop_ends_a_cell_wherever_it_is_and_keeps_what_it_printed(name: str) -> None:
+@pytest.mark.parametrize("cell", [WAITS, READS, TICKS, PRINTS], ids=lambda cell: cell.name)
+def test_stop_ends_a_cell_wherever_it_is_and_keeps_what_it_printed(cell: Cell) -> None:
     slow = ScriptedLLM(["word "] * 100_000, seconds=0.005)
-    notebook = Notebook([slow_engine, waits, reads, ticks, prints], {})
-    notebook._namespace["slow"] = slow  # as if a cell had made it
-    notebook.run(name)
+    notebook = Notebook([cell], {})
+    retriever, synthesizer = ScriptedRetriever("A passage."), ResponseSynthesizer(slow)
+    notebook.namespace["engine"] = RetrieverQueryEngine(retriever, synthesizer)
+    notebook.run(cell.name)
     deadline = time.monotonic() + SECONDS
-    while not (printed(notebook, name) and (slow.prompts or name == "prints")):
+    while not (printed(notebook, cell.name) and (slow.prompts or cell is PRINTS)):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     notebook.stop()
     wait(notebook)
-    cell = next(each for each in notebook.cells if each.name == name)
     assert notebook.state(cell) is State.STOPPED
-    assert printed(notebook, name).startswith("begun")
-    assert name == "prints" or slow.closed.wait(SECONDS)
+    assert printed(notebook, cell.name).startswith("begun")
+    assert cell is PRINTS or slow.closed.wait(SECONDS)
 
 
 def test_a_tab_that_is_gone_stops_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.cells.notebook.LEASE", 0.05)
-    notebook = Notebook([prints], {})
+    notebook = Notebook([PRINTS], {})
     notebook.run_all()
     wait(notebook)
     assert states(notebook) == ["stopped"]
@@ -205,7 +287,7 @@ def test_a_tab_that_is_gone_stops_its_cells(monkeypatch: pytest.MonkeyPatch) -> 
 def test_two_notebooks_print_at_once_and_neither_sees_the_others_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    notebooks = [Notebook([first, second, third], {"letter": letter}) for letter in "abcd"]
+    notebooks = [Notebook([FIRST, SECOND, THIRD], {"letter": letter}) for letter in "abcd"]
     for notebook in notebooks:
         notebook.run_all()
     print("the terminal's")
@@ -216,37 +298,153 @@ def test_two_notebooks_print_at_once_and_neither_sees_the_others_text(
     assert capsys.readouterr().out == "the terminal's\n"
 
 
+def test_standard_output_is_replaced_only_while_a_cell_prints() -> None:
+    before = sys.stdout
+    one, other = Output(), Output()
+    with one.taking_prints():
+        assert sys.stdout is not before
+        with other.taking_prints():
+            sys.stdout.write("inner")
+        sys.stdout.write("outer")
+    assert sys.stdout is before
+    assert (one.text, other.text) == ("outer", "inner")
+
+
+def test_a_replacement_of_standard_output_by_somebody_else_survives_a_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = io.StringIO()
+    before = sys.stdout
+    with Output().taking_prints():
+        router, sys.stdout = sys.stdout, theirs
+        assert router is not before
+    assert sys.stdout is theirs
+    sys.stdout = before
+
+
+# ---- Editing
+
+
+def test_an_edited_cell_runs_as_edited_puts_later_cells_out_of_date_and_can_be_reset() -> None:
+    notebook = chain()
+    notebook.run_all()
+    wait(notebook)
+    notebook.edit("first", "a = 'edited '")
+    assert notebook.is_edited(FIRST)
+    assert states(notebook) == ["out of date", "out of date", "finished", "out of date"]
+    notebook.run("third")
+    wait(notebook)
+    assert printed(notebook, "third") == "edited b\n"
+    notebook.values["letter"] = "z"
+    assert states(notebook) == ["finished"] * 4, "the parameters do not change an edited cell"
+    notebook.reset("first")
+    assert notebook.code(FIRST) == 'a = "z"'
+    assert states(notebook)[0] == "out of date"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("a = (", "SyntaxError"),
+        ("a = 1\nraise ValueError('no')", "ValueError: no (line 2)"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3 (line 2)"),
+    ],
+)
+def test_an_edit_that_fails_says_why_and_where(code: str, message: str) -> None:
+    notebook = chain()
+    notebook.edit("first", code)
+    notebook.run("first")
+    wait(notebook)
+    execution = notebook.execution(FIRST)
+    assert execution and execution.state is State.FAILED
+    assert message in execution.error
+    assert code in as_script(notebook, HERE), "and it can still be exported"
+
+
+@pytest.mark.parametrize(
+    ("setting", "address", "origin", "host", "allowed"),
+    [
+        (True, "localhost", "http://localhost:8501", "localhost:8501", True),
+        (True, "127.0.0.1", "http://127.0.0.1:8501", "127.0.0.1:8501", True),
+        (True, "::1", "http://[::1]:8501", "[::1]:8501", True),
+        (False, "localhost", "http://localhost:8501", "localhost:8501", False),
+        (True, "0.0.0.0", "http://localhost:8501", "localhost:8501", False),
+        (True, "None", "http://localhost:8501", "localhost:8501", False),
+        (True, "localhost", "http://evil.example", "localhost:8501", False),
+        (True, "localhost", "http://localhost:9999", "localhost:8501", False),
+        (True, "localhost", "https://app.example", "app.example", False),
+        (True, "localhost", "", "localhost:8501", False),
+        (True, "localhost", "", "", False),
+    ],
+)
+def test_code_can_be_edited_only_on_this_computer_from_the_apps_own_page(
+    setting: bool, address: str, origin: str, host: str, allowed: bool
+) -> None:
+    assert may_edit(setting, address, origin, host) is allowed
+
+
+# ---- What the cells print
+
+
 def test_what_a_library_writes_to_standard_output_lands_in_the_cell(ran: Notebook) -> None:
     assert "Voss" in printed(ran, "print_the_stream")
 
 
-# ---- Taking it along
+# ---- Export
 
 
-def test_the_downloaded_script_and_notebook_run_outside_the_app(
+def test_the_exported_script_runs_in_another_folder_with_the_command_of_its_header(
     ran: Notebook, tmp_path: Path
 ) -> None:
-    (tmp_path / "engine").symlink_to(ROOT / "engine")  # all of First Token that is there
-    (tmp_path / "walkthrough.py").write_text(as_script(ran))
-    (tmp_path / "walkthrough.ipynb").write_text(as_notebook(ran))
+    script = as_script(ran, HERE)
+    (tmp_path / f"{NAME}.py").write_text(script, encoding="utf-8")
+    (command,) = (line[6:] for line in script.splitlines() if line.startswith("#     "))
     done = subprocess.run(
-        [sys.executable, "-c", EXECUTE, "walkthrough.py", "walkthrough.ipynb"],
+        ["/bin/sh", "-c", command],
         cwd=tmp_path,
-        env={**os.environ, "DATA_DIR": str(load_config().data_dir.resolve())},  # the models
+        env={"PATH": "/usr/bin:/bin"},  # nothing of this process's environment
         capture_output=True,
         text=True,
         timeout=4 * SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for output in done.stdout.split("==== notebook ===="):
-        assert "call 3 (refine) begins now" in output
-        assert "--- End of stream" in output
-        assert "The answer, whole:" in output
+    for number, cell in enumerate(LESSONS, start=1):
+        title = f"{number}. {cell.title}".replace("`", "")
+        assert f"\n{title}\n{'-' * len(title)}\n" in done.stdout
+    check_printed(done.stdout)
+
+
+def test_the_exported_notebook_runs_outside_the_app(ran: Notebook, tmp_path: Path) -> None:
+    (tmp_path / "engine").symlink_to(ROOT / "engine")  # nothing else of First Token
+    (tmp_path / "walkthrough.ipynb").write_text(as_notebook(ran, HERE), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTE, "walkthrough.ipynb"],
+        cwd=tmp_path,
+        env={**os.environ, "DATA_DIR": str(HERE.data)},
+        capture_output=True,
+        text=True,
+        timeout=4 * SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    check_printed(done.stdout)
+
+
+def check_printed(output: str) -> None:
+    assert "call 3 (refine) begins now" in output
+    assert "--- End of stream" in output
+    assert "The answer, whole:" in output
+
+
+def test_the_header_of_the_notebook_has_the_command_that_opens_it(ran: Notebook) -> None:
+    (how_to, *_) = json.loads(as_notebook(ran, HERE))["cells"]
+    text = "".join(how_to["source"])
+    assert f"PYTHONPATH={ROOT}" in text and f"-m jupyter lab {NAME}.ipynb" in text
 
 
 def test_the_notebook_has_every_cell_with_its_prose_code_and_output(ran: Notebook) -> None:
-    document = json.loads(as_notebook(ran))
+    document = json.loads(as_notebook(ran, HERE))
     code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
     assert ["".join(cell["source"]) for cell in code] == [ran.code(cell) for cell in ran.cells]
     assert all(cell["outputs"] for cell in code)
@@ -255,14 +453,11 @@ def test_the_notebook_has_every_cell_with_its_prose_code_and_output(ran: Noteboo
     assert len({cell["id"] for cell in document["cells"]}) == len(document["cells"])
 
 
-# The script, as Python runs it; the notebook, as a kernel does: one namespace, and `await` at
-# the top of a cell. In one process, so that the model is loaded once.
+# Runs a notebook as a kernel does: one namespace, and `await` outside functions.
 EXECUTE = """
-import ast, asyncio, inspect, json, runpy, sys
-runpy.run_path(sys.argv[1], run_name="__main__")
-print("==== notebook ====")
+import ast, asyncio, inspect, json, sys
 names = {"__name__": "__main__"}
-for cell in json.load(open(sys.argv[2]))["cells"]:
+for cell in json.load(open(sys.argv[1]))["cells"]:
     if cell["cell_type"] == "code":
         code = compile("".join(cell["source"]), "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         if code.co_flags & inspect.CO_COROUTINE:
@@ -273,137 +468,53 @@ assert not {"streamlit", "pages"} & sys.modules.keys()
 """
 
 
-# ---- Behind other pages
+# ---- The code behind other pages
+
+
+def executed(code: str, capsys: pytest.CaptureFixture[str]) -> str:
+    exec(compile(code, "code", "exec"), {})
+    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_the_code_behind_an_answer_has_its_settings_and_gives_that_answer(
-    streaming: bool, capsys: pytest.CaptureFixture[str]
+def test_the_code_behind_an_answer_gives_the_answer_that_the_app_gave(
+    workspace: Workspace, streaming: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = AskSettings(streaming=streaming, passages=2, length=40)
-    turn = Turn("1", 'Who "built" the tide mill?', settings=asdict(settings))
+    load_samples(workspace, "default")
+    deadline = time.monotonic() + SECONDS
+    while not all(each.stage.ended for each in workspace.ingestor.uploads("default")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workspace.settings = AskSettings(streaming=streaming, passages=2, length=40)
+    conversation = workspace.conversations.create("default")
+    answer = str(workspace.ask(conversation, "Who “built” the tide mill?"))
+    (turn,) = workspace.turns(conversation.id)
     code = code_of_turn(turn, str(ROOT / "samples"))
     for written in ("similarity_top_k=2", "max_tokens=40", f"streaming={streaming}", '"compact"'):
         assert written in code
-    assert not {"self", "settings", "collection"} & names_in(code)
-    exec(compile(code, "code", "exec"), {})
-    assert "Hannah Voss" in capsys.readouterr().out
+    shown = executed(code, capsys)
+    assert "Hannah Voss" in answer and answer.strip() in shown
+    assert all(source.node.label in shown for source in turn.sources)
 
 
+def test_the_code_behind_an_old_turn_has_the_defaults_for_settings_it_lacks() -> None:
+    code = code_of_turn(Turn("1", "Who?", settings={"passages": 9}), "samples")
+    assert "similarity_top_k=9" in code and f"max_tokens={AskSettings().length}" in code
+    ast.parse(code)
+
+
+@pytest.mark.parametrize("packing", [None, Packing.PASSAGES])
 def test_the_code_behind_a_comparison_runs_both_modes_with_its_setup(
-    capsys: pytest.CaptureFixture[str],
+    packing: Packing | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup = Setup("Who built the tide mill?", "default", passages=1, length=24, warm=True)
+    setup = Setup("Who built the tide mill?", "default", 1, packing, length=24, warm=True)
     code = code_of_comparison(setup, str(ROOT / "samples"))
     assert "max_tokens=24" in code and "reuse=True" in code and "similarity_top_k=1" in code
-    assert not {"setup", "step", "index_of", "llm"} & names_in(code)
-    exec(compile(code, "code", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "streaming=True" in printed and "streaming=False" in printed
+    assert ("Packing.PASSAGES" in code) is (packing is not None)
+    shown = executed(code, capsys)
+    assert "streaming=True" in shown and "streaming=False" in shown
 
 
-def test_the_code_behind_a_task_is_whole() -> None:
-    code = code_of_task("What is 7 * 6?", "samples")
-    assert "What is 7 * 6?" in code
-    assert not {"task", "folder", "llm"} & names_in(code)
-
-
-def names_in(code: str) -> set[str]:
-    tree = ast.parse(code)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-# ---- Cells for these tests
-
-
-def first(letter: str) -> str:
-    """First"""
-    a = letter
-    return a
-
-
-def second(a: str) -> str:
-    """Second"""
-    both = a + "b"
-    return both
-
-
-def aside() -> None:
-    """Aside"""
-    print("aside")
-
-
-def third(both: str) -> None:
-    """Third"""
-    print(both)
-
-
-def chain() -> Notebook:
-    return Notebook([first, second, aside, third], {"letter": "a"})
-
-
-def fails(a: str) -> str:
-    """Fails"""
-    from engine.errors import LLMError
-
-    print("before")
-    result = a
-    if a:
-        raise LLMError("It is broken. Mend it.")
-    return result
-
-
-def after(result: str) -> None:
-    """After"""
-    print(result)
-
-
-def slow_engine(slow: Any) -> Any:
-    """An engine over a slow model"""
-    from engine import ResponseSynthesizer, RetrieverQueryEngine
-    from tests.scripted import ScriptedRetriever
-
-    synthesizer = ResponseSynthesizer(slow)
-    engine = RetrieverQueryEngine(ScriptedRetriever("A passage."), synthesizer)
-    return engine
-
-
-def waits(engine: Any) -> None:
-    """Waits for a whole answer"""
-    print("begun")
-    print(engine.query("Anything?", stream=False))
-
-
-def reads(engine: Any) -> None:
-    """Reads a stream and prints nothing"""
-    print("begun")
-    for _ in engine.query("Anything?", stream=True).response_gen:
-        pass
-    print("ended")
-
-
-async def ticks(engine: Any) -> None:
-    """Streams beside a clock"""
-    import asyncio
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(0.01)
-            print("tick")
-
-    print("begun")
-    clock = asyncio.create_task(tick())
-    response = await engine.query("Anything?", stream=True)
-    async for _ in response.async_response_gen():
-        pass
-    clock.cancel()
-    print("ended")
-
-
-def prints() -> None:
-    """Prints without end"""
-    import time
-
-    while True:
-        print("begun")
-        time.sleep(0.005)
+def test_the_code_behind_a_task_runs_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = executed(code_of_task("What is 7 * 6?", str(ROOT / "samples")), capsys)
+    assert "calculator(" in shown and "42" in shown

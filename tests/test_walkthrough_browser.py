@@ -7,7 +7,14 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pages.cells.lessons import LESSONS
-from tests.browser import PHONE, RunningApp, low_contrast, open_page, wait_until_idle
+from tests.browser import (
+    PHONE,
+    RunningApp,
+    low_contrast,
+    open_page,
+    running_app,
+    wait_until_idle,
+)
 
 pytestmark = pytest.mark.browser
 SECONDS = 90_000.0  # milliseconds; a loaded machine, and a page that hangs for ever still fails
@@ -46,14 +53,19 @@ def shows(place: Locator, text: str) -> None:
 def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_of_date(
     ran: Page,
 ) -> None:
-    for function in LESSONS:
-        assert len(output(ran, function.__name__).inner_text().strip()) > 10
+    for lesson in LESSONS:
+        assert len(output(ran, lesson.name).inner_text().strip()) > 10
+    contents = ran.locator(".st-key-contents")
+    expect(contents.get_by_text("update")).to_have_count(0)
     old = output(ran, "iterate_the_stream").inner_text()
     ran.get_by_label("Question").fill("On which day is the bakery closed?")
     ran.keyboard.press("Enter")
     shows(cell(ran, "iterate_the_stream"), "out of date")
     assert output(ran, "iterate_the_stream").inner_text() == old
     assert "On which day" in cell(ran, "iterate_the_stream").inner_text()
+    # The list of cells agrees with the cells.
+    stale = ran.get_by_test_id("stMain").get_by_text("out of date")
+    expect(contents.get_by_text("update")).to_have_count(stale.count())
     for untouched in ("load_documents", "build_index", "set_the_model", "count_the_chunks"):
         shows(cell(ran, untouched), "finished")
     cell(ran, "iterate_the_stream").get_by_role("button", name="Run again").click()
@@ -87,12 +99,52 @@ def test_a_rerun_of_the_page_in_mid_cell_loses_nothing_and_stop_stops(walkthroug
     walkthrough.get_by_role("link", name="Library").click()
     walkthrough.get_by_role("link", name="Walkthrough").click()
     shows(output(walkthrough, "build_index"), "can be searched")
-    # not the toolbar's, which stops no cell
-    stop = walkthrough.get_by_test_id("stMain").get_by_role("button", name="Stop").first
-    if stop.is_enabled():
-        stop.click()
-    expect(walkthrough.get_by_role("button", name="Run all")).to_be_enabled(timeout=SECONDS)
+    button = walkthrough.locator(".st-key-run-all-button button")
+    if "Stop" in button.inner_text():
+        button.click()
+    expect(button).to_contain_text("Run all", timeout=SECONDS)
     shows(cell(walkthrough, "load_documents"), "finished")
+
+
+def test_run_all_scrolls_to_the_running_cell_keeps_the_focus_and_announces_its_end(
+    walkthrough: Page,
+) -> None:
+    button = walkthrough.locator(".st-key-run-all-button button")
+    button.focus()
+    walkthrough.keyboard.press("Enter")
+    expect(button).to_contain_text("Stop", timeout=SECONDS)
+    last = cell(walkthrough, LESSONS[-1].name)
+    expect(last).to_be_in_viewport(timeout=SECONDS)  # nobody has scrolled
+    expect(button).to_contain_text("Run all", timeout=SECONDS)
+    expect(button).to_be_focused()
+    status = walkthrough.get_by_role("status").filter(has_text="An agent's events: finished.")
+    expect(status).to_have_count(1, timeout=SECONDS)
+
+
+def test_code_is_edited_in_place_runs_as_edited_and_is_reset(walkthrough: Page) -> None:
+    place = cell(walkthrough, "set_the_model")
+    place.get_by_role("button", name="Edit").click()
+    place.get_by_role("textbox").fill("llm = options = None\nprint('edited here')")
+    place.get_by_role("button", name="Done").click()
+    shows(place.get_by_test_id("stCode").first, "edited here")
+    place.get_by_role("button", name="Run").click()
+    shows(output(walkthrough, "set_the_model"), "edited here")
+    place.get_by_role("button", name="Reset").click()
+    shows(place.get_by_test_id("stCode").first, "Settings.llm")
+    shows(place, "out of date")
+
+
+def test_editing_is_off_where_the_settings_say_so(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = tmp_path_factory.mktemp("locked")
+    with running_app(data, environ={"WALKTHROUGH_EDITING": "False"}) as locked:
+        page = browser.new_page()
+        open_page(page, f"{locked.url}/walkthrough")
+        page.get_by_role("heading", name="An agent's events").wait_for(timeout=SECONDS)
+        wait_until_idle(page)
+        expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+        page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -110,7 +162,7 @@ def test_the_page_can_be_read_at_phone_width(browser: Browser, app_url: str, sch
 
 
 def test_the_downloads_are_the_page(walkthrough: Page) -> None:
-    walkthrough.get_by_role("button", name="Take it with you").click()
+    walkthrough.get_by_role("button", name="Download").click()
     for button, name in (("Notebook", "walkthrough.ipynb"), ("Script", "walkthrough.py")):
         with walkthrough.expect_download() as saved:
             walkthrough.get_by_role("button", name=button).click()

@@ -1,7 +1,7 @@
-"""Which machine, model file and versions a measurement was made with: text by name.
+"""The machine, the model file and the versions with which a measurement was made.
 
-Figures of different fingerprints are not alike. It holds nothing that names a person or a
-folder.
+Measurements with different fingerprints may differ for that reason. A fingerprint holds no name
+of a person or a folder.
 """
 
 import functools
@@ -19,7 +19,7 @@ PACKAGES = ("llama-cpp-python", "fastembed", "onnxruntime", "qdrant-client", "st
 
 
 def fingerprint(llm: LLM) -> dict[str, str]:
-    """Everything that could make the same measurement come out otherwise elsewhere."""
+    """Name → value, for everything outside the settings that influences a measurement."""
     return {**_model(llm), **_machine(), **_versions()}
 
 
@@ -35,7 +35,7 @@ def _model(llm: LLM) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=8)
-def _sha256(file: Path, size: int, changed: int) -> str:  # noqa: ARG001 - they make it anew
+def _sha256(file: Path, size: int, changed: int) -> str:  # noqa: ARG001 - a change of either clears the cache
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -52,7 +52,7 @@ def _machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its model, where the system says; else its architecture."""
+    """The model of the processor where the system reports it, else the architecture."""
     try:
         listed = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,22 +1,19 @@
-"""Job: one session while it is being measured, on a thread of its own.
+"""Job: a session that is being measured, on a thread of its own.
 
-Each run is written to the session's file as it ends, so that a Stop or a crash loses nothing
-that was measured. It does not know who looks, nor which sessions there are.
+Each run is written to the session's file as soon as it ends, so a Stop or a crash loses no run.
 """
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import FirstTokenError, MeasuringError
-from engine.measuring.jsonl import end_line, run_lines, session_line
+from engine.measuring.files import end_line, run_lines, session_line
 from engine.measuring.record import Measurement, Outcome, Session
 from engine.measuring.runner import Runner
-from engine.measuring.schedule import Role, Step
+from engine.measuring.schedule import Role, Trial
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +21,13 @@ Describe = Callable[[], dict[str, str]]
 
 
 class Job:
-    """A session while it is being measured. Read by anyone at any time."""
+    """A session that is being measured. Any thread may read it at any time."""
 
-    def __init__(self, session: Session, steps: Sequence[Step], runner: Runner, file: Path) -> None:
+    def __init__(
+        self, session: Session, trials: Sequence[Trial], runner: Runner, file: Path
+    ) -> None:
         self.session = session
-        self._steps, self._runner, self._file = steps, runner, file
+        self._trials, self._runner, self._file = trials, runner, file
         self._began = time.perf_counter()
         self._stopped = threading.Event()
         self._taken = 0
@@ -38,19 +37,19 @@ class Job:
         return self.session.outcome is Outcome.RUNNING
 
     @property
-    def done(self) -> float:
-        """The share of the work that is done, 0 to 1."""
-        work = [step.work for step in self._steps]
-        return sum(work[: self._taken]) / sum(work)
-
-    @property
     def taken(self) -> int:
-        """Steps that have ended."""
+        """How many trials have ended."""
         return self._taken
 
     @property
+    def done(self) -> float:
+        """The share of the answers that are written, 0 to 1."""
+        answers = [trial.readers for trial in self._trials]
+        return sum(answers[: self._taken]) / sum(answers)
+
+    @property
     def seconds_left(self) -> float | None:
-        """An estimate from the pace so far; None before the first step has ended."""
+        """An estimate from the pace so far; None before the first trial has ended."""
         if not self._taken:
             return None
         return (time.perf_counter() - self._began) * (1 / self.done - 1)
@@ -58,60 +57,61 @@ class Job:
     @property
     def progress(self) -> str:
         """What is being measured, in words."""
-        now = min(self._taken, len(self._steps) - 1)
-        step = self._steps[now]
-        word = step.mode if step.role is Role.MEASURED else f"{step.role}, {step.mode}"
-        return f"run {now + 1} of {len(self._steps)}: {word}, {self._runner.progress}"
+        now = min(self._taken, len(self._trials) - 1)
+        trial = self._trials[now]
+        mode = trial.mode if trial.role is Role.MEASURED else f"{trial.role}, {trial.mode}"
+        return f"run {now + 1} of {len(self._trials)}: {mode}, {self._runner.progress}"
 
     def stop(self) -> None:
-        """End after what was measured so far, which stays."""
+        """End now. The runs that have ended are kept."""
         self._stopped.set()
         self._runner.stop()
 
     def work(self, describe: Describe) -> None:
-        """Measure every step, to the end or to the first problem."""
+        """Run every trial, to the end or to the first problem."""
         session = self.session
         try:
             session.fingerprint = describe()
-            self._append([session_line(session)])
-            self._take_steps()
-            session.outcome = Outcome.STOPPED if self._stopped.is_set() else Outcome.DONE
-        except Exception as fault:  # whatever it is, the page must hear of it
-            log.exception("Measuring session %s failed", session.id[:8])
-            session.problem = _explained(fault)
-            session.outcome = Outcome.FAILED
-        with suppress(OSError):
-            self._append([end_line(session)])
-            if not session.counted:  # nothing to show, nothing to take along
+            self._append(session_line(session))
+            for run, trial in enumerate(self._trials):
+                if self._stopped.is_set():
+                    break
+                for each in self._runner.take(run, trial):
+                    if each.outcome is not Outcome.STOPPED:
+                        self._keep(each)
+                self._taken = run + 1
+            outcome = Outcome.STOPPED if self._stopped.is_set() else Outcome.DONE
+        except Exception as fault:  # the page shows it, whatever it is
+            log.exception("A measurement ended early")
+            if isinstance(fault, OSError):
+                session.problem = (
+                    f"The runs could not be saved ({fault.strerror or fault}). Free some disk "
+                    "space, and try again."
+                )
+            elif isinstance(fault, FirstTokenError | NotImplementedError | ValueError):
+                session.problem = str(fault)
+            else:
+                session.problem = f"The measurement failed: {fault!r}. Try again."
+            outcome = Outcome.FAILED
+        try:
+            self._append(end_line(outcome, session.problem))
+            if not session.counted:  # there is nothing to show or to export
                 self._file.unlink(missing_ok=True)
-
-    def _take_steps(self) -> None:
-        for run, step in enumerate(self._steps):
-            if self._stopped.is_set():
-                return
-            for each in self._runner.take(run, step):
-                if each.outcome is not Outcome.STOPPED:
-                    self._keep(each)
-            self._taken = run + 1
+        except OSError:
+            log.exception("The end of a session could not be written to %s", self._file.name)
+        session.outcome = outcome  # last: from now on the session counts as ended
 
     def _keep(self, each: Measurement) -> None:
         self.session.measurements.append(each)
         self._append(run_lines(each))
         if each.outcome is Outcome.FAILED:
-            raise MeasuringError(each.error or "The model gave up without a word. Try again.")
+            raise MeasuringError(each.error or "The model ended without a message. Try again.")
         if not each.wrote:
             raise MeasuringError(
                 "There was no answer to measure: nothing was found for this question in your "
-                "documents. Ask something that they speak of."
+                "documents. Ask about something that they contain."
             )
 
-    def _append(self, lines: Sequence[dict[str, object]]) -> None:
+    def _append(self, lines: str) -> None:
         with self._file.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def _explained(fault: Exception) -> str:
-    if isinstance(fault, OSError):
-        return f"The runs could not be kept ({fault.strerror or fault}). Make room, and try again."
-    expected = isinstance(fault, FirstTokenError | NotImplementedError | ValueError)
-    return str(fault) if expected else f"Measuring failed: {fault!r}. Try again."
+            file.write(lines)

@@ -1,6 +1,7 @@
-"""Measurements: the sessions kept in a folder, and the one being measured now.
+"""Measurements: the sessions kept in a folder, and the one that is being measured.
 
-A session is measured in the background, one at a time, since two would disturb each other.
+A session is measured in the background. Only one is measured at a time, because two would slow
+each other down.
 """
 
 import logging
@@ -13,17 +14,16 @@ from pathlib import Path
 
 from engine.durable import set_aside, write_whole
 from engine.errors import MeasuringError
+from engine.measuring.files import from_jsonl, header, is_session_id, to_jsonl
 from engine.measuring.job import Describe, Job
-from engine.measuring.jsonl import DAMAGE, from_jsonl, header, is_session_id, to_jsonl
 from engine.measuring.record import Session
 from engine.measuring.runner import EngineFor, Runner
-from engine.measuring.schedule import Kind, Setup, Step
-from engine.measuring.table import from_csv, to_csv
+from engine.measuring.schedule import Experiment, Setup, Trial
 from engine.schema import new_id
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs with 256 tokens has 2 MB
+MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs of 256 tokens takes 2 MB
 
 
 class Measurements:
@@ -46,12 +46,12 @@ class Measurements:
     def _set_damaged_aside(self) -> None:
         aside: list[Path] = []
         for file in sorted(self._folder.iterdir()):
-            ours = file.suffix in (".jsonl", ".csv") and is_session_id(file.stem)
+            ours = file.suffix == ".jsonl" and is_session_id(file.stem)
             if not ours or (file.is_file() and not file.stat().st_size):
                 continue  # an empty file holds nothing: a crash came before the first line
             try:
                 _read_header(file)
-            except (OSError, UnicodeDecodeError, MeasuringError, RecursionError, *DAMAGE):
+            except (OSError, MeasuringError):
                 log.exception("A file of measurements cannot be read")
                 with suppress(OSError):  # on a disk that is full or read-only it stays
                     aside.append(set_aside(file, self._folder.parent))
@@ -62,21 +62,21 @@ class Measurements:
                 f"{aside[0].parent}; the other measurements are there."
             )
 
-    def start(self, kind: Kind, setup: Setup, steps: Sequence[Step]) -> Job:
-        """Measure these steps, in the background.
+    def start(self, experiment: Experiment, setup: Setup, trials: Sequence[Trial]) -> Job:
+        """Run these trials in the background.
 
         Raises:
-            MeasuringError: the question is empty, or something is being measured.
+            MeasuringError: the question is empty, or another session is being measured.
         """
         setup = replace(setup, question=setup.question.strip())
         if not setup.question:
-            raise MeasuringError("The question is empty. Write one.")
+            raise MeasuringError("The question is empty. Write one, then run it.")
         with self._lock:
             if self._job and self._job.running:
-                raise MeasuringError("Something is being measured already. Stop it, or wait.")
-            session = Session(new_id(), kind, time.time(), setup, {}, len(steps))
+                raise MeasuringError("A measurement is running already. Stop it, or wait for it.")
+            session = Session(new_id(), experiment, time.time(), setup, {}, len(trials))
             runner = Runner(self._engine_for, setup)
-            self._job = Job(session, steps, runner, self._folder / f"{session.id}.jsonl")
+            self._job = Job(session, trials, runner, self._path(session.id))
             self._read[session.id] = session
             self._thread = threading.Thread(
                 target=self._job.work, args=(self._describe,), name="measuring", daemon=True
@@ -86,53 +86,58 @@ class Measurements:
 
     @property
     def job(self) -> Job | None:
-        """What is being measured, or was last, since First Token was started."""
+        """The job that is running, or the last one since First Token was started."""
         return self._job
 
     @property
     def busy(self) -> bool:
         return self._job is not None and self._job.running
 
-    def sessions(self, kind: Kind | None = None) -> list[Session]:
+    def sessions(self, experiment: Experiment | None = None) -> list[Session]:
         """Every session that has ended, the latest first, without its runs: see `session`."""
-        there = [self._header(file) for file in self._folder.iterdir()]
-        found = [each for each in there if each and (kind is None or each.kind is kind)]
-        ended = [each for each in found if not self._is_measured(each.id)]
+        found = [self._header(file) for file in self._folder.glob("*.jsonl")]
+        ended = [
+            each
+            for each in found
+            if each
+            and (experiment is None or each.experiment is experiment)
+            and not self._is_measured(each.id)
+        ]
         return sorted(ended, key=lambda each: -each.started)
 
     def session(self, session_id: str) -> Session | None:
-        """One session, whole; None where it is not there or cannot be read."""
-        if session_id not in self._read:
-            for file in self._files(session_id):
-                with suppress(OSError, UnicodeDecodeError, MeasuringError):
-                    self._read[session_id] = _read(file)
+        """One session with its runs; None where it does not exist or cannot be read."""
+        if session_id not in self._read and (file := self._file(session_id)):
+            try:
+                self._read[session_id] = from_jsonl(file.read_bytes())
+            except (OSError, MeasuringError):
+                log.warning("The session %s could not be read", session_id, exc_info=True)
         return self._read.get(session_id)
 
     def delete(self, session_id: str) -> None:
         if not self._is_measured(session_id):
             self._read.pop(session_id, None)
-            for file in self._files(session_id):
+            if file := self._file(session_id):
                 file.unlink(missing_ok=True)
 
     def import_file(self, name: str, data: bytes) -> Session:
-        """Take in a session that was exported, here or elsewhere.
+        """Add a session from a JSONL file that was exported here or on another computer.
 
         Raises:
-            MeasuringError: it is none, is too large, or is here already.
+            MeasuringError: the file is not such a file, is too large, or is here already.
         """
         if len(data) > MOST_BYTES:
             raise MeasuringError(f"{name} is larger than {MOST_BYTES // 1_000_000} MB.")
-        kind = ".csv" if name.lower().endswith(".csv") else ".jsonl"
-        session = _parsed(data, kind)
-        if self._files(session.id):
+        session = from_jsonl(data)
+        if self._file(session.id):
             raise MeasuringError(f"{name} is here already: choose it in the list.")
         session.imported = True
-        text = to_csv(session) if kind == ".csv" else to_jsonl(session)
         try:
-            write_whole(self._folder / f"{session.id}{kind}", text.encode())
+            write_whole(self._path(session.id), to_jsonl(session).encode())
         except OSError as error:
             raise MeasuringError(
-                f"{name} could not be kept ({error.strerror}). Make room, and try again."
+                f"{name} could not be saved ({error.strerror}). Free some disk space, and try "
+                "again."
             ) from error
         return session
 
@@ -142,34 +147,25 @@ class Measurements:
             self._thread.join(10)
 
     def _is_measured(self, session_id: str) -> bool:
-        """It is being measured just now."""
         return self._job is not None and self._job.running and self._job.session.id == session_id
 
-    def _files(self, session_id: str) -> list[Path]:
-        kinds = (self._folder / f"{session_id}{kind}" for kind in (".jsonl", ".csv"))
-        return [file for file in kinds if is_session_id(session_id) and file.is_file()]
+    def _path(self, session_id: str) -> Path:
+        return self._folder / f"{session_id}.jsonl"
+
+    def _file(self, session_id: str) -> Path | None:
+        there = is_session_id(session_id) and self._path(session_id).is_file()
+        return self._path(session_id) if there else None
 
     def _header(self, file: Path) -> Session | None:
         if file.name not in self._headers:
-            with suppress(OSError, UnicodeDecodeError, MeasuringError, *DAMAGE):
-                self._headers[file.name] = _read_header(file)
+            try:
+                if read := _read_header(file):
+                    self._headers[file.name] = read
+            except (OSError, MeasuringError):
+                log.debug("%s is not a session", file.name, exc_info=True)
         return self._headers.get(file.name)
 
 
-def _read_header(file: Path) -> Session:
-    if file.suffix == ".csv":
-        return _read(file)
-    with file.open(encoding="utf-8") as lines:
+def _read_header(file: Path) -> Session | None:
+    with file.open("rb") as lines:
         return header(lines.readline())
-
-
-def _read(file: Path) -> Session:
-    return _parsed(file.read_bytes(), file.suffix)
-
-
-def _parsed(data: bytes, kind: str) -> Session:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MeasuringError("This file is no text. Choose one that was exported here.") from error
-    return from_csv(text) if kind == ".csv" else from_jsonl(text)

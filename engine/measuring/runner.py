@@ -1,44 +1,41 @@
-"""One step of a schedule → measurements, by really asking, as any reader would.
+"""Runs one trial of a schedule: asks the question and records what the readers receive.
 
-Each reader asks on a thread of its own and reads the chunks outside the engine, with a clock of
-its own. It does not know why it is asked, nor what becomes of the figures.
+Each reader asks on its own thread and reads the chunks outside the engine.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from engine.errors import FirstTokenError
 from engine.index import VectorStoreIndex
 from engine.llm.base import LLM, GenerationOptions
-from engine.measuring.record import Chunk, Measurement, Outcome, figures_of
-from engine.measuring.schedule import Mode, Setup, Step
+from engine.measuring.record import Chunk, Measurement, Outcome
+from engine.measuring.schedule import Mode, Setup, Trial
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import StreamingResponse
 from engine.retrieving import is_relevant
 from engine.run import Phase
 from engine.synthesis import ResponseSynthesizer
 
-EngineFor = Callable[[Setup, Step], RetrieverQueryEngine]
+log = logging.getLogger(__name__)
 
-_OUTCOMES = {Phase.DONE: Outcome.DONE, Phase.STOPPED: Outcome.STOPPED}
+EngineFor = Callable[[Setup, Trial], RetrieverQueryEngine]
 
 
 def measured_engine(
-    index_of: Callable[[str], VectorStoreIndex], llm: LLM, setup: Setup, step: Step
+    index_of: Callable[[str], VectorStoreIndex], llm: LLM, setup: Setup, trial: Trial
 ) -> RetrieverQueryEngine:
-    """The engine that Ask uses, writing greedily, so that both modes write the same."""
-    options = GenerationOptions(
-        max_tokens=step.length, temperature=0.0, reuse=setup.warm, ignore_eos=step.exact
-    )
-    retriever = index_of(setup.collection).as_retriever(similarity_top_k=step.passages)
+    """The engine that Ask uses, with greedy sampling, so that both modes write the same text."""
+    options = GenerationOptions(max_tokens=trial.length, temperature=0.0, reuse=setup.warm)
+    retriever = index_of(setup.collection).as_retriever(similarity_top_k=trial.passages)
     synthesizer = ResponseSynthesizer(llm, options=options, packing=setup.packing)
     return RetrieverQueryEngine(retriever, synthesizer, is_relevant=is_relevant)
 
 
 class Runner:
-    """Takes steps of one session, one after the other, until it is stopped."""
+    """Runs the trials of one session, one after the other, until it is stopped."""
 
     def __init__(self, engine_for: EngineFor, setup: Setup) -> None:
         self._engine_for, self._setup = engine_for, setup
@@ -46,23 +43,25 @@ class Runner:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def take(self, run: int, step: Step) -> list[Measurement]:
-        """Ask, `step.readers` times at once, and wait for every answer.
+    def take(self, run: int, trial: Trial) -> list[Measurement]:
+        """Ask `trial.readers` times at once, and wait for every answer.
 
         Raises:
             NotImplementedError: the model cannot stream.
             ValueError: the question is empty.
             FirstTokenError: the collection cannot be opened.
         """
-        engine = self._engine_for(self._setup, step)
+        engine = self._engine_for(self._setup, trial)
         self._asked = []
-        with ThreadPoolExecutor(step.readers, thread_name_prefix="reader") as pool:
-            asked = [pool.submit(self._ask, engine, step) for _ in range(step.readers)]
-            readings = [each.result() for each in asked]
-        return [each.measurement(run, step, reader) for reader, each in enumerate(readings)]
+        with ThreadPoolExecutor(trial.readers, thread_name_prefix="reader") as pool:
+            asked = [
+                pool.submit(self._ask, engine, run, trial, reader)
+                for reader in range(trial.readers)
+            ]
+            return [each.result() for each in asked]
 
     def stop(self) -> None:
-        """Stop what is being answered, and ask no more."""
+        """Stop the running answers, and ask no more."""
         with self._lock:
             self._stopped = True
             for response in self._asked:
@@ -70,38 +69,29 @@ class Runner:
 
     @property
     def progress(self) -> str:
-        """What the answer that is being measured is doing, in words."""
+        """The phase of the answer that is being measured, in words."""
         return str(self._asked[-1].progress) if self._asked else ""
 
-    def _ask(self, engine: RetrieverQueryEngine, step: Step) -> "_Reading":
+    def _ask(
+        self, engine: RetrieverQueryEngine, run: int, trial: Trial, reader: int
+    ) -> Measurement:
         with self._lock:
-            response = engine.start(self._setup.question, stream=step.mode is Mode.STREAMING)
+            response = engine.start(self._setup.question, stream=trial.mode is Mode.STREAMING)
             self._asked.append(response)
             if self._stopped:
                 response.cancel()
-        reading = _Reading(response)
+        seen: list[tuple[str, float]] = []
+        error = ""
         try:
-            for text in response.response_gen:
-                reading.seen.append((text, response.trace.now()))
-        except FirstTokenError as error:
-            reading.error = str(error)
-        return reading
-
-
-@dataclass(slots=True)
-class _Reading:
-    """What one reader saw: pieces of text, and when, in seconds since submit."""
-
-    response: StreamingResponse
-    seen: list[tuple[str, float]] = field(default_factory=list)
-    error: str = ""
-
-    def measurement(self, run: int, step: Step, reader: int) -> Measurement:
-        trace = self.response.trace
+            seen.extend((text, response.trace.now()) for text in response.response_gen)
+        except FirstTokenError as fault:
+            log.exception("A measured answer failed")
+            error = str(fault)
+        outcome = {Phase.DONE: Outcome.DONE, Phase.STOPPED: Outcome.STOPPED}.get(
+            response.phase, Outcome.FAILED
+        )
         chunks = tuple(
             Chunk(text, handed, received)
-            for (text, received), handed in zip(self.seen, trace.chunk_times, strict=True)
+            for (text, received), handed in zip(seen, response.trace.chunk_times, strict=True)
         )
-        outcome = _OUTCOMES.get(self.response.phase, Outcome.FAILED)
-        figures = figures_of(trace, chunks)
-        return Measurement(run, step, figures, reader, outcome, self.error, trace, chunks)
+        return Measurement(run, trial, response.trace, chunks, reader, outcome, error)

@@ -1,8 +1,9 @@
-"""Pairs of runs → how much they differ, and how sure that is. Pure.
+"""How much pairs of runs differ, with a confidence interval.
 
-The estimate is Hodges and Lehmann's: the median of the means of every two differences. Its
-interval is the exact one of Wilcoxon's signed-rank test: no normal distribution is assumed, only
-that differences lie evenly around their middle. Below six pairs no interval of 95 % exists.
+The estimate is the Hodges–Lehmann estimator: the median of the means of every two differences.
+Its interval is the exact interval of Wilcoxon's signed-rank test. It assumes that differences are
+distributed symmetrically, not that they are normal. With fewer than six pairs there is no 95 %
+interval.
 Sources: Hollander, Wolfe, Chicken, Nonparametric Statistical Methods, 3rd ed., 3.2 and 3.3.
 """
 
@@ -18,7 +19,7 @@ FEWEST_PAIRS = 6  # 2 / 2**6 is the first below 1 - CONFIDENCE
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A middle, and where it lies with 95 % confidence: None with too few pairs to tell."""
+    """An estimate with its 95 % confidence interval; None and None with too few pairs."""
 
     value: float
     low: float | None
@@ -26,15 +27,15 @@ class Estimate:
     pairs: int
 
     def excludes(self, value: float) -> bool:
-        """Whether the pairs tell the middle apart from `value`."""
+        """Whether `value` lies outside the interval."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
 def middle_of(differences: Sequence[float]) -> Estimate:
-    """The middle of paired differences.
+    """The Hodges–Lehmann estimate of paired differences.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are no differences.
     """
     if not differences:
         raise ValueError("There is no pair to compare.")
@@ -47,8 +48,10 @@ def middle_of(differences: Sequence[float]) -> Estimate:
 
 
 def ratio_of(pairs: Sequence[tuple[float, float]]) -> Estimate:
-    """The middle of first / second, each above 0: taken on logarithms, where twice as long and
-    half as long weigh the same."""
+    """The estimate of first / second, for values above 0.
+
+    It is computed from logarithms, so that a ratio of 2 and a ratio of 1/2 weigh the same.
+    """
     logs = middle_of([math.log(first / second) for first, second in pairs])
     low = None if logs.low is None else math.exp(logs.low)
     high = None if logs.high is None else math.exp(logs.high)
@@ -58,23 +61,23 @@ def ratio_of(pairs: Sequence[tuple[float, float]]) -> Estimate:
 def _outside(pairs: int) -> int | None:
     """How many of the sorted means lie outside the interval at each end; None: too few pairs.
 
-    The rank sum of the pairs with a positive difference is as likely as the number of ways to
-    pick ranks of that sum; the tail of each end may hold half of what the confidence leaves.
+    The probability of a rank sum is proportional to the number of sets of ranks with that sum.
+    Each tail may hold half of 1 − CONFIDENCE.
     """
     if pairs < FEWEST_PAIRS:
         return None
     tail, allowed = 0.0, (1 - CONFIDENCE) / 2
-    for rank_sum, likely in enumerate(_rank_sums(pairs)):
-        tail += likely
+    for rank_sum, chance in enumerate(_rank_sums(pairs)):
+        tail += chance
         if tail > allowed:
             return rank_sum - 1
     raise AssertionError("the tail of a distribution reaches 1")
 
 
 def _rank_sums(pairs: int) -> list[float]:
-    """The likelihood of each signed-rank sum, from 0, where neither sign is likelier."""
-    likely = [1.0]
+    """The probability of each signed-rank sum, from 0, if both signs are equally likely."""
+    chances = [1.0]
     for rank in range(1, pairs + 1):
         longer = [0.0] * rank
-        likely = [(a + b) / 2 for a, b in zip(likely + longer, longer + likely, strict=True)]
-    return likely
+        chances = [(a + b) / 2 for a, b in zip(chances + longer, longer + chances, strict=True)]
+    return chances

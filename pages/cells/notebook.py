@@ -1,20 +1,23 @@
-"""Notebook: cells in order, run one after another on a thread of their own.
+"""Notebook: cells in order, which run one after another on a thread of their own.
 
-A cell's code runs in the notebook's namespace, as in any notebook. What a cell needs is read
-from its inputs: the cells that make them run first where they have not, or not with the values
-of now. Pages come and go; the work does not. It does not know what the cells do.
+The code of all cells runs in one namespace, as in any notebook. A cell names the results of other
+cells that it needs; those cells run first where they have not run yet, or not with the current
+values. The work goes on while the user looks at another page.
 """
 
 import ast
 import asyncio
 import inspect
 import logging
+import textwrap
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from string import Template
 from typing import Any
 
 from engine.errors import Cancelled, FirstTokenError
@@ -22,17 +25,66 @@ from engine.lease import Lease
 from engine.run import RunGroup
 from engine.schema import new_id
 from pages.cells.output import Output
-from pages.cells.source import Cell, cell_of, makers
 
 log = logging.getLogger(__name__)
 
-# A page that is open renews it many times a second; another page, or a tab that lost its
-# connection for a while, does not stop a long cell. A closed tab does, after so many seconds.
+FILE = "<cell>"  # the name of a cell's code in a traceback
+# Seconds for which cells go on without a page that shows them. An open page renews this many times
+# a second. Another page, or a short loss of connection, does not stop a long cell; a closed tab
+# does.
 LEASE = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell: its text, and a template of its code.
+
+    In the template, `$name` stands for a value that the page sets. `needs` are the results of
+    earlier cells that the code uses, `makes` the results that it leaves for later cells.
+    """
+
+    name: str
+    title: str
+    prose: str
+    template: str
+    needs: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> list[str]:
+        """The names of the values that the page sets."""
+        return Template(self.template).get_identifiers()
+
+    def code(self, values: Mapping[str, Any]) -> str:
+        return filled(self.template, values)
+
+
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """The code of a template: every `$name` becomes the value as a literal of Python.
+
+    Raises:
+        KeyError: a value is missing.
+    """
+    text = textwrap.dedent(template).strip()
+    return Template(text).substitute({name: literal(value) for name, value in values.items()})
+
+
+def literal(value: Any) -> str:
+    """The value as Python writes it; text in double quotes where that needs no escapes."""
+    written = repr(str(value) if isinstance(value, str) else value)  # the text of a StrEnum
+    plain = isinstance(value, str) and '"' not in written and "\\'" not in written
+    return f'"{written[1:-1]}"' if plain else written
+
+
+def awaits(code: str) -> bool:
+    """Whether the code has an `await` outside its functions."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    compiled = compile(code, FILE, "exec", flags=flags, dont_inherit=True)
+    return bool(compiled.co_flags & inspect.CO_COROUTINE)
+
+
 class State(StrEnum):
-    """Where a cell is. The value is the word a page shows."""
+    """The state of a cell. The value is the word that a page shows."""
 
     NEVER_RUN = "never run"
     QUEUED = "queued"
@@ -64,41 +116,49 @@ class Execution:
 class Notebook:
     """Safe to use from any thread.
 
-    values: of the inputs that no cell makes. watch: for a cell's inputs, whatever else its
-    result depends on, such as the files in a folder; when it changes, the cell is out of date.
-    version: goes up whenever a cell is asked for, begins or ends, so that a page knows whether
-    what it has drawn still holds.
+    values: what the page sets, by name. watch: returns what else the result of a cell depends on,
+    such as the files in a folder; when it changes, the cell is out of date. version: increases
+    whenever a cell is requested, begins, ends or is edited, so that a page knows when to draw
+    again. halted: why the cells after a failed one did not run. runs_all: all cells were
+    requested together. namespace: the variables of the cells.
     """
 
     def __init__(
         self,
-        functions: Sequence[Callable[..., Any]],
+        cells: Sequence[Cell],
         values: Mapping[str, Any],
         watch: Callable[["Notebook", Cell], Hashable] = lambda *_: None,
     ) -> None:
         self.id = new_id()
-        self.cells = [cell_of(function) for function in functions]
+        self.cells = list(cells)
         self.values = dict(values)
         self.halted = ""
+        self.runs_all = False
         self.version = 0
         self._watch = watch
         self._by_name = {cell.name: cell for cell in self.cells}
-        self._makers = makers(self.cells)
+        self._makers = {result: cell for cell in self.cells for result in cell.makes}
+        self._edits: dict[str, str] = {}
         self._executions: dict[str, Execution] = {}
         self._queue: list[Cell] = []
         self._asked = 0
         self._running: tuple[Cell, Execution, RunGroup] | None = None
-        self._namespace: dict[str, Any] = {"__name__": "walkthrough"}
+        self.namespace: dict[str, Any] = {"__name__": "walkthrough"}
         self._lease = Lease(self.stop, lambda: False)
         self._lock = threading.RLock()
 
     # What a page shows
 
     def code(self, cell: Cell) -> str:
-        return cell.code(self.values)
+        """The code that the cell shows and runs: as edited, else with the current values."""
+        edited = self._edits.get(cell.name)
+        return cell.code(self.values) if edited is None else edited
+
+    def is_edited(self, cell: Cell) -> bool:
+        return cell.name in self._edits
 
     def execution(self, cell: Cell) -> Execution | None:
-        """Its last run, or the one that is going on."""
+        """Its current or last run."""
         return self._executions.get(cell.name)
 
     def state(self, cell: Cell) -> State:
@@ -135,15 +195,27 @@ class Notebook:
 
     # What a person does
 
+    def edit(self, name: str, code: str) -> None:
+        """Replace the code of a cell. It still runs after the cells that it needed before."""
+        with self._lock:
+            self._edits[name] = code
+            self.version += 1
+
+    def reset(self, name: str) -> None:
+        """Give a cell its own code back."""
+        with self._lock:
+            self._edits.pop(name, None)
+            self.version += 1
+
     def run(self, name: str) -> None:
         """Run a cell, after those it needs."""
         self._enqueue(self._needed(self._by_name[name]))
 
     def run_all(self) -> None:
-        self._enqueue(self.cells)
+        self._enqueue(self.cells, runs_all=True)
 
     def stop(self) -> None:
-        """Stop the running cell, wherever it is, and run none of those that wait."""
+        """Stop the running cell, and run none of the queued ones."""
         with self._lock:
             self._queue.clear()
             self.version += 1
@@ -157,16 +229,16 @@ class Notebook:
         with self._lock:
             self.stop()
             self._executions.clear()
-            self._namespace = {"__name__": "walkthrough"}
+            self.namespace = {"__name__": "walkthrough"}
 
     def hold(self) -> None:
-        """Somebody looks: go on for a while."""
+        """A page shows this notebook: keep its cells running for a while."""
         self._lease.hold(LEASE)
 
     # How it runs
 
     def _needed(self, cell: Cell) -> list[Cell]:
-        """The cell and whatever it needs that is not there, or out of date."""
+        """The cell and those that it needs, unless their results are up to date."""
         wanted, todo = {cell.name}, [cell]
         while todo:
             for maker in self._makers_of(todo.pop()):
@@ -176,11 +248,10 @@ class Notebook:
         return [each for each in self.cells if each.name in wanted]
 
     def _makers_of(self, cell: Cell) -> list[Cell]:
-        names = {self._makers[name]: None for name in cell.inputs if name in self._makers}
-        return [self._by_name[name] for name in names]
+        return list(dict.fromkeys(self._makers[name] for name in cell.needs))
 
     def _is_fresh(self, cell: Cell) -> bool:
-        """It has finished, and would give the same now."""
+        """It has finished, and nothing that its result depends on has changed since."""
         execution = self.execution(cell)
         if execution is None or execution.state is not State.FINISHED:
             return False
@@ -195,10 +266,10 @@ class Notebook:
     def _executions_of(self, cells: Sequence[Cell]) -> tuple[Execution, ...]:
         return tuple(self._executions[cell.name] for cell in cells)
 
-    def _enqueue(self, cells: Sequence[Cell]) -> None:
+    def _enqueue(self, cells: Sequence[Cell], runs_all: bool = False) -> None:
         with self._lock:
             if not self.busy:
-                self._asked, self.halted = 0, ""
+                self._asked, self.halted, self.runs_all = 0, "", runs_all
             new = [cell for cell in cells if cell not in self._queue and cell is not self.running]
             self._queue += new
             self._asked += len(new)
@@ -223,44 +294,49 @@ class Notebook:
         state, error = State.FINISHED, ""
         try:
             with execution.output.taking_prints(), group:
-                _execute(execution.code, self._namespace, execution.output)
-        except Exception as fault:
-            stopped = isinstance(fault, Cancelled) or group.cancelled
-            state = State.STOPPED if stopped else State.FAILED
-            error = "" if stopped else _sentence(fault)
-            if not stopped:
-                log.exception("Cell %s failed", cell.name)
+                _execute(execution.code, self.namespace, execution.output)
+        except (Exception, SystemExit) as fault:
+            if isinstance(fault, Cancelled) or group.cancelled:
+                state = State.STOPPED
+            else:
+                state = State.FAILED
+                log.info("The cell %s failed", cell.name, exc_info=True)
+                error = _sentence(fault)
         with self._lock:
             execution.ended = time.perf_counter()
             execution.state, execution.error = state, error
             self._running = None
             self.version += 1
             if state is not State.FINISHED and self._queue:
-                self.halted = f"“{cell.title}” {state}: the cells after it have not run."
+                self.halted = f"“{cell.title}” {state}, so the cells after it did not run."
                 self._queue.clear()
             if self._queue:
                 self._begin_next()
 
 
-def _sentence(fault: Exception) -> str:
-    return str(fault) if isinstance(fault, FirstTokenError) else f"{type(fault).__name__}: {fault}"
+def _sentence(fault: BaseException) -> str:
+    """What went wrong, with the line of the cell for errors of Python."""
+    if isinstance(fault, FirstTokenError):
+        return str(fault)
+    lines = [f.lineno for f in traceback.extract_tb(fault.__traceback__) if f.filename == FILE]
+    place = f" (line {lines[-1]})" if lines else ""
+    return f"{type(fault).__name__}: {fault}{place}"
 
 
 def _execute(code: str, namespace: dict[str, Any], output: Output) -> None:
-    """Run a cell's code. `await` may stand at its top, as in any notebook."""
-    # Threads that a library starts print too, and have not the context that routes.
+    """Run a cell's code, which may have `await` outside its functions, as in any notebook."""
+    # A library's own threads print too, and have no context that the router knows.
     namespace["print"] = partial(print, file=output)
-    compiled = compile(
-        code, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    compiled = compile(code, FILE, "exec", flags=flags, dont_inherit=True)
     if not compiled.co_flags & inspect.CO_COROUTINE:
         exec(compiled, namespace)
         return
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Cancelled):
+            loop.default_exception_handler(context)
+
     with asyncio.Runner() as loop:
-        loop.get_loop().set_exception_handler(_tell_unless_stopped)
+        loop.get_loop().set_exception_handler(report)
         loop.run(eval(compiled, namespace))
-
-
-def _tell_unless_stopped(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if not isinstance(context.get("exception"), Cancelled):
-        loop.default_exception_handler(context)

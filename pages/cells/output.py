@@ -1,8 +1,9 @@
-"""What one cell prints, kept apart from what all others print at the same time.
+"""What one cell prints, separate from what other threads print at the same time.
 
-`sys.stdout` becomes, once, a router: it writes where the context of the writer says, and for
-everybody else where it always went. A thread has a context of its own, and an event loop's tasks
-have a copy of their loop's. It does not know what is printed.
+While at least one cell runs, `sys.stdout` is a router: it writes to the output of the cell in
+whose context the writer runs, and for all others to the stream that was there before. Afterwards
+that stream is `sys.stdout` again. A thread has its own context; the tasks of an event loop have a
+copy of their loop's.
 """
 
 import io
@@ -17,62 +18,78 @@ from typing import TextIO
 from engine.errors import Cancelled
 
 _current: ContextVar["Output | None"] = ContextVar("cell_output", default=None)
-_routing = threading.Lock()
 
 
 class Output(io.TextIOBase):
-    """Text as a terminal shows it: a carriage return begins the line anew.
+    """Text as a terminal shows it: text after a carriage return replaces the line.
 
-    Once closed to writers by `refuse`, writing raises Cancelled: so a loop that prints ends.
+    After `refuse`, writing raises Cancelled, which ends a loop that prints.
     """
 
     def __init__(self) -> None:
         self._text = ""
         self._refused = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     @property
     def text(self) -> str:
         return self._text
 
     def write(self, text: str) -> int:
-        with self._changed:
+        with self._lock:
             if self._refused:
                 raise Cancelled
             self._text += text
             if "\r" in text:
                 self._text = re.sub(r"[^\n]*\r(?!\n)", "", self._text)
-            self._changed.notify_all()
         return len(text)
 
     def writable(self) -> bool:
         return True
 
     def refuse(self) -> None:
-        with self._changed:
+        with self._lock:
             self._refused = True
-
-    def wait_for(self, seconds: float) -> None:
-        """Block until something more is written, at most so long."""
-        with self._changed:
-            self._changed.wait(seconds)
 
     @contextmanager
     def taking_prints(self) -> Iterator[None]:
-        """What this thread and its tasks print inside goes here."""
-        _route()
+        """Inside the block, what this thread and its tasks print is written here."""
+        _Router.install()
         token = _current.set(self)
         try:
             yield
         finally:
             _current.reset(token)
+            _Router.remove()
 
 
 class _Router(io.TextIOBase):
-    """Standard output, for each to his own."""
+    """Standard output while cells run."""
+
+    _users = 0
+    _installed: "_Router | None" = None
+    _lock = threading.Lock()
 
     def __init__(self, usual: TextIO) -> None:
         self._usual = usual
+
+    @classmethod
+    def install(cls) -> None:
+        with cls._lock:
+            cls._users += 1
+            if sys.stdout is not cls._installed or cls._installed is None:
+                cls._installed = cls(sys.stdout)
+                sys.stdout = cls._installed
+
+    @classmethod
+    def remove(cls) -> None:
+        """The last user restores what was there before, unless somebody has replaced it since."""
+        with cls._lock:
+            cls._users -= 1
+            if cls._users == 0 and cls._installed is not None:
+                if sys.stdout is cls._installed:
+                    sys.stdout = cls._installed._usual
+                cls._installed = None
 
     @property
     def _target(self) -> TextIO | Output:
@@ -96,9 +113,3 @@ class _Router(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self._usual.encoding
-
-
-def _route() -> None:
-    with _routing:
-        if not isinstance(sys.stdout, _Router):
-            sys.stdout = _Router(sys.stdout)

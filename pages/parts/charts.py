@@ -1,7 +1,7 @@
-"""What charts on all pages share: the two colours that mean something, and legible labels.
+"""What the charts of all pages share: the colours of the two modes, scales, legible labels.
 
-Blue streams, orange answers all at once, in both themes. Text in a chart is never in these
-colours: on one background or the other it would fall below 4.5.
+Streaming is blue and non-streaming orange, in both themes. Text in a chart never has these
+colours: its contrast would be below 4.5 in one of the themes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from altair.utils.schemapi import disable_debug_mode
 STREAMING = "#0072B2"
 BLOCKING = "#D55E00"
 HUES = {"streaming": STREAMING, "non-streaming": BLOCKING}
-# A specification is checked by the tests, and not again whenever a page runs: checking takes
+# The tests validate every specification. Validating it again on each run of a page would take
 # twice as long as making it.
 disable_debug_mode()
 
 Align = Literal["left", "right", "center"]
 
-# Pixels. A lane is a line of text, a bar, and air; Streamlit counts the axis as part of a chart.
+# Pixels. A lane holds a line of text and a bar; Streamlit counts the axis as part of a chart.
 LANE = 56
 BAR = 20
 AXIS = 62
@@ -33,7 +33,7 @@ _QUIET = {"light": "#52606B", "dark": "#A9B4BC"}  # 6.5 and 8.8; Streamlit's own
 
 
 def _theme() -> str:
-    """The theme that the browser shows; unknown in a tab's very first run."""
+    """The theme that the browser shows; unknown in the first run of a tab."""
     return st.context.theme.type or "light"
 
 
@@ -55,18 +55,18 @@ def legible(chart: Chart) -> Chart:
 
 
 def plot(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
-    """A chart of rows, without a detour through a data frame."""
+    """A chart of rows, without a data frame."""
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
 def show(height: int, describes: str, *layers: alt.Chart) -> None:
-    """Layers on one another, as wide as the page; `describes` is for those who cannot see them."""
+    """Draw layers on one another, as wide as the page; screen readers read `describes`."""
     chart = legible(alt.LayerChart(layer=list(layers), height=height))
     st.vega_lite_chart(chart.to_dict(validate=False), alt=describes)
 
 
 def hue(field: str = "mode") -> alt.Color:
-    """The colour of a row's mode; no legend, since each lane says its mode."""
+    """The colour of a row's mode; without a legend, because each lane is labelled."""
     scale = alt.Scale(domain=list(HUES), range=list(HUES.values()))
     return alt.Color(field, type="nominal", scale=scale, legend=None)
 

@@ -30,12 +30,6 @@ def code_switch() -> bool:
     return st.toggle("Show code", True, key=SWITCH, persist_state="session")
 
 
-def show_code(code: str, key: str) -> None:
-    """A cell's code, which folds on its own."""
-    with st.expander("Code", expanded=True, type="compact", key=f"code-{key}"):
-        st.code(code, wrap_lines=True)
-
-
 def show_code_behind(code: str, key: str) -> None:
     """Behind a button: the engine calls with which a page has just done something."""
     with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
@@ -51,7 +45,7 @@ def state_line(state: State, execution: Execution | None) -> str:
     if state is State.RUNNING:
         return f"{word} · {execution.seconds:.1f} s"
     if state is State.OUT_OF_DATE:
-        return f"{word} · it took {execution.seconds:.2f} s then"
+        return f"{word} · the last run took {execution.seconds:.2f} s"
     return f"{word} after {execution.seconds:.2f} s"
 
 

@@ -1,22 +1,20 @@
-"""Kept measurements: choose one to show, compare two, take them elsewhere and back."""
+"""Kept measurements: choose one to show, compare two, export, import, delete."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from statistics import median
 from typing import Any
 
 import streamlit as st
 
 from engine.errors import MeasuringError
-from engine.measuring import Kind, Measurements, Mode, Session
+from engine.measuring import Experiment, Measurements, Mode, Session
+from engine.measuring.files import to_csv, to_jsonl
 from engine.measuring.findings import compare, two, verdict
-from engine.measuring.jsonl import to_jsonl
 from engine.measuring.measurements import MOST_BYTES
-from engine.measuring.table import to_csv
-from pages.parts.compare_measuring import shown_key
+from pages.parts.compare_setup import shown_key
 from pages.parts.markdown import plain_markdown
 
-FIGURES = (
+MEDIANS = (
     ("first words, s", "ttft"),
     ("whole answer, s", "e2el"),
     ("prefill, tokens/s", "prefill_rate"),
@@ -35,7 +33,7 @@ def show_history(measurements: Measurements) -> None:
             _actions(measurements, session)
             _compare_with(measurements, session, kept)
     else:
-        st.caption("Nothing is kept yet.")
+        st.caption("No measurement is kept yet.")
     _import(measurements)
 
 
@@ -50,18 +48,17 @@ def _choose(kept: Sequence[Session], label: str, key: str) -> Session:
 def _name(session: Session) -> str:
     when = datetime.fromtimestamp(session.started).strftime("%d %b %Y, %H:%M:%S")
     imported = ", imported" if session.imported else ""
-    return f"{when} · {session.kind}{imported} · {session.setup.question[:60]}"
+    return f"{when} · {session.experiment}{imported} · {session.setup.question[:60]}"
 
 
 def _actions(measurements: Measurements, session: Session) -> None:
     def choose() -> None:
-        st.session_state[shown_key(session.kind)] = session.id
+        st.session_state[shown_key(session.experiment)] = session.id
 
     def delete() -> None:
         measurements.delete(session.id)
 
-    name = f"first-token-{session.kind}-{session.id[:8]}"
-    traced = any(each.trace for each in session.measurements)
+    name = f"first-token-{session.experiment}-{session.id[:8]}"
     with st.container(horizontal=True):
         st.button("Show above", icon=":material/visibility:", on_click=choose)
         st.download_button(
@@ -70,9 +67,8 @@ def _actions(measurements: Measurements, session: Session) -> None:
             f"{name}.jsonl",
             "application/x-ndjson",
             icon=":material/download:",
-            disabled=not traced,
             on_click="ignore",
-            help="Everything: every token's time, the text, the machine. Can be imported again.",
+            help="Everything: each token's time, the text, the machine. It can be imported again.",
         )
         st.download_button(
             "Runs, CSV",
@@ -81,15 +77,16 @@ def _actions(measurements: Measurements, session: Session) -> None:
             "text/csv",
             icon=":material/download:",
             on_click="ignore",
-            help="A row a run, for a spreadsheet. Can be imported again, without tokens.",
+            help="One row per run, for a spreadsheet.",
         )
         st.button("Delete", icon=":material/delete:", on_click=delete)
-    st.caption("An export holds the question and the answers. Nobody gets it unless you send it.")
+    st.caption("An export contains the question and the answers.")
 
 
 def _compare_with(measurements: Measurements, session: Session, kept: Sequence[Session]) -> None:
-    others = [each for each in kept if each.kind is session.kind and each.id != session.id]
-    if not others or session.kind is not Kind.COMPARISON:
+    comparisons = (each for each in kept if each.experiment is Experiment.COMPARISON)
+    others = [each for each in comparisons if each.id != session.id]
+    if not others or session.experiment is not Experiment.COMPARISON:
         return
     other = measurements.session(_choose(others, "Compare with", "history_two").id)
     if other is None:
@@ -102,80 +99,63 @@ def _compare_with(measurements: Measurements, session: Session, kept: Sequence[S
     )
     for label, each in (("This one", session), ("The other", other)):
         comparison = compare(each)
-        said = verdict(comparison) if comparison else "no pair of runs is whole"
-        st.markdown(f"**{label}:** {plain_markdown(said)}")
+        said = verdict(comparison) if comparison else "there is no complete pair of runs"
+        st.markdown(f"**{label}:** {plain_markdown(said)}.")
     _differences(session, other)
 
 
 def _side_by_side(one: Session, other: Session) -> list[dict[str, Any]]:
     rows = []
     for mode in Mode:
-        for label, field in FIGURES:
-            values = [_median(each, mode, field) for each in (one, other)]
+        for label, metric in MEDIANS:
+            values = [each.median(mode, metric) for each in (one, other)]
             ratio = values[1] / values[0] if values[0] and values[1] else None
+            shown = ["–" if value is None else two(value) for value in (*values, ratio)]
+            columns = ("this one", "the other", "other / this")
             rows.append(
                 {
                     "mode": str(mode),
                     "median of": label,
-                    "this one": _shown(values[0]),
-                    "the other": _shown(values[1]),
-                    "other / this": _shown(ratio),
+                    **dict(zip(columns, shown, strict=True)),
                 }
             )
     return rows
 
 
-def _median(session: Session, mode: Mode, field: str) -> float | None:
-    found = [getattr(each.figures, field) for each in session.of(mode)]
-    known = [value for value in found if value is not None]
-    return float(median(known)) if known else None
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else two(value)
-
-
 def _differences(one: Session, other: Session) -> None:
-    """What was not alike: figures of different machines or settings do not compare."""
+    """The settings and the parts of the fingerprint in which two sessions differ."""
     described = [
-        {**each.fingerprint, **{n: str(v) for n, v in _settings(each).items()}}
+        {
+            **each.fingerprint,
+            "question": each.setup.question,
+            "passages": str(each.setup.passages),
+            "in the prompt": str(each.setup.packing or "what Ask puts in"),
+            "longest answer": str(each.setup.length),
+            "cache": "warm" if each.setup.warm else "cold",
+        }
         for each in (one, other)
     ]
     names = dict.fromkeys([*described[0], *described[1]])
+    columns = ("this one", "the other")
     rows = [
-        {
-            "what": name,
-            "this one": described[0].get(name, ""),
-            "the other": described[1].get(name, ""),
-        }
+        {"what": name, **dict(zip(columns, (d.get(name, "") for d in described), strict=True))}
         for name in names
-        if described[0].get(name, "") != described[1].get(name, "")
     ]
-    if rows:
-        st.caption("What was not alike, so that the figures above need not be:")
-        st.dataframe(rows, hide_index=True, alt="Settings and machine where they differ")
+    different = [row for row in rows if row["this one"] != row["the other"]]
+    if different:
+        st.caption("These settings differ, so the figures may differ too:")
+        st.dataframe(different, hide_index=True, alt="The settings and the machine that differ")
     else:
-        st.caption("Same machine, same model file, same versions, same settings.")
-
-
-def _settings(session: Session) -> dict[str, Any]:
-    setup = session.setup
-    return {
-        "question": setup.question,
-        "passages": setup.passages,
-        "in the prompt": setup.packing or "what Ask puts in",
-        "longest answer": setup.length,
-        "cache": "warm" if setup.warm else "cold",
-    }
+        st.caption("The machine, the model file, the versions and the settings are the same.")
 
 
 def _import(measurements: Measurements) -> None:
     turn = st.session_state.setdefault("imports_taken", 0)
     file = st.file_uploader(
         "Import measurements",
-        ["jsonl", "csv"],
+        ["jsonl"],
         key=f"import-{turn}",
-        help="As exported here, or on another computer.",
+        help="A JSONL file that was exported here or on another computer.",
         max_upload_size=MOST_BYTES // 1_000_000,
     )
     if problem := st.session_state.pop("import_problem", ""):
@@ -188,6 +168,6 @@ def _import(measurements: Measurements) -> None:
     except MeasuringError as error:
         st.session_state.import_problem = plain_markdown(str(error))
     else:
-        st.session_state[shown_key(session.kind)] = session.id
+        st.session_state[shown_key(session.experiment)] = session.id
         st.session_state.pop("history_one", None)
     st.rerun()

@@ -1,16 +1,16 @@
-"""The notebooks that are open, one a session, found again by the address after a reload."""
+"""The open notebooks: one per session, found again by the address after a reload."""
 
 import threading
 from collections.abc import Hashable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
+from engine.settings import Settings
 from engine.workspace import Workspace
-from pages.cells.lessons import LESSONS
-from pages.cells.notebook import Notebook
-from pages.cells.source import Cell
-from pages.cells.speed import measure_speed
+from pages.cells.lessons import LESSONS, MEASURE_SPEED
+from pages.cells.notebook import Cell, Notebook
 from pages.parts.folders import folder_of, short
 from pages.parts.samples import FOLDER as SAMPLES
 from pages.parts.samples import suggested_questions
@@ -30,31 +30,54 @@ VALUES = {
 
 _open: dict[str, Notebook] = {}
 _lock = threading.Lock()
-_speed = Notebook([measure_speed], {})
+_speed = Notebook([MEASURE_SPEED], {})
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def speed_notebook() -> Notebook:
-    """The machine is everybody's: one measurement at a time, and all see it."""
+    """The notebook of the Models page. All sessions share it: one measurement at a time."""
     return _speed
 
 
 def current_notebook(workspace: Workspace) -> Notebook:
-    """The one that the address names, or this session's, or a new one."""
+    """The notebook that the address names, or this session's, or a new one."""
     wanted = st.query_params.get("notebook") or st.session_state.get("notebook", "")
     notebook = _open.get(wanted) or _new_notebook(workspace)
     st.session_state.notebook = st.query_params["notebook"] = notebook.id
     return notebook
 
 
+def editing_allowed() -> bool:
+    """Whether this session may change the code of cells, which runs with the user's rights."""
+    return may_edit(
+        Settings.config.walkthrough_editing,
+        str(st.get_option("server.address")),
+        st.context.headers.get("Origin", ""),
+        st.context.headers.get("Host", ""),
+    )
+
+
+def may_edit(setting: bool, address: str, origin: str, host: str) -> bool:
+    """Only where the server listens on this computer alone, and its own page is what asks.
+
+    setting: WALKTHROUGH_EDITING. address: where the server listens. origin, host: the headers of
+    the browser's connection.
+    """
+    asked = urlsplit(origin)
+    own = bool(host) and asked.netloc == host and asked.hostname in LOCAL
+    return setting and address in LOCAL and own
+
+
 def forget_documents() -> None:
-    """Drop what every notebook has made: it may hold passages of a deleted document."""
+    """Drop all results: they may contain passages of a deleted document."""
     with _lock:
         for notebook in _open.values():
             notebook.forget()
 
 
 def folders(workspace: Workspace) -> dict[str, str]:
-    """What can be learned on: folder → what it is called. The samples, and each collection."""
+    """The folders to choose from, with their names: the samples, and each collection."""
     named = {short(SAMPLES): "The samples"}
     for collection in workspace.library.collections():
         if folder := folder_of(workspace, collection):
@@ -63,7 +86,7 @@ def folders(workspace: Workspace) -> dict[str, str]:
 
 
 def first_question(workspace: Workspace, folder: str) -> str:
-    """A question that is worth asking of these documents."""
+    """The default question for the documents in this folder."""
     if folder == short(SAMPLES):
         return SAMPLE_QUESTION
     suggested = suggested_questions(workspace, Path(folder).name)
@@ -71,7 +94,7 @@ def first_question(workspace: Workspace, folder: str) -> str:
 
 
 def first_values(workspace: Workspace, folder: str) -> dict[str, str]:
-    """What is asked of these documents at first, and what an agent is given to do."""
+    """The default values for the documents in this folder."""
     question = first_question(workspace, folder)
     task = f"{question.rstrip('?')}, and what is 2026 - 1684?"
     return {"folder": folder, "question": question, "task": task}
@@ -90,7 +113,7 @@ def _new_notebook(workspace: Workspace) -> Notebook:
 
 
 def _contents(notebook: Notebook, cell: Cell) -> Hashable:
-    """A cell that reads the folder is out of date when other files are in it."""
-    if "folder" not in cell.inputs:
+    """The files in the folder: a cell that reads them is out of date when they change."""
+    if "folder" not in cell.values:
         return None
     return frozenset(str(path) for path in Path(notebook.values["folder"]).glob("*/*"))

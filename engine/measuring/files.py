@@ -1,0 +1,282 @@
+"""Sessions as files: JSONL with everything, which can be read again; CSV with one row per run.
+
+A JSONL file has one object per line. A `session` line comes first; then for each run a `run`
+line, its `token` lines and its `chunk` lines, with times in seconds since that run's submit; an
+`end` line comes last, unless First Token ended before the session did. A file may come from
+somebody else, so every line is validated: reading gives a Session or raises MeasuringError.
+"""
+
+import csv
+import io
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, RootModel, ValidationError
+
+from engine.errors import MeasuringError
+from engine.measuring.record import Chunk, Measurement, Outcome, Session
+from engine.measuring.schedule import Count, Experiment, Setup, Trial
+from engine.timing import CallRecord, FinishReason, Metrics, Span, Trace
+
+FORMAT: Literal[1] = 1
+MOST_RUNS = 2_000
+NOT_OURS = (
+    "This is not a file of measurements, or it is damaged. Choose a JSONL file that was exported "
+    "on a Compare page."
+)
+
+Seconds = Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+SessionId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+"""The id becomes the name of a file, so nothing else may stand in it."""
+
+
+class _SessionLine(BaseModel, strict=True):
+    kind: Literal["session"] = "session"
+    format: Literal[1] = FORMAT
+    id: SessionId
+    what: Experiment | Literal["map"]
+    started: Seconds
+    planned: Count
+    imported: bool
+    setup: Setup
+    fingerprint: dict[str, str]
+
+
+class _Span(BaseModel, strict=True):
+    name: str
+    start: Seconds
+    end: Seconds | None
+    call: Count | None
+
+
+class _Call(BaseModel, strict=True):
+    purpose: str
+    prompt_tokens: Count
+    reused_tokens: Count
+    output_tokens: Count
+    finish_reason: FinishReason | None
+    settings: dict[str, Any] = {}
+
+
+class _Trace(BaseModel, strict=True):
+    submitted_at: Seconds
+    spans: list[_Span]
+    calls: list[_Call]
+    ended: Seconds | None
+
+
+class _RunLine(BaseModel, strict=True):
+    """`follow` is the number of token and chunk lines of this run."""
+
+    kind: Literal["run"] = "run"
+    run: Count
+    reader: Count
+    step: Trial
+    outcome: Outcome
+    error: str
+    trace: _Trace
+    follow: Count
+
+
+class _TokenLine(BaseModel, strict=True):
+    kind: Literal["token"] = "token"
+    run: Count
+    reader: Count
+    call: Count
+    token: Count
+    time_s: Seconds
+
+
+class _ChunkLine(BaseModel, strict=True):
+    kind: Literal["chunk"] = "chunk"
+    run: Count
+    reader: Count
+    chunk: Count
+    handed_s: Seconds
+    received_s: Seconds
+    text: str
+
+
+class _EndLine(BaseModel, strict=True):
+    kind: Literal["end"] = "end"
+    outcome: Outcome
+    problem: str
+
+
+_PartLine = _RunLine | _TokenLine | _ChunkLine
+_Line = RootModel[Annotated[_PartLine | _EndLine, Field(discriminator="kind")]]
+
+
+def to_jsonl(session: Session) -> str:
+    runs = "".join(run_lines(each) for each in session.measurements)
+    return session_line(session) + runs + end_line(session.outcome, session.problem)
+
+
+def session_line(session: Session) -> str:
+    line = _SessionLine(
+        id=session.id,
+        what=session.experiment,
+        started=session.started,
+        planned=session.planned,
+        imported=session.imported,
+        setup=session.setup,
+        fingerprint=session.fingerprint,
+    )
+    return _written(line)
+
+
+def end_line(outcome: Outcome, problem: str) -> str:
+    return _written(_EndLine(outcome=outcome, problem=problem))
+
+
+def run_lines(measurement: Measurement) -> str:
+    """The lines of one measurement: the run, its tokens, its chunks."""
+    trace, run, reader = measurement.trace, measurement.run, measurement.reader
+    tokens = [
+        _TokenLine(run=run, reader=reader, call=number, token=token, time_s=time)
+        for number, call in enumerate(trace.calls)
+        for token, time in enumerate(call.token_times)
+    ]
+    chunks = [
+        _ChunkLine(
+            run=run,
+            reader=reader,
+            chunk=number,
+            handed_s=chunk.handed,
+            received_s=chunk.received,
+            text=chunk.text,
+        )
+        for number, chunk in enumerate(measurement.chunks)
+    ]
+    head = _RunLine(
+        run=run,
+        reader=reader,
+        step=measurement.trial,
+        outcome=measurement.outcome,
+        error=measurement.error,
+        trace=_Trace.model_validate(trace, from_attributes=True),
+        follow=len(tokens) + len(chunks),
+    )
+    return "".join(_written(line) for line in (head, *tokens, *chunks))
+
+
+def _written(line: BaseModel) -> str:
+    return line.model_dump_json(ensure_ascii=True) + "\n"
+
+
+def from_jsonl(data: bytes) -> Session:
+    """A session. A last run that is cut off is left out: a crash may have caused it.
+
+    Raises:
+        MeasuringError: the data is not such a file, is damaged, or has too many runs.
+    """
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")[:-1]  # the last one is cut off or ""
+    session = header(lines[0] if lines else b"")
+    if session is None:
+        raise MeasuringError("This is a latency map, which this version cannot show.")
+    parts: dict[tuple[int, int], list[_PartLine]] = {}
+    try:
+        for line in lines[1:]:
+            part = _Line.model_validate_json(line).root
+            if isinstance(part, _EndLine):
+                session.outcome, session.problem = part.outcome, part.problem
+            else:
+                parts.setdefault((part.run, part.reader), []).append(part)
+        if len(parts) > MOST_RUNS:
+            raise MeasuringError(f"It has {len(parts)} runs; at most {MOST_RUNS} can be shown.")
+        measurements = (_measurement(part) for part in parts.values())
+        session.measurements = [each for each in measurements if each]
+    except (ValidationError, ValueError, IndexError) as fault:
+        raise MeasuringError(NOT_OURS) from fault
+    return session
+
+
+def header(line: bytes) -> Session | None:
+    """The session of a file's first line, without its runs.
+
+    None for a map, an experiment of an earlier version. Its file is kept, but not shown.
+
+    Raises:
+        MeasuringError: the line is not such a line.
+    """
+    try:
+        read = _SessionLine.model_validate_json(line)
+    except ValidationError as fault:
+        raise MeasuringError(NOT_OURS) from fault
+    if not isinstance(read.what, Experiment):
+        return None
+    return Session(
+        id=read.id,
+        experiment=read.what,
+        started=read.started,
+        setup=read.setup,
+        fingerprint=read.fingerprint,
+        planned=read.planned,
+        outcome=Outcome.INTERRUPTED,  # until an end line says otherwise
+        imported=read.imported,
+    )
+
+
+def _measurement(lines: list[_PartLine]) -> Measurement | None:
+    """None where lines are missing. Raises ValueError or IndexError where they do not fit."""
+    head, *rest = lines
+    if not isinstance(head, _RunLine):
+        raise ValueError("The lines of a run do not begin with the run.")
+    if len(rest) != head.follow:
+        return None
+    trace = Trace()
+    trace.submitted_at, trace.ended = head.trace.submitted_at, head.trace.ended
+    trace.spans = [Span(**span.model_dump()) for span in head.trace.spans]
+    trace.calls = [CallRecord(**call.model_dump()) for call in head.trace.calls]
+    chunks = []
+    for line in rest:
+        if isinstance(line, _TokenLine):
+            times = trace.calls[line.call].token_times
+            if times and line.time_s < times[-1]:
+                raise ValueError("A token came before the one before it.")
+            times.append(line.time_s)
+        elif isinstance(line, _ChunkLine):
+            chunks.append(Chunk(line.text, line.handed_s, line.received_s))
+    trace.chunk_times = [chunk.handed for chunk in chunks]
+    return Measurement(
+        head.run, head.step, trace, tuple(chunks), head.reader, head.outcome, head.error
+    )
+
+
+def is_session_id(text: str) -> bool:
+    try:
+        return bool(RootModel[SessionId](text))
+    except ValidationError:
+        return False
+
+
+def to_csv(session: Session) -> str:
+    """One row per run, for spreadsheets. What all runs share is repeated in each row."""
+    table = io.StringIO()
+    rows = [_row(session, each) for each in session.measurements]
+    writer = csv.DictWriter(table, list(rows[0]) if rows else ["session"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
+
+
+def _row(session: Session, each: Measurement) -> dict[str, Any]:
+    setup = asdict(session.setup)
+    figures = {name: getattr(each.metrics, name) for name in Metrics.__dataclass_fields__}
+    figures["itl_median"] = each.metrics.itl_median
+    del figures["itl"]
+    return {
+        "session": session.id,
+        "what": session.experiment,
+        "started": session.started,
+        "run": each.run,
+        "reader": each.reader,
+        "outcome": each.outcome,
+        **asdict(each.trial),
+        **figures,
+        "seen_first": each.seen_first,
+        "seen_last": each.seen_last,
+        "unaccounted": each.unaccounted,
+        **{name: setup[name] for name in ("question", "collection", "packing", "warm")},
+        **{f"on {name}": value for name, value in session.fingerprint.items()},
+    }
