@@ -250,7 +250,7 @@ def test_a_task_while_the_store_is_down_gets_a_sentence(workspace: Workspace) ->
     app = open_page()
     faults = {"The store is down.": StoreError("The store is down."), "KeyError": KeyError("x")}
     for said, fault in faults.items():
-        workspace.agents.start = _raiser(fault)  # type: ignore[method-assign]
+        workspace.agents.start = _raiser(fault)  # type: ignore[method-assign, assignment]
         app.chat_input[0].set_value("What is 2 + 2?").run()
         assert not app.exception
         assert said in shown(app)
@@ -270,7 +270,7 @@ def test_the_page_knows_once_whether_the_run_is_live(
     llm = scripted(workspace, ["Hello."])
     workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
     released = threading.Event()
-    llm.before_piece = lambda number: released.wait(10)  # type: ignore[assignment, return-value]
+    llm.before_piece = lambda number: released.wait(10)  # type: ignore[assignment]
     run = workspace.agents.start("default", "Hello?")
     latest_runs = workspace.agents.latest
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine.config import Config
 from engine.errors import StoreError, StoreInUseError
-from engine.measuring.schedule import Kind
+from engine.measuring.schedule import Experiment
 from engine.run import Phase
 from engine.workspace import AskSettings, Workspace
 from engine.workspace import workspace as module
@@ -262,7 +262,7 @@ def test_a_damaged_measurement_harms_no_other(
     header = {
         "kind": "session",
         "format": 1,
-        "what": str(next(iter(Kind))),
+        "what": str(next(iter(Experiment))),
         "started": 1.0,
         "setup": {
             "question": "?",
