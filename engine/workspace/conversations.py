@@ -5,9 +5,11 @@ of an answer in the making, and says so. It knows nothing of how answers are mad
 """
 
 import json
+import re
 import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -45,6 +47,9 @@ class Turn:
     """One question and what became of it. `settings` says what it was asked with.
 
     `searched_for`: the question with those it leans on, where it is a follow-up; else empty.
+    `parent`: the id of the turn before it, empty for the first; None for the one saved before
+    it. Two turns with the same parent are versions of one question. `chosen`: when it was last
+    made the end of what the conversation shows, in seconds since 1970.
     """
 
     id: str
@@ -57,6 +62,8 @@ class Turn:
     trace: Trace | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     searched_for: str = ""
+    parent: str | None = None
+    chosen: float = 0.0
 
     def answered(self, response: Response) -> "Turn":
         """This turn with what the response has come to so far."""
@@ -88,6 +95,8 @@ class Turn:
             "sources": [_source_to_dict(source) for source in self.sources],
             "trace": self.trace.to_dict() if self.trace else None,
             "settings": dict(self.settings),
+            "parent": self.parent,
+            "chosen": self.chosen,
         }
 
     @classmethod
@@ -104,6 +113,8 @@ class Turn:
             trace=Trace.from_dict(trace) if trace else None,
             settings=record["settings"],
             searched_for=record.get("searched_for", ""),  # not in records of the first version
+            parent=record.get("parent"),
+            chosen=record.get("chosen", 0.0),
         )
 
 
@@ -164,12 +175,19 @@ class ConversationStore:
             ).fetchone()
         return Conversation(*row) if row else None
 
-    def list(self, collection: str) -> list[Conversation]:
-        """Those of a collection, the latest first."""
+    def list(self, collection: str, containing: str = "") -> list[Conversation]:
+        """The conversations of a collection, the latest first.
+
+        `containing` keeps those with that text in the title, a question or an answer.
+        """
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", containing.strip()) + "%"
         with self._lock:
             rows = self._db.execute(
-                "SELECT * FROM conversations WHERE collection = ? ORDER BY updated DESC",
-                (collection,),
+                "SELECT * FROM conversations AS c WHERE collection = ?1 AND "
+                "(title LIKE ?2 ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns WHERE "
+                "conversation = c.id AND (json_extract(record, '$.question') LIKE ?2 ESCAPE '\\' "
+                "OR json_extract(record, '$.text') LIKE ?2 ESCAPE '\\'))) ORDER BY updated DESC",
+                (collection, pattern),
             ).fetchall()
         return [Conversation(*row) for row in rows]
 
@@ -184,12 +202,50 @@ class ConversationStore:
             db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
     def turns(self, conversation_id: str) -> Sequence[Turn]:
+        """The turns that are shown, in order: those that lead to the one chosen last.
+
+        Other versions of a question, and what was asked after them, are left out.
+        """
+        turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
+        turn = None
+        for each in turns.values():
+            if turn is None or each.chosen >= turn.chosen:
+                turn = each
+        shown = []
+        while turn is not None:
+            shown.append(turn)
+            turn = turns.get(turn.parent or "")
+        return shown[::-1]
+
+    def versions(self, conversation_id: str) -> Mapping[str, Sequence[str]]:
+        """The id of each turn → the ids of all versions of it, itself included, oldest first."""
+        turns = self._all_turns(conversation_id)
+        children: defaultdict[str, Any] = defaultdict(list)
+        for turn in turns:
+            children[turn.parent or ""].append(turn.id)
+        return {turn.id: children[turn.parent or ""] for turn in turns}
+
+    def show_version(self, conversation_id: str, turn_id: str) -> None:
+        """Show this version of a question, and what was last asked after it."""
+        turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
+        last_after = {turn.parent: turn.id for turn in turns.values()}
+        while turn_id in last_after:
+            turn_id = last_after[turn_id]
+        self.save(conversation_id, replace(turns[turn_id], chosen=time.time()))
+
+    def _all_turns(self, conversation_id: str) -> Sequence[Turn]:
         with self._lock:
             rows = self._db.execute(
                 "SELECT record FROM turns WHERE conversation = ? ORDER BY number",
                 (conversation_id,),
             ).fetchall()
-        return [Turn.from_dict(json.loads(record)) for (record,) in rows]
+        turns = []
+        for (record,) in rows:
+            turn = Turn.from_dict(json.loads(record))
+            if turn.parent is None and turns:  # records of before there were versions, too
+                turn = replace(turn, parent=turns[-1].id)
+            turns.append(turn)
+        return turns
 
     def save(self, conversation_id: str, turn: Turn) -> None:
         """Add a turn at the end, or replace the one of the same id. A deleted one stays so."""

@@ -6,10 +6,12 @@ the workspace, so a rerun, a reload or a second tab sees the same.
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from engine.config import Config
@@ -90,8 +92,13 @@ class Workspace:
                 "change them again."
             ) from fault
 
-    def ask(self, conversation: Conversation, question: str) -> StreamingResponse:
+    def ask(
+        self, conversation: Conversation, question: str, instead_of: Turn | None = None
+    ) -> StreamingResponse:
         """Ask in a conversation, with the settings of now. One answer at a time in each.
+
+        The question comes after the last turn shown, or replaces the turn `instead_of` and what
+        follows it; those are kept as another version.
 
         Raises:
             ValueError: the question is empty, or an answer is still being written.
@@ -101,11 +108,20 @@ class Workspace:
             if self.running(conversation.id):
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             settings = self.settings
-            turn = Turn(new_id(), question.strip(), settings=asdict(settings))
+            before = list(self.conversations.turns(conversation.id))
+            if instead_of is not None:
+                before = list(takewhile(lambda turn: turn.id != instead_of.id, before))
+            turn = Turn(
+                new_id(),
+                question.strip(),
+                settings=asdict(settings),
+                parent=before[-1].id if before else "",
+                chosen=time.time(),
+            )
             response = self._engine(conversation.collection, settings).start(
                 turn.question,
                 stream=settings.streaming,
-                history=self._history(conversation.id),
+                history=[message for turn in before for message in _messages(turn)],
                 on_done=lambda done: self._ended(conversation, turn, done),
             )
             try:
@@ -192,19 +208,8 @@ class Workspace:
         )
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
-    def _history(self, conversation_id: str) -> list[ChatMessage]:
-        """What was said there before, in order."""
-        return [
-            message
-            for turn in self.conversations.turns(conversation_id)
-            for message in (
-                ChatMessage("user", turn.question),
-                ChatMessage("assistant", turn.text),
-            )
-        ]
-
     def _save_asked(self, conversation: Conversation, turn: Turn) -> None:
-        if not self.conversations.turns(conversation.id):
+        if not turn.parent:
             self.conversations.rename(conversation.id, turn.question[:TITLE_LENGTH])
         self.conversations.save(conversation.id, turn)
 
@@ -215,6 +220,10 @@ class Workspace:
             live = self._running.get(conversation.id)
             if live and live[0].id == turn.id:
                 del self._running[conversation.id]
+
+
+def _messages(turn: Turn) -> list[ChatMessage]:
+    return [ChatMessage("user", turn.question), ChatMessage("assistant", turn.text)]
 
 
 def _as_it_stands(turn: Turn, live: tuple[Turn, StreamingResponse] | None) -> Turn:
