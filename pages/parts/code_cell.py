@@ -39,7 +39,7 @@ def show_code(code: str, key: str) -> None:
 def show_code_behind(code: str, key: str) -> None:
     """Behind a button: the engine calls with which a page has just done something."""
     with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
-        st.caption("What was just done, in Python. It runs in the folder of First Token.")
+        st.caption("The same in Python. It runs in the folder of First Token.")
         st.code(code, wrap_lines=True)
 
 

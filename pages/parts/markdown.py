@@ -7,6 +7,8 @@ escaped by itself, so a chunk may end anywhere. Emphasis, lists, tables and code
 
 from collections.abc import Callable, Sequence
 
+from engine.splitting import sentence_spans
+
 _ESCAPED = str.maketrans({c: "\\" + c for c in "[]<>$:~"} | {"&": "&amp;"})
 
 
@@ -41,3 +43,21 @@ _PLAIN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>()#+-.!|$:~"} | {"&": "
 def plain_markdown(text: str) -> str:
     """For text of a document: every character shows as itself, line ends as spaces."""
     return " ".join(text.split()).translate(_PLAIN)
+
+
+def passage_markdown(text: str, marked: Sequence[tuple[int, int]] = ()) -> str:
+    """`plain_markdown` of a passage that keeps its lines: a heading stays on a line of its own.
+
+    A sentence that overlaps one of the spans `marked` is highlighted. Lines that the page's
+    layout broke within a sentence are joined.
+    """
+    parts, done = [], 0
+    for start, end in sentence_spans(text):
+        sentence = plain_markdown(text[start:end])
+        if any(first < end and start < last for first, last in marked):
+            sentence = f":blue-background[{sentence}]"
+        gap = text[done:start]
+        separator = "\n\n" if gap.count("\n") > 1 else "  \n" if "\n" in gap else " "
+        parts.append(separator + sentence if parts else sentence)
+        done = end
+    return "".join(parts)

@@ -30,7 +30,9 @@ def content_security_policy() -> str:
     scripts = " ".join(inline_script_hashes(shell.read_text(encoding="utf-8")))
     directives = {
         "default-src": "'self'",
-        "script-src": f"'self' {scripts}",
+        # blob: is how Streamlit loads the JavaScript of a component; only script that already runs
+        # here can make such an address.
+        "script-src": f"'self' blob: {scripts}",
         "style-src": "'self' 'unsafe-inline'",  # Streamlit writes its styles into the page
         "img-src": "'self' data: blob:",
         "media-src": "'self' data: blob:",
