@@ -60,7 +60,6 @@ def ask(
         st.session_state.ask_problem = str(error)
         return False
     st.session_state.open_source = ""
-    st.session_state.pop("left_conversation", None)
     forget_ready()
     return True
 
@@ -84,6 +83,7 @@ def open_source(source: str) -> None:
 
 
 def show_head(workspace: Workspace, conversation: Conversation | None, collection: str) -> None:
+    """The title and what can be set; below it the collection, with a picker."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
@@ -104,7 +104,7 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
             label_visibility="collapsed",
             format_func=lambda name: f"Collection: {name}",
             width=240,
-            on_change=lambda: switch_collection(conversation, st.session_state[key]),
+            on_change=lambda: choose_collection(st.session_state[key]),
         )
         documents = workspace.library.documents(collection)
         if documents:
@@ -122,15 +122,9 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
             st.switch_page("pages/library.py")
 
 
-def switch_collection(conversation: Conversation | None, name: str) -> None:
-    """Ask another collection. The open conversation is left, with a way back to it."""
-    st.session_state.left_conversation = conversation.id if conversation else ""
-    open_conversation("")
-    choose_collection(name)
-
-
 def show_way_back(workspace: Workspace, collection: str) -> None:
-    left = workspace.conversations.find(st.session_state.get("left_conversation", ""))
+    """After a change of collection: where the open conversation is, and a way back to it."""
+    left = workspace.conversations.find(st.session_state.get("open_conversation", ""))
     if left is None or left.collection == collection:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="way-back"):
