@@ -1,9 +1,9 @@
-"""Citing: which passage stands behind each sentence of an answer. Pure, and the same every time.
+"""Citing: which passage supports each sentence of an answer. Pure and deterministic.
 
 An answer, its question and its passages go in; spans of the answer with a passage's number come
-out. A sentence is cited where one sentence of a passage says in much the same words what the
-question had not said already, with every number. That the words stand there is all it knows:
-whether the answer is right, or a "not" was lost, it does not.
+out. A sentence is cited where one sentence of a passage has most of its words, most of those that
+are not in the question, and all its numbers. Only words are compared: a citation does not prove
+that the answer is right, and a lost "not" is not noticed.
 """
 
 import re
@@ -14,8 +14,8 @@ from engine.lexical import passage_terms
 from engine.schema import NodeWithScore
 from engine.splitting import sentence_spans
 
-# Shares of an answer's words that the sentence must have: of all of them, and of those that are
-# not in the question. The second is the one that tells an answer from the question said again.
+# The shares of an answer's words that a passage's sentence must have: of all of them, and of those
+# that are not in the question. The second keeps a repeated question from being cited.
 OF_ALL, OF_NEW = 0.5, 0.75
 
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3})")  # 9,000 is 9000
@@ -38,7 +38,7 @@ class _Words:
 
 
 def cite(answer: str, question: str, passages: Sequence[NodeWithScore]) -> list[Citation]:
-    """In the order of the answer; a sentence that no passage stands behind has none."""
+    """The citations in the order of the answer. A sentence that no passage supports has none."""
     asked = frozenset(passage_terms(question))
     sentences = [
         (number, _words(found.text[start:end]))
@@ -61,7 +61,7 @@ def _words(text: str) -> _Words:
 
 
 def _share(said: _Words, sentence: _Words, asked: frozenset[int]) -> float:
-    """Of the words said, how many the sentence has; 0 where that is not enough."""
+    """How much of what is said the sentence has, from 0 to 2; 0 where it is not enough."""
     if not said.terms or not said.numbers <= sentence.numbers:
         return 0.0
     new = said.terms - asked

@@ -1,8 +1,8 @@
-"""Untrusted text → Markdown that shows it and does nothing else. Pure.
+"""Untrusted text → Markdown that shows the text and does nothing else. Pure.
 
-An answer or a document may carry an image whose address leaks the question, a link that hides
-where it leads, HTML, or Streamlit's own markup ($…$, :name:). Each character that begins one is
-escaped by itself, so a chunk may end anywhere. Emphasis, lists, tables and code stay.
+An answer or a document may have an image whose address leaks the question, a link that hides its
+target, HTML, or Streamlit's own markup ($…$, :name:). Every character that can begin one of these
+is escaped, so a chunk may end anywhere. Emphasis, lists, tables and code are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ _ESCAPED = str.maketrans({c: "\\" + c for c in "[]<>$:~"} | {"&": "&amp;"})
 
 
 def answer_markdown(text: str) -> str:
-    """For text a model wrote: its lists and emphasis show, links and images as their source."""
+    """For text that a model wrote: lists and emphasis work, links and images show their source."""
     return text.translate(_ESCAPED)
 
 
 def with_marks(text: str, marks: Sequence[tuple[int, int]], link: Callable[[int], str]) -> str:
     """`answer_markdown` with a linked number after each place (the first of each pair).
 
-    Where a table or code would show the mark's own markup, there is none.
+    There is no number within a table or code, where its markup would show.
     """
     parts, done = [], 0
     for place, number in marks:
