@@ -24,7 +24,7 @@ PHASES = {
 # Keeps each sentence that the live region says.
 HEAR = """() => {
   window.heard = [];
-  const region = document.querySelector("[role=status]");
+  const region = document.querySelector(".st-key-announcement [role=status]");
   new MutationObserver(() => window.heard.push(region.textContent))
     .observe(region, {childList: true, characterData: true, subtree: true});
 }"""
@@ -81,6 +81,11 @@ def box(page: Page) -> Locator:
     return page.get_by_test_id("stChatInputTextArea")
 
 
+def said(page: Page) -> Locator:
+    """The live region."""
+    return page.locator(".st-key-announcement").get_by_role("status")
+
+
 def stop(page: Page) -> Locator:
     """The Stop beside the box, not the one in Streamlit's toolbar."""
     return page.locator(".st-key-stop").get_by_role("button", name="Stop")
@@ -127,7 +132,7 @@ def test_a_fault_in_the_middle_keeps_the_text_and_says_what_to_do(asked: Page) -
     ask(asked, f"{QUESTION} {FAILS}.")
     expect(asked.get_by_role("alert")).to_contain_text("The model failed in the middle.")
     assert answer(asked).split() == WORDS.split()[:10]
-    expect(asked.get_by_role("status")).to_contain_text("The answer failed. The model failed in")
+    expect(said(asked)).to_contain_text("The answer failed. The model failed in")
 
 
 def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(asked: Page) -> None:
@@ -136,7 +141,7 @@ def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(asked: P
     expect(box(asked)).to_be_focused()
     asked.keyboard.press("Escape")
     expect(asked.get_by_text("stopped after")).to_be_visible()
-    expect(asked.get_by_role("status")).to_contain_text("The answer was stopped. The lamp")
+    expect(said(asked)).to_contain_text("The answer was stopped. The lamp")
     expect(box(asked)).to_be_focused()
 
 
@@ -175,11 +180,11 @@ def test_a_link_to_the_page_leads_back_to_the_running_answer(asked: Page) -> Non
 
 
 def test_the_answer_is_announced_when_it_begins_and_once_when_it_is_complete(asked: Page) -> None:
-    asked.get_by_role("status").wait_for(state="attached")
+    said(asked).wait_for(state="attached")
     asked.evaluate(HEAR)
     ask(asked)
     expect(asked.get_by_text("finished after")).to_be_visible()
-    expect(asked.get_by_role("status")).to_contain_text("The answer is complete.")
+    expect(said(asked)).to_contain_text("The answer is complete.")
     begun, complete = asked.evaluate("window.heard")
     assert begun == "The answer is being written."
     assert complete.split() == f"The answer is complete. {WORDS}".split()

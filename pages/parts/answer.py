@@ -122,11 +122,12 @@ def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSourc
             with slots.evidence:
                 show_sources(response.found, turn.id)
         progress = response.progress
-        line = f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s"
-        if progress.phase is Phase.READING and progress.total:
-            slots.state.progress(min(1.0, progress.done / progress.total), text=line)
-        else:
-            slots.state.caption(line)
+        slots.state.caption(
+            f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s"
+        )
+        if progress.phase is Phase.READING and progress.total and not response.text:
+            # Where the text will be: a bar in the line above would move the sources.
+            slots.text.progress(min(1.0, progress.done / progress.total))
 
     while not response.text and not response.phase.ended:
         tick()
