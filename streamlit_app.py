@@ -28,21 +28,16 @@ ABOUT = (
     "where every millisecond of the answer goes."
 )
 
-# Section → pages: the file in pages/, its icon, and what a newcomer finds there.
-PAGES = {
-    "Your documents": [
-        ("ask", "forum", "Ask your documents. The answer streams in, with its sources beside it."),
-        ("library", "folder_open", "Add documents, look inside them, delete them."),
-        ("agent", "route", "Watch an agent choose tools, and approve what it does."),
-    ],
-    "How streaming works": [
-        ("compare", "timer", "Streaming against waiting, measured on your machine."),
-        ("walkthrough", "menu_book", "Learn the streaming API by running it, cell by cell."),
-    ],
-    "This machine": [
-        ("models", "memory", "The models in use, how fast they run here, and how to change them."),
-    ],
-}
+# Each page: the file in pages/, its icon, and what a newcomer finds there. Not in sections, which
+# Streamlit 1.67 draws as lists that screen readers cannot make sense of.
+PAGES = [
+    ("ask", "forum", "Ask your documents. The answer streams in, with its sources beside it."),
+    ("library", "folder_open", "Add documents, look inside them, delete them."),
+    ("agent", "route", "Watch an agent choose tools, and approve what it does."),
+    ("compare", "timer", "Streaming against waiting, measured on your machine."),
+    ("walkthrough", "menu_book", "Learn the streaming API by running it, cell by cell."),
+    ("models", "memory", "The models in use, how fast they run here, and how to change them."),
+]
 
 
 def page(name: str, icon: str, purpose: str) -> st.Page:
@@ -52,11 +47,7 @@ def page(name: str, icon: str, purpose: str) -> st.Page:
 
 def navigation() -> st.Page:
     """Draw the list of the pages that are there. Returns the open one."""
-    written = {
-        section: [page(*entry) for entry in entries if (HERE / f"pages/{entry[0]}.py").exists()]
-        for section, entries in PAGES.items()
-    }
-    return st.navigation({section: pages for section, pages in written.items() if pages})
+    return st.navigation([page(*each) for each in PAGES if (HERE / f"pages/{each[0]}.py").exists()])
 
 
 def main() -> None:

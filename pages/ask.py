@@ -1,9 +1,11 @@
 """Ask: a question to your documents; its sources at once, its answer as it is written."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
 
 from engine.errors import FirstTokenError, StoreError
 from engine.llm import Packing
@@ -11,7 +13,9 @@ from engine.response import StreamingResponse
 from engine.synthesis import ResponseMode
 from engine.workspace import Conversation, Turn, Workspace
 from pages.cells.behind import code_of_turn
-from pages.parts.answer import follow_turn, show_turn
+from pages.parts.announce import announce
+from pages.parts.answer import Actions, follow_turn, outcome, show_turn
+from pages.parts.ask_view import attend
 from pages.parts.code_cell import show_code_behind
 from pages.parts.conversations import (
     current_conversation,
@@ -20,32 +24,66 @@ from pages.parts.conversations import (
     show_conversations,
 )
 from pages.parts.folders import folder_of
+from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
-from pages.parts.session import current_collection
-from pages.parts.sources import show_evidence
-from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
+from pages.parts.session import choose_collection, current_collection
+from pages.parts.sources import show_evidence, show_passage, source_id
+from pages.parts.uploads import (
+    add_documents,
+    counted,
+    forget_ready,
+    offer_samples,
+    show_unsettled,
+)
+
+log = logging.getLogger(__name__)
+
+Live = tuple[Turn, StreamingResponse]
 
 
-def ask(workspace: Workspace, collection: str, question: str) -> None:
+# ---- Asking
+
+
+def ask(
+    workspace: Workspace, collection: str, question: str, instead_of: Turn | None = None
+) -> bool:
+    """Ask in the open conversation, or in a new one. Returns whether the question was accepted."""
     try:
-        conversation = current_conversation(workspace)
+        conversation = current_conversation(workspace, collection)
         if conversation is None:
             conversation = workspace.conversations.create(collection)
             open_conversation(conversation.id)
-        workspace.ask(conversation, question)
+        workspace.ask(conversation, question, instead_of)
     except (ValueError, NotImplementedError, FirstTokenError) as error:
+        log.info("A question was not accepted", exc_info=True)
         st.session_state.ask_problem = str(error)
+        return False
+    st.session_state.open_source = ""
+    forget_ready()
+    return True
 
 
 def ask_what(workspace: Workspace, collection: str, key: str) -> None:
-    """Ask what a field holds. As its callback: the model begins before the page is drawn again,
-    which then happens once."""
-    if question := st.session_state[key]:
-        ask(workspace, collection, question)
+    """Ask what a field holds, as its callback: the model begins before the page is drawn again.
+
+    A question that is not accepted returns to the box, with the reason above it.
+    """
+    question = st.session_state[key]
+    if question and not ask(workspace, collection, question):
+        st.session_state.draft = question
 
 
-def show_head(workspace: Workspace, conversation: Conversation | None) -> None:
+def open_source(source: str) -> None:
+    """Show this source beside the answer; empty closes it."""
+    st.session_state.open_source = source
+
+
+# ---- The head: collection, documents, settings
+
+
+def show_head(workspace: Workspace, conversation: Conversation | None, collection: str) -> None:
+    """The title and what can be set; below it the collection, with a picker."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
@@ -55,6 +93,50 @@ def show_head(workspace: Workspace, conversation: Conversation | None) -> None:
                 show_actions(workspace, conversation)
             with st.popover("Settings", icon=":material/tune:"):
                 show_settings(workspace)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="ask-head"):
+        names = workspace.library.collections()
+        key = f"ask-collection-{collection}"
+        st.selectbox(
+            "Collection",
+            names,
+            index=names.index(collection),
+            key=key,
+            label_visibility="collapsed",
+            format_func=lambda name: f"Collection: {name}",
+            width=240,
+            on_change=lambda: choose_collection(st.session_state[key]),
+        )
+        documents = workspace.library.documents(collection)
+        if documents:
+            passages = sum(document.passages for document in documents)
+            with st.popover(
+                counted(len(documents), "document"), icon=":material/add:", type="tertiary"
+            ):
+                st.caption(
+                    f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}"
+                )
+                add_documents(workspace, collection)
+        if st.button(
+            "Library", icon=":material/folder_open:", type="tertiary", shortcut="Ctrl+Shift+L"
+        ):
+            st.switch_page("pages/library.py")
+
+
+def show_way_back(workspace: Workspace, collection: str) -> None:
+    """After a change of collection: where the open conversation is, and a way back to it."""
+    left = workspace.conversations.find(st.session_state.get("open_conversation", ""))
+    if left is None or left.collection == collection:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="way-back"):
+        st.caption(
+            f"Questions now go to the collection {plain_markdown(collection)}. The conversation "
+            f"“{plain_markdown(left.title)}” is kept with {plain_markdown(left.collection)}.",
+            width="stretch",
+        )
+        if st.button("Go back to it", icon=":material/undo:", type="tertiary"):
+            choose_collection(left.collection)
+            open_conversation(left.id)
+            st.rerun()
 
 
 def show_settings(workspace: Workspace) -> None:
@@ -62,7 +144,9 @@ def show_settings(workspace: Workspace) -> None:
     now = workspace.settings
     chosen = replace(
         now,
-        streaming=st.toggle("Stream the answer", now.streaming, help="Off: wait for the whole."),
+        streaming=st.toggle(
+            "Stream the answer", now.streaming, help="Off: the answer appears when it is complete."
+        ),
         passages=st.slider("Passages to answer from", 1, 10, now.passages),
         response_mode=ResponseMode(
             st.selectbox(
@@ -80,54 +164,151 @@ def show_settings(workspace: Workspace) -> None:
         try:
             workspace.settings = chosen
         except StoreError as error:
+            log.exception("The settings could not be saved")
             st.warning(str(error))
 
 
-def show_documents(workspace: Workspace, collection: str) -> None:
-    """Where documents come in: the whole page while there are none, folded afterwards."""
-    documents = workspace.library.documents(collection)
-    if documents or workspace.ingestor.uploads(collection):
-        passages = sum(document.passages for document in documents)
-        count = f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}"
-        with st.expander(
-            count if documents else "Add documents", icon=":material/folder_open:", key="documents"
-        ):
-            add_documents(workspace, collection)
-    else:
-        st.markdown(
-            "Drop in your files and ask. A model on this computer answers from them, and shows "
-            "the passages it read. Nothing leaves the machine."
+def invite_documents(workspace: Workspace, collection: str) -> None:
+    """An empty collection: the whole page is the way in for documents."""
+    st.markdown(
+        "Drop in your files and ask. A model on this computer answers from them, and shows "
+        "the passages it read. Nothing leaves the machine."
+    )
+    if workspace.llm.metadata.packing is Packing.SENTENCES:
+        st.caption(
+            "The model in use is small and English: trust the quotation above an answer more "
+            "than the answer. The Models page says how to use a larger one."
         )
-        if workspace.llm.metadata.packing is Packing.SENTENCES:
-            st.caption(
-                "The model in use is small and English: trust the quotation above an answer more "
-                "than the answer. The Models page says how to use a larger one."
-            )
-        add_documents(workspace, collection)
-        offer_samples(workspace, collection)
-    show_uploads(workspace, collection)
+    add_documents(workspace, collection)
+    offer_samples(workspace, collection)
 
 
-def show_conversation(
-    workspace: Workspace, conversation: Conversation, live: tuple[Turn, StreamingResponse] | None
-) -> None:
-    """`live` as the whole page has taken it: what ends meanwhile is followed to its end."""
+# ---- The conversation
+
+
+def show_turns(workspace: Workspace, conversation: Conversation, live: Live | None) -> None:
+    """`live` as the whole page has taken it: an answer that ends now is followed to its end."""
     collection = conversation.collection
-    show_sources = partial(show_evidence, partial(workspace.library.original, collection))
-    ask_here = partial(ask, workspace, collection)
+    find_original = partial(workspace.library.original, collection)
+    show_sources = partial(show_evidence, find_original, open_source=open_source)
     folder = folder_of(workspace, collection)
-
-    def show_code(turn: Turn) -> None:
-        show_code_behind(code_of_turn(turn, folder), turn.id)
-
+    versions = workspace.conversations.versions(conversation.id)
+    actions = Actions(
+        ask_instead=lambda turn, question: _ask_instead(workspace, collection, turn, question),
+        versions=lambda turn: versions.get(turn.id, [turn.id]),
+        show_version=partial(workspace.conversations.show_version, conversation.id),
+        show_code=lambda turn: show_code_behind(code_of_turn(turn, folder), turn.id),
+        busy=live is not None,
+    )
     for turn in workspace.turns(conversation.id):
         if live and turn.id == live[0].id:
-            continue  # it has ended since: followed below, to its end
-        show_turn(turn, show_sources, ask_here, busy=live is not None, show_more=show_code)
+            continue  # it has just ended, and is followed below
+        show_turn(turn, show_sources, actions)
     if live:
         st.session_state.following = conversation.id
-        follow_turn(*live, show_sources)
+        st.session_state.answered = live[0].id
+        cut_off: list[str] = st.session_state.cut_off
+        try:
+            follow_turn(*live, show_sources)
+        except StopException:  # the toolbar's Stop, or a tab that is gone
+            cut_off.append(conversation.id)
+            raise
         st.rerun()
+
+
+def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: str) -> None:
+    ask(workspace, collection, question, instead_of=turn)
+
+
+@st.fragment(run_every=1.0)
+def notice_stop(workspace: Workspace, cut_off: list[str]) -> None:
+    """Make the Stop in Streamlit's toolbar stop the answer, and draw the page as it then is.
+
+    That Stop only ends the script which follows the answer. A lost connection ends it too, but
+    then the page's script runs again, and empties `cut_off`, before this fragment does.
+    """
+    if cut_off:
+        for conversation_id in cut_off:
+            if live := workspace.running(conversation_id):
+                live[1].cancel()
+        cut_off.clear()
+        st.rerun()
+
+
+def show_open_source(
+    workspace: Workspace, conversation: Conversation, live: Live | None, source: str
+) -> None:
+    """The panel beside the conversation: the passage and, of a PDF, its page."""
+    turns = [*workspace.turns(conversation.id), *([live[0].answered(live[1])] if live else [])]
+    for turn in turns:
+        for number, found in enumerate(turn.sources, start=1):
+            if source_id(turn.id, number) == source:
+                with st.container(key="source-panel"):
+                    with st.container(
+                        horizontal=True,
+                        vertical_alignment="center",
+                        horizontal_alignment="distribute",
+                    ):
+                        st.markdown(f"**{number}** {plain_markdown(found.node.label)}")
+                        with st.container(key="close-source", width="content"):
+                            st.button(
+                                "Close",
+                                icon=":material/close:",
+                                type="tertiary",
+                                shortcut=None if live else "Esc",
+                                on_click=open_source,
+                                args=("",),
+                            )
+                    find_original = partial(workspace.library.original, conversation.collection)
+                    show_passage(find_original, found, f"panel-{source}", page_shown=True)
+                return
+
+
+def find_source(workspace: Workspace, conversation: Conversation | None, live: Live | None) -> str:
+    """The source that is open, if its turn is still shown; else empty."""
+    source = str(st.session_state.get("open_source", ""))
+    if not source or conversation is None:
+        return ""
+    ids = [turn.id for turn in workspace.turns(conversation.id)] + ([live[0].id] if live else [])
+    return source if any(source.startswith(turn_id) for turn_id in ids) else ""
+
+
+def what_to_say(
+    workspace: Workspace, conversation: Conversation | None, live: Live | None
+) -> tuple[str, str]:
+    """The sentence for a screen reader, and the id of what it is about."""
+    if live:
+        return "The answer is being written.", live[0].id
+    if conversation:
+        for turn in workspace.turns(conversation.id):
+            if turn.id == st.session_state.get("answered"):
+                return outcome(turn), turn.id
+    return "", ""
+
+
+def show_box(workspace: Workspace, collection: str, live: Live | None) -> None:
+    """The box for the question, at the bottom of the window, and Stop beside it."""
+    if draft := st.session_state.pop("draft", ""):
+        st.session_state.question = draft
+    with st.bottom:
+        if problem := st.session_state.pop("ask_problem", ""):
+            st.warning(problem)
+        with st.container(horizontal=True, vertical_alignment="center", key="ask-box"):
+            st.chat_input(
+                f"Ask {collection}" if collection != "default" else "Ask your documents",
+                key="question",
+                on_submit=ask_what,
+                args=(workspace, collection, "question"),
+            )
+            if live:
+                with st.container(key="stop", width="content"):
+                    st.button(
+                        "Stop",
+                        icon=":material/stop:",
+                        shortcut="Esc",
+                        on_click=live[1].cancel,
+                        key=f"stop-{live[0].id}",
+                    )
 
 
 def suggest(workspace: Workspace, collection: str) -> None:
@@ -144,25 +325,33 @@ def suggest(workspace: Workspace, collection: str) -> None:
 
 def main() -> None:
     workspace = the_workspace()
-    conversation = current_conversation(workspace)
+    cut_off: list[str] = st.session_state.setdefault("cut_off", [])
+    cut_off.clear()
+    conversation = current_conversation(workspace, current_collection(workspace))
     collection = conversation.collection if conversation else current_collection(workspace)
     live = workspace.running(conversation.id) if conversation else None
-    show_conversations(workspace, collection)
-    show_head(workspace, conversation)
-    show_documents(workspace, collection)
-    if problem := st.session_state.pop("ask_problem", ""):
-        st.warning(problem)
-    st.chat_input(
-        "Ask your documents",
-        disabled=live is not None,
-        key="question",
-        on_submit=ask_what,
-        args=(workspace, collection, "question"),
-    )
+    source = find_source(workspace, conversation, live)
+    st.set_page_config(layout="wide" if source else "centered")
+    show_conversations(workspace, collection, conversation)
+    show_head(workspace, conversation, collection)
+    with st.sidebar:
+        announce(*what_to_say(workspace, conversation, live))
+        attend(live[0].id if live else "", source, open_source)
+    show_unsettled(workspace, collection)
+    show_box(workspace, collection, live)
+    show_way_back(workspace, collection)
+    notice_stop(workspace, cut_off)
     if conversation:
-        show_conversation(workspace, conversation, live)
-    else:
+        turns, beside = st.columns([6, 5], gap="medium") if source else (st.container(), None)
+        if beside is not None:
+            with beside:
+                show_open_source(workspace, conversation, live, source)
+        with turns, st.container(key="turns"):
+            show_turns(workspace, conversation, live)
+    elif workspace.library.documents(collection):
         suggest(workspace, collection)
+    else:
+        invite_documents(workspace, collection)
 
 
 main()

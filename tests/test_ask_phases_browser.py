@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import ROOT, RunningApp, open_page, running_app, wait_until_idle
+from tests.browser import PHONE, ROOT, RunningApp, open_page, running_app, wait_until_idle
 from tests.slow import FAILS, WORDS, slow_frame
 
 pytestmark = pytest.mark.browser
@@ -20,6 +20,21 @@ PHASES = {
     "reading": r"reading \d+ of 480 tokens ·",
     "writing": r"writing, \d+ tokens ·",
 }
+
+# Keeps each sentence that the live region says.
+HEAR = """() => {
+  window.heard = [];
+  const region = document.querySelector(".st-key-announcement [role=status]");
+  new MutationObserver(() => window.heard.push(region.textContent))
+    .observe(region, {childList: true, characterData: true, subtree: true});
+}"""
+# Adds up how far what is shown moves by itself: the browser's own measure.
+WATCH_SHIFTS = """() => {
+  window.shifted = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+  }).observe({type: "layout-shift", buffered: false});
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +77,22 @@ def answered(asked: Page, answered_at: list[str]) -> Page:
     return asked
 
 
+def box(page: Page) -> Locator:
+    return page.get_by_test_id("stChatInputTextArea")
+
+
+def said(page: Page) -> Locator:
+    """The live region."""
+    return page.locator(".st-key-announcement").get_by_role("status")
+
+
+def stop(page: Page) -> Locator:
+    """The Stop beside the box, not the one in Streamlit's toolbar."""
+    return page.locator(".st-key-stop").get_by_role("button", name="Stop")
+
+
 def ask(page: Page, question: str = QUESTION) -> None:
-    page.get_by_test_id("stChatInputTextArea").fill(question)
+    box(page).fill(question)
     page.keyboard.press("Enter")
 
 
@@ -82,7 +111,6 @@ def test_each_phase_says_what_is_happening_and_reading_has_a_bar(asked: Page) ->
         expect(phase(asked, name)).to_be_visible()
         if name == "reading":
             expect(asked.get_by_role("progressbar")).to_be_visible()
-        expect(asked.get_by_test_id("stChatInputTextArea")).to_be_disabled()
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
 
@@ -91,9 +119,10 @@ def test_each_phase_says_what_is_happening_and_reading_has_a_bar(asked: Page) ->
 def test_stop_stops_in_each_phase_and_keeps_what_was_written(asked: Page, name: str) -> None:
     ask(asked)
     expect(phase(asked, name)).to_be_visible()
-    asked.get_by_role("button", name="Stop").last.click()
+    stop(asked).click()
     expect(asked.get_by_text("stopped after")).to_be_visible()
-    expect(asked.get_by_test_id("stChatInputTextArea")).to_be_enabled()
+    expect(stop(asked)).to_have_count(0)
+    expect(box(asked)).to_be_focused()
     if name == "writing":
         assert WORDS.startswith(answer(asked))
         assert answer(asked)
@@ -101,9 +130,101 @@ def test_stop_stops_in_each_phase_and_keeps_what_was_written(asked: Page, name: 
 
 def test_a_fault_in_the_middle_keeps_the_text_and_says_what_to_do(asked: Page) -> None:
     ask(asked, f"{QUESTION} {FAILS}.")
-    expect(asked.get_by_text("The model failed in the middle.")).to_be_visible()
+    expect(asked.get_by_role("alert")).to_contain_text("The model failed in the middle.")
     assert answer(asked).split() == WORDS.split()[:10]
-    expect(asked.get_by_test_id("stChatInputTextArea")).to_be_enabled()
+    expect(said(asked)).to_contain_text("The answer failed. The model failed in")
+
+
+def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(asked: Page) -> None:
+    ask(asked)
+    expect(phase(asked, "writing")).to_be_visible()
+    expect(box(asked)).to_be_focused()
+    asked.keyboard.press("Escape")
+    expect(asked.get_by_text("stopped after")).to_be_visible()
+    expect(said(asked)).to_contain_text("The answer was stopped. The lamp")
+    expect(box(asked)).to_be_focused()
+
+
+def test_the_stop_in_the_toolbar_stops_the_answer_too(asked: Page) -> None:
+    ask(asked)
+    expect(phase(asked, "writing")).to_be_visible()
+    asked.get_by_test_id("stHeader").get_by_role("button", name="Stop").click()
+    expect(asked.get_by_text("stopped after")).to_be_visible()
+    wait_until_idle(asked)
+    ask(asked)
+    expect(asked.get_by_text("finished after")).to_be_visible()
+
+
+def test_a_question_during_an_answer_returns_to_the_box_with_the_reason(asked: Page) -> None:
+    ask(asked)
+    expect(phase(asked, "reading")).to_be_visible()
+    other = asked.context.new_page()
+    open_page(other, asked.url)
+    ask(other, "How high is the tower?")
+    expect(other.get_by_text("An answer is still being written here.")).to_be_visible()
+    expect(box(other)).to_have_value("How high is the tower?")
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    expect(other.get_by_text("finished after")).to_be_visible()
+    expect(box(other)).to_have_value("How high is the tower?")
+
+
+def test_a_link_to_the_page_leads_back_to_the_running_answer(asked: Page) -> None:
+    ask(asked)
+    expect(phase(asked, "reading")).to_be_visible()
+    asked.get_by_role("link", name="Library").click()
+    expect(asked.get_by_role("heading", name="Library")).to_be_visible()
+    asked.get_by_role("link", name="Ask", exact=True).click()
+    expect(phase(asked, "writing")).to_be_visible()
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    assert answer(asked).split() == WORDS.split()
+
+
+def test_the_answer_is_announced_when_it_begins_and_once_when_it_is_complete(asked: Page) -> None:
+    said(asked).wait_for(state="attached")
+    asked.evaluate(HEAR)
+    ask(asked)
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    expect(said(asked)).to_contain_text("The answer is complete.")
+    begun, complete = asked.evaluate("window.heard")
+    assert begun == "The answer is being written."
+    assert complete.split() == f"The answer is complete. {WORDS}".split()
+
+
+def test_the_view_follows_the_answer_until_the_person_scrolls_up_and_nothing_jumps(
+    asked: Page,
+) -> None:
+    asked.set_viewport_size({"width": 1280, "height": 420})
+    asked.evaluate(WATCH_SHIFTS)
+    ask(asked)
+    expect(phase(asked, "writing")).to_be_visible()
+    text = asked.locator('[class*="st-key-text-"]').last
+    expect(text).to_contain_text("whale")
+    expect(text).to_be_in_viewport()
+    asked.mouse.move(700, 200)
+    asked.mouse.wheel(0, -2000)
+    expect(asked.get_by_role("heading", name="Ask")).to_be_in_viewport()
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    wait_until_idle(asked)
+    expect(asked.get_by_role("heading", name="Ask")).to_be_in_viewport()
+    assert asked.evaluate("window.shifted") < 0.05  # the limit of a good page: web.dev/cls
+
+
+def test_an_edited_question_replaces_its_turn_and_the_first_version_comes_back(
+    asked: Page,
+) -> None:
+    ask(asked)
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    wait_until_idle(asked)
+    asked.get_by_role("button", name="Edit").click()
+    asked.get_by_role("textbox", name="Question", exact=True).fill("How often does it flash?")
+    asked.get_by_role("button", name="Ask", exact=True).click()
+    expect(asked.get_by_text("2 of 2")).to_be_visible()
+    questions = asked.get_by_test_id("stChatMessage")
+    expect(questions).to_have_count(2)
+    expect(questions.first).to_contain_text("How often does it flash?")
+    asked.get_by_role("button", name="Earlier version").click()
+    expect(asked.get_by_text("1 of 2")).to_be_visible()
+    expect(questions.first).to_contain_text(QUESTION)
 
 
 def test_a_widget_touched_in_mid_answer_loses_nothing(asked: Page) -> None:
@@ -138,24 +259,56 @@ def test_two_tabs_on_one_conversation_show_the_same(asked: Page) -> None:
         assert answer(tab).split() == WORDS.split()
 
 
-def test_a_mark_in_the_answer_leads_to_its_source(answered: Page) -> None:
-    marks = answered.locator('[class*="st-key-text-"]').last.get_by_role("link")
+def test_a_mark_opens_its_source_beside_the_answer_and_escape_closes_it(answered: Page) -> None:
+    text = answered.locator('[class*="st-key-text-"]').last
+    marks = text.get_by_role("link")
     expect(marks).to_have_count(2)  # the whale is in no handbook
     assert marks.first.inner_text() == "[1]"
-    marks.last.click()
-    source = answered.locator(f"[id='{answered.url.partition('#')[2]}']")
-    expect(source).to_have_text("1")
-    expect(source).to_be_in_viewport()
-    expect(answered.get_by_text("finished after")).to_be_visible()
+    marks.first.click()
+    panel = answered.locator(".st-key-source-panel")
+    expect(panel.get_by_role("img", name="Page 2 of keepers-handbook.pdf")).to_be_in_viewport()
+    expect(text).to_be_in_viewport()
+    expect(panel.get_by_role("button", name="Close")).to_be_focused()
+    expect(panel).to_contain_text("gives two white flashes every fifteen seconds.")
+    answered.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(marks.first).to_be_focused()
 
 
-def test_a_conversation_is_exported_with_its_sources_and_timings(answered: Page) -> None:
+def test_on_a_phone_a_source_opens_as_a_sheet_from_below(answered: Page) -> None:
+    answered.set_viewport_size(PHONE)
+    answered.locator('[class*="st-key-source-row-"]').first.get_by_role("button").click()
+    panel = answered.locator(".st-key-source-panel")
+    expect(panel.get_by_role("img", name="Page 2 of keepers-handbook.pdf")).to_be_in_viewport()
+    place = panel.bounding_box()
+    assert place and place["width"] == PHONE["width"] and place["y"] > PHONE["height"] / 5
+    panel.get_by_role("button", name="Close").click()
+    expect(panel).to_have_count(0)
+
+
+def test_copy_copies_the_answer_with_one_click(answered: Page) -> None:
+    answered.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answered.get_by_role("button", name="Copy").click()
+    expect(answered.get_by_role("button", name="Copied")).to_be_visible()
+    assert answered.evaluate("navigator.clipboard.readText()").split() == WORDS.split()
+
+
+def test_the_actions_under_an_answer_fit_a_phone(answered: Page) -> None:
+    answered.set_viewport_size(PHONE)
+    actions = answered.locator('[class*="st-key-actions-"]').get_by_role("button")
+    expect(actions).to_have_count(4)
+    places = [each.bounding_box() for each in actions.all()]
+    assert all(place and place["x"] + place["width"] <= PHONE["width"] for place in places)
+    assert len({round(place["y"] / 20) for place in places if place}) == 1  # one row
+
+
+def test_a_conversation_is_exported_with_its_quotations_and_timings(answered: Page) -> None:
     answered.get_by_role("button", name="Conversation", exact=True).click()
     with answered.expect_download() as download:
-        answered.get_by_role("button", name="As Markdown").click()
+        answered.get_by_role("button", name="Export as Markdown").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
     assert f"## {QUESTION}" in text
-    assert "1. keepers-handbook.pdf, page 2" in text
+    assert "1. keepers-handbook.pdf, page 2\n   > “The lamp of Cold Ness Light gives" in text
     assert "First token after" in text
 
 

@@ -1,6 +1,7 @@
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -282,3 +283,43 @@ def test_a_file_that_lost_its_write_ahead_log_is_completed_from_the_mirror(tmp_p
     store.close()
     early.replace(path)
     assert questions(ConversationStore(path), conversation)[-1] == "Late?"
+B2 = Turn("b2", "2, edited", parent="a", chosen=1.0)
+
+
+def test_a_replaced_question_takes_what_follows_along_and_both_come_back(
+    store: ConversationStore,
+) -> None:
+    conversation = store.create("default")
+    for turn in (Turn("a", "1"), Turn("b", "2"), Turn("c", "3"), B2):
+        store.save(conversation.id, turn)
+    shown = [turn.id for turn in store.turns(conversation.id)]
+    assert shown == ["a", "b2"]
+    assert store.versions(conversation.id)["b2"] == ["b", "b2"]
+    assert store.versions(conversation.id)["c"] == ["c"]
+    store.show_version(conversation.id, "b")
+    assert [turn.id for turn in store.turns(conversation.id)] == ["a", "b", "c"]
+    store.show_version(conversation.id, "b2")
+    store.save(conversation.id, Turn("d", "4", parent="b2", chosen=time.time()))
+    store.save(conversation.id, Turn("b", "2", text="late", parent="a"))  # not shown, and stays so
+    assert [turn.id for turn in store.turns(conversation.id)] == ["a", "b2", "d"]
+
+
+def test_conversations_are_found_by_what_was_asked_and_answered(store: ConversationStore) -> None:
+    boat, lamp = store.create("default", "Boats"), store.create("default", "Lamps, 100 %")
+    store.save(boat.id, Turn("a", "When?", text="Am nächsten Tag."))
+    store.save(lamp.id, Turn("b", "How often does it flash?"))
+    assert [each.id for each in store.list("default", "nächsten")] == [boat.id]
+    assert [each.id for each in store.list("default", "FLASH")] == [lamp.id]
+    assert [each.id for each in store.list("default", "100 %")] == [lamp.id]
+    assert store.list("default", "0_%") == []
+
+
+def test_markdown_has_the_quotations_and_says_why_there_is_no_answer(
+    store: ConversationStore,
+) -> None:
+    conversation = store.create("default", "Mills")
+    refused = Turn("r", "Who sang?", phase=Phase.DONE, notes=("Your documents do not say.",))
+    text = as_markdown(conversation, [full_turn(), refused])
+    assert "1. mill.pdf, page 3\n   > “It was 1887.”" in text
+    assert "## Who sang?\n\n(Your documents do not say.)" in text
+    assert "(done)" not in text

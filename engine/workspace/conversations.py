@@ -8,10 +8,12 @@ its mirror. When the first is damaged, it is set aside and made again from what 
 import json
 import logging
 import os
+import re
 import sqlite3
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -52,7 +54,10 @@ class Turn:
     """One question, its answer, and the settings it was asked with.
 
     `searched_for`: for a follow-up, the question together with the earlier ones that it refers to;
-    else empty. `run_id`: what the log calls this answer.
+    else empty. `run_id`: the id of this answer in the log. `parent`: the id of the turn before it;
+    empty for the first, None in a record without one, which follows the turn saved before it. Two
+    turns with the same parent are versions of one question. `chosen`: when it was last made the
+    end of what the conversation shows, in seconds since 1970.
     """
 
     id: str
@@ -66,6 +71,8 @@ class Turn:
     settings: Mapping[str, Any] = field(default_factory=dict)
     searched_for: str = ""
     run_id: str = ""
+    parent: str | None = None
+    chosen: float = 0.0
 
     def answered(self, response: Response) -> "Turn":
         """This turn with the text, sources and state that the response has so far."""
@@ -101,6 +108,8 @@ class Turn:
             "trace": self.trace.to_dict() if self.trace else None,
             "settings": dict(self.settings),
             "run_id": self.run_id,
+            "parent": self.parent,
+            "chosen": self.chosen,
         }
 
     @classmethod
@@ -118,6 +127,8 @@ class Turn:
             settings=record["settings"],
             searched_for=record.get("searched_for", ""),  # not in records of the first version
             run_id=record.get("run_id", ""),
+            parent=record.get("parent"),
+            chosen=record.get("chosen", 0.0),
         )
 
     @classmethod
@@ -192,19 +203,69 @@ class ConversationStore:
         rows = self._rows("SELECT * FROM conversations WHERE id = ?", conversation_id)
         return Conversation(*rows[0]) if rows else None
 
-    def list(self, collection: str) -> list[Conversation]:
-        """Those of a collection, the latest first."""
+    def list(self, collection: str, containing: str = "") -> list[Conversation]:
+        """The conversations of a collection, the latest first.
+
+        `containing` keeps those with that text in the title, a question or an answer.
+        """
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", containing.strip()) + "%"
         rows = self._rows(
-            "SELECT * FROM conversations WHERE collection = ? ORDER BY updated DESC", collection
+            "SELECT * FROM conversations AS c WHERE collection = ?1 AND "
+            "(title LIKE ?2 ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns WHERE "
+            "conversation = c.id AND json_valid(record) AND "
+            "(json_extract(record, '$.question') LIKE ?2 ESCAPE '\\' "
+            "OR json_extract(record, '$.text') LIKE ?2 ESCAPE '\\'))) ORDER BY updated DESC",
+            collection,
+            pattern,
         )
         return [Conversation(*row) for row in rows]
 
     def turns(self, conversation_id: str) -> Sequence[Turn]:
-        """In the order in which they were asked. A damaged one is failed and says so."""
+        """The turns that are shown, in order: those that lead to the one chosen last.
+
+        Other versions of a question, and what was asked after them, are left out. A damaged turn
+        has failed and says so.
+        """
+        turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
+        turn = None
+        for each in turns.values():
+            if turn is None or each.chosen >= turn.chosen:
+                turn = each
+        shown = []
+        while turn is not None:
+            shown.append(turn)
+            turn = turns.pop(turn.parent or "", None)
+        return shown[::-1]
+
+    def versions(self, conversation_id: str) -> Mapping[str, Sequence[str]]:
+        """The id of each turn → the ids of all versions of it, itself included, oldest first."""
+        turns = self._all_turns(conversation_id)
+        children: defaultdict[str, Any] = defaultdict(list)
+        for turn in turns:
+            children[turn.parent or ""].append(turn.id)
+        return {turn.id: children[turn.parent or ""] for turn in turns}
+
+    def show_version(self, conversation_id: str, turn_id: str) -> None:
+        """Show this version of a question, and what was last asked after it."""
+        turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
+        last_after = {turn.parent: turn.id for turn in turns.values()}
+        while turn_id in last_after:
+            turn_id = last_after.pop(turn_id)
+        self.save(conversation_id, replace(turns[turn_id], chosen=time.time()))
+
+    def _all_turns(self, conversation_id: str) -> Sequence[Turn]:
+        """All versions of all questions, in the order in which they were asked."""
         rows = self._rows(
             "SELECT id, record FROM turns WHERE conversation = ? ORDER BY number", conversation_id
         )
-        return [Turn.from_json(turn_id, record) for turn_id, record in rows]
+        turns: list[Turn] = []
+        for turn_id, record in rows:
+            turn = Turn.from_json(turn_id, record)
+            if turn.parent is None and turns:  # an old or a damaged record
+                last = turns[-1]
+                turn = replace(turn, parent=last.id, chosen=max(turn.chosen, last.chosen))
+            turns.append(turn)
+        return turns
 
     def _rows(self, query: str, *parameters: object) -> Sequence[Any]:
         with self._lock:

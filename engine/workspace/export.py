@@ -8,7 +8,11 @@ import json
 from collections.abc import Sequence
 
 from engine.redacting import redact, redact_values
+from engine.run import Phase
+from engine.schema import NodeWithScore
 from engine.workspace.conversations import Conversation, Turn
+
+QUOTED = 1  # sentences of each source: the one that the page quotes
 
 
 def as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:
@@ -36,21 +40,26 @@ def _turn(turn: Turn) -> str:
     lines = [f"## {turn.question}"]
     if turn.searched_for:
         lines.append(f"*Searched for: {turn.searched_for}*")
-    lines.append(turn.text or f"({turn.phase})")
+    if turn.text:
+        lines.append(turn.text)
+    elif turn.phase is not Phase.DONE:
+        lines.append(f"(The answer {turn.phase} before its first word.)")
+    elif not turn.notes:
+        lines.append("(No passage was found.)")
+    lines += [f"({note})" for note in turn.notes]
     if turn.error:
         lines.append(f"**{redact(turn.error)}**")
-    lines += [f"{n}. {source.node.label}" for n, source in enumerate(turn.sources, start=1)]
-    timing = _timing(turn)
-    return "\n\n".join([*lines, timing] if timing else lines)
+    lines += [_source(number, source) for number, source in enumerate(turn.sources, start=1)]
+    if turn.trace and turn.trace.metrics.ttft is not None and turn.trace.metrics.e2el is not None:
+        metrics = turn.trace.metrics
+        lines.append(
+            f"*First token after {metrics.ttft:.2f} s, {metrics.e2el:.2f} s in all, "
+            f"{metrics.output_tokens} tokens.*"
+        )
+    return "\n\n".join(lines)
 
 
-def _timing(turn: Turn) -> str:
-    if turn.trace is None:
-        return ""
-    metrics = turn.trace.metrics
-    if metrics.ttft is None or metrics.e2el is None:
-        return ""
-    return (
-        f"*First token after {metrics.ttft:.2f} s, {metrics.e2el:.2f} s in all, "
-        f"{metrics.output_tokens} tokens.*"
-    )
+def _source(number: int, source: NodeWithScore) -> str:
+    """Its place, and its best sentences quoted."""
+    quotes = [" ".join(source.sentence(each).split()) for each in source.evidence[:QUOTED]]
+    return "\n".join([f"{number}. {source.node.label}", *(f"   > “{quote}”" for quote in quotes)])

@@ -9,9 +9,11 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -186,8 +188,13 @@ class Workspace:
                 ) from fault
             self._settings = settings
 
-    def ask(self, conversation: Conversation, question: str) -> StreamingResponse:
+    def ask(
+        self, conversation: Conversation, question: str, instead_of: Turn | None = None
+    ) -> StreamingResponse:
         """Ask in a conversation, with the current settings. One answer at a time in each.
+
+        The question comes after the last turn shown, or replaces the turn `instead_of` and what
+        follows it; those are kept as another version.
 
         Raises:
             ValueError: the question is empty or too long, or an answer is still being written.
@@ -199,8 +206,16 @@ class Workspace:
             if self.running(conversation.id):
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             settings = self.settings
-            turn = Turn(new_id(), question.strip(), settings=asdict(settings))
             before = self.turns(conversation.id)
+            if instead_of is not None:
+                before = list(takewhile(lambda turn: turn.id != instead_of.id, before))
+            turn = Turn(
+                new_id(),
+                question.strip(),
+                settings=asdict(settings),
+                parent=before[-1].id if before else "",
+                chosen=time.time(),
+            )
             response = self._engine(conversation.collection, settings).start(
                 turn.question,
                 stream=settings.streaming,

@@ -18,8 +18,8 @@ _CSS = """
 _JS = """
 export default ({ data, parentElement }) => {
   const region = parentElement.querySelector("[role=status]");
-  if (region.dataset.id !== data.id) {
-    region.dataset.id = data.id;
+  if (region.announced !== data.id) {
+    region.announced = data.id;
     region.textContent = data.text;
   }
 };

@@ -13,13 +13,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.citing import cite
 from engine.response import StreamingResponse
-from engine.run import Phase, Progress
+from engine.run import Phase
 from engine.schema import NodeWithScore
-from engine.timing import Metrics, Trace
 from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
+from pages.parts.copy_button import copy_button
 from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
-from pages.parts.sources import anchor_of
+from pages.parts.sources import source_id
 
 # The browser is sent the whole text at each chunk, and the eye does not tell 16 a second from
 # more: measured by Streamlit's users and in this project's facts at 50 to 80 ms.
@@ -35,9 +35,22 @@ ICONS = {
     Phase.FAILED: ":material/error:",
 }
 
-
-Ask = Callable[[str], None]
 ShowSources = Callable[[Sequence[NodeWithScore], str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What a person can do with an answer that has ended.
+
+    `ask_instead` asks an edited question, or the same one again, in place of its turn.
+    `versions` gives the ids of all versions of a turn; `show_version` shows one of them.
+    """
+
+    ask_instead: Callable[[Turn, str], None]
+    versions: Callable[[Turn], Sequence[str]]
+    show_version: Callable[[str], None]
+    show_code: Callable[[Turn], None]
+    busy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +62,19 @@ class _Slots:
     figures: DeltaGenerator
 
 
-def show_turn(
-    turn: Turn, show_sources: ShowSources, ask: Ask, busy: bool, show_more: Callable[[Turn], None]
-) -> None:
-    """A turn that has ended. `ask` puts a question to the same conversation, unless it is busy.
+def _cell(turn: Turn) -> _Slots:
+    with st.chat_message("user", avatar=":material/person:"):
+        st.markdown(plain_markdown(turn.question))
+    with st.chat_message("assistant", avatar=":material/auto_stories:"):
+        state = st.container(key=f"state-{turn.id}").empty()
+        searched = st.empty()
+        evidence = st.container()
+        text = st.container(key=f"text-{turn.id}").empty()
+        return _Slots(state, searched, evidence, text, figures=st.container())
 
-    `show_more` draws what else the page offers beside the buttons under the answer.
-    """
+
+def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
+    """A turn that has ended."""
     slots = _cell(turn)
     slots.state.caption(_ended_line(turn))
     _show_searched(slots, turn)
@@ -65,78 +84,63 @@ def show_turn(
         slots.text.markdown(_cited(turn.id, turn))
     _show_outcome(slots, turn)
     with slots.figures:
-        _show_actions(turn, ask, busy, show_more)
+        _show_actions(turn, actions)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _cited(turn_id: str, _turn: Turn) -> str:
-    """The answer as Markdown, each sentence with the number of the source that has it."""
-    cited = cite(_turn.text, _turn.question, _turn.sources)
-    marks = [(each.end, each.passage) for each in cited if _is_whole(_turn, each.end)]
-    return with_marks(_turn.text, marks, lambda number: f"#{anchor_of(turn_id, number)}")
+    """The answer as Markdown, each sentence with the number of the source that supports it.
 
-
-def _is_whole(turn: Turn, end: int) -> bool:
-    """Not the sentence in which an answer was cut off: of it nobody knows what it would say."""
-    return turn.phase is Phase.DONE or end < len(turn.text.rstrip()) or turn.text[end - 1] in ".!?"
+    A sentence in which the answer was cut off has no number: its end is not known.
+    """
+    done = _turn.phase is Phase.DONE
+    length = len(_turn.text.rstrip())
+    marks = [
+        (each.end, each.passage)
+        for each in cite(_turn.text, _turn.question, _turn.sources)
+        if done or each.end < length or _turn.text[each.end - 1] in ".!?"
+    ]
+    return with_marks(_turn.text, marks, lambda number: f"#source-{source_id(turn_id, number)}")
 
 
 def forget_answers() -> None:
-    """Drop what was drawn of answers, those of deleted conversations with it."""
+    """Drop the drawn answers from the cache, those of deleted conversations included."""
     _cited.clear()
 
 
 def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
-    """A turn whose answer is being written: stay with it to its end."""
-    slots = _cell(turn, stop=response.cancel)
-    watch = _Watch(slots, turn, response, show_sources)
-    while not response.text and not response.phase.ended:
-        watch.tick()
-        response.wait_for(INTERVAL)
-    watch.tick()
-    slots.text.write_stream(_paced(response, watch.tick))
-    show_end = turn.answered(response)
-    slots.state.caption(_ended_line(show_end))
-    _show_outcome(slots, show_end)
+    """A turn whose answer is being written: follow it to its end, and keep it alive."""
+    slots = _cell(turn)
+    evidence_shown = False
 
-
-def _cell(turn: Turn, stop: Callable[[], None] | None = None) -> _Slots:
-    with st.chat_message("user", avatar=":material/person:"):
-        st.markdown(plain_markdown(turn.question))
-    with st.chat_message("assistant", avatar=":material/auto_stories:"):
-        with st.container(horizontal=True, vertical_alignment="center", key=f"state-{turn.id}"):
-            state = st.container().empty()
-            if stop:
-                st.button("Stop", icon=":material/stop:", on_click=stop, key=f"stop-{turn.id}")
-        searched = st.empty()
-        evidence = st.container()
-        text = st.container(key=f"text-{turn.id}").empty()
-        return _Slots(state, searched, evidence, text, figures=st.container())
-
-
-class _Watch:
-    """Keeps what surrounds the text up to date while the text grows, and the answer alive."""
-
-    def __init__(
-        self, slots: _Slots, turn: Turn, response: StreamingResponse, show_sources: ShowSources
-    ) -> None:
-        self._slots, self._turn, self._response = slots, turn, response
-        self._show_sources = show_sources
-        self._evidence_shown = False
-
-    def tick(self) -> None:
-        response = self._response
+    def tick() -> None:
+        nonlocal evidence_shown
         response.hold(LEASE)
-        if not self._evidence_shown and response.found is not None:
-            self._evidence_shown = True
-            _show_searched(self._slots, self._turn.answered(response))
-            with self._slots.evidence:
-                self._show_sources(response.found, self._turn.id)
-        _show_progress(self._slots.state, response.progress, response.trace)
+        if not evidence_shown and response.found is not None:
+            evidence_shown = True
+            _show_searched(slots, turn.answered(response))
+            with slots.evidence:
+                show_sources(response.found, turn.id)
+        progress = response.progress
+        slots.state.caption(
+            f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s"
+        )
+        if progress.phase is Phase.READING and progress.total and not response.text:
+            # Where the text will be: a bar in the line above would move the sources.
+            slots.text.progress(min(1.0, progress.done / progress.total))
+
+    while not response.text and not response.phase.ended:
+        tick()
+        response.wait_for(INTERVAL)
+    tick()
+    slots.text.write_stream(_paced(response, tick))
+    ended = turn.answered(response)
+    slots.state.caption(_ended_line(ended))
+    _show_outcome(slots, ended)
 
 
 def _paced(response: StreamingResponse, tick: Callable[[], None]) -> Iterator[str]:
-    """What has arrived, at once, and then what arrives, a piece an interval."""
+    """The text that is there, at once, and then what arrives, a piece per interval."""
     shown = 0
     while True:
         ended = response.phase.ended  # before the text: what came before the end is never missed
@@ -150,26 +154,20 @@ def _paced(response: StreamingResponse, tick: Callable[[], None]) -> Iterator[st
         time.sleep(INTERVAL)
 
 
-def _show_progress(slot: DeltaGenerator, progress: Progress, trace: Trace) -> None:
-    line = f"{ICONS[progress.phase]} {progress} · {trace.now():.1f} s"
-    if progress.phase is Phase.READING and progress.total:
-        slot.progress(min(1.0, progress.done / progress.total), text=line)
-    else:
-        slot.caption(line)
-
-
 def _show_searched(slots: _Slots, turn: Turn) -> None:
     if turn.searched_for:
         slots.searched.caption(
-            f":material/search: Searched for: {plain_markdown(turn.searched_for)}",
-            help="A follow-up, as it seems: what was asked before it was searched for as well.",
+            ":material/search: This looks like a follow-up, so your earlier question was searched "
+            f"too. Searched for: {plain_markdown(turn.searched_for)}"
         )
 
 
 def _ended_line(turn: Turn) -> str:
-    seconds = f" after {turn.trace.ended:.2f} s" if turn.trace and turn.trace.ended else ""
+    """How the answer ended, and after how long: up to the last token where there is one."""
+    seconds = turn.trace and (turn.trace.metrics.e2el or turn.trace.ended)
+    after = f" after {seconds:.2f} s" if seconds else ""
     word = {Phase.DONE: "finished", Phase.STOPPED: "stopped"}.get(turn.phase, "failed")
-    return f"{ICONS[turn.phase]} {word}{seconds}"
+    return f"{ICONS[turn.phase]} {word}{after}"
 
 
 def _show_outcome(slots: _Slots, turn: Turn) -> None:
@@ -178,50 +176,80 @@ def _show_outcome(slots: _Slots, turn: Turn) -> None:
             st.error(plain_markdown(turn.error), icon=":material/error:")
         elif not turn.sources and turn.phase is Phase.DONE:
             st.info("No passage was found. Add documents, or ask in other words.")
-        for note in turn.notes:
-            st.info(note, icon=":material/info:")
+        else:
+            for note in turn.notes:
+                st.info(note, icon=":material/info:")
         if turn.trace and turn.text:
-            _show_figures(turn.trace.metrics, streamed=bool(turn.settings.get("streaming", True)))
+            metrics = turn.trace.metrics
+            streamed = bool(turn.settings.get("streaming", True))
+            parts = []
+            if metrics.ttft is not None:
+                parts.append(f"first token {metrics.ttft:.2f} s" if streamed else "not streamed")
+            parts.append(f"{metrics.output_tokens} tokens")
+            if metrics.decode_rate is not None:
+                parts.append(f"{metrics.decode_rate:.0f} tokens/s")
+            st.caption(" · ".join(parts))
 
 
-FIGURES_HELP = (
-    "**First token**: from your question to the first text, search included. "
-    "**Total**: to the last. **Tokens a second**: after the first token."
-)
+def outcome(turn: Turn) -> str:
+    """What a screen reader says when an answer has ended."""
+    if turn.phase is Phase.FAILED:
+        return f"The answer failed. {turn.error} {turn.text}"
+    if turn.phase is Phase.STOPPED:
+        return f"The answer was stopped. {turn.text}"
+    if not turn.text:
+        return " ".join(["There is no answer.", *turn.notes])
+    return f"The answer is complete. {turn.text}"
 
 
-def _show_figures(metrics: Metrics, streamed: bool) -> None:
-    parts = []
-    if metrics.ttft is not None:
-        parts.append(f"first token {metrics.ttft:.2f} s" if streamed else "not streamed")
-    if metrics.e2el is not None:
-        parts.append(f"total {metrics.e2el:.2f} s")
-    parts.append(f"{metrics.output_tokens} tokens")
-    if metrics.decode_rate is not None:
-        parts.append(f"{metrics.decode_rate:.0f} tokens/s")
-    st.caption(" · ".join(parts), help=FIGURES_HELP)
-
-
-def _show_actions(turn: Turn, ask: Ask, busy: bool, show_more: Callable[[Turn], None]) -> None:
-    with st.container(horizontal=True, gap="xsmall", key=f"actions-{turn.id}"):
+def _show_actions(turn: Turn, actions: Actions) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="center", key=f"actions-{turn.id}", gap="xsmall"
+    ):
+        versions = actions.versions(turn)
+        if len(versions) > 1:
+            _show_versions(turn, versions, actions)
         if turn.text:
-            with st.popover("Copy", icon=":material/content_copy:", type="tertiary"):
-                st.code(turn.text, language=None, wrap_lines=True)
-        st.button(
-            "Ask again",
-            icon=":material/replay:",
-            type="tertiary",
-            key=f"again-{turn.id}",
-            on_click=ask,
-            args=(turn.question,),
-            disabled=busy,
-        )
+            copy_button(turn.text, key=f"copy-{turn.id}")
         with (
             st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}"),
             st.form(f"edit-form-{turn.id}", border=False),
         ):
             edited = st.text_area("Question", turn.question)
-            if st.form_submit_button("Ask", disabled=busy):
-                ask(edited)
+            st.caption("The new question replaces this one and what follows. Both are kept.")
+            if st.form_submit_button("Ask", disabled=actions.busy):
+                actions.ask_instead(turn, edited)
                 st.rerun()
-        show_more(turn)
+        st.button(
+            "Retry",
+            icon=":material/replay:",
+            type="tertiary",
+            key=f"again-{turn.id}",
+            on_click=actions.ask_instead,
+            args=(turn, turn.question),
+            disabled=actions.busy,
+        )
+        actions.show_code(turn)
+
+
+def _show_versions(turn: Turn, versions: Sequence[str], actions: Actions) -> None:
+    """‹ 2 of 3 ›: the versions of an edited or repeated question."""
+    here = versions.index(turn.id)
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xxsmall", width="content"
+    ):
+        for step, icon, name in ((-1, "chevron_left", "Earlier"), (1, "chevron_right", "Later")):
+            if step == 1:
+                st.caption(f"{here + 1} of {len(versions)}", width="content")
+            there = here + step
+            possible = 0 <= there < len(versions) and not actions.busy
+            st.button(
+                f"{name} version",
+                icon=f":material/{icon}:",
+                icon_position="left",
+                type="tertiary",
+                key=f"version-{step}-{turn.id}",
+                on_click=actions.show_version,
+                args=(versions[there] if possible else "",),
+                disabled=not possible,
+            )

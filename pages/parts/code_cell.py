@@ -1,7 +1,6 @@
-"""The look of a cell, shared by the pages: its code, its state, its output, the switch.
+"""The parts of a cell that several pages draw: its code, its state, its output, the switch.
 
-A page that has just done something shows the code behind it with one call, `show_code_behind`.
-Nothing here runs code.
+`show_code_behind` offers the code of what a page has just done. Nothing here runs code.
 """
 
 from dataclasses import dataclass
@@ -26,14 +25,14 @@ SWITCH = "code_shown"
 
 
 def code_switch() -> bool:
-    """One switch for all code of the page; remembered while the session lasts."""
+    """One switch for all code of the page. The session remembers it."""
     return st.toggle("Show code", True, key=SWITCH, persist_state="session")
 
 
 def show_code_behind(code: str, key: str) -> None:
-    """Behind a button: the engine calls with which a page has just done something."""
+    """A button that shows the engine calls of what the page has just done."""
     with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
-        st.caption("What was just done, in Python. It runs in the folder of First Token.")
+        st.caption("The same in Python. It runs in the folder of First Token.")
         st.code(code, wrap_lines=True)
 
 
@@ -45,13 +44,13 @@ def state_line(state: State, execution: Execution | None) -> str:
     if state is State.RUNNING:
         return f"{word} · {execution.seconds:.1f} s"
     if state is State.OUT_OF_DATE:
-        return f"{word} · the last run took {execution.seconds:.2f} s"
+        return f"{word} · last run took {execution.seconds:.2f} s"
     return f"{word} after {execution.seconds:.2f} s"
 
 
 @dataclass(slots=True)
 class OutputSlot:
-    """Where a cell's output appears. Of a fixed height, so that nothing below it moves."""
+    """The place of a cell's output. Its height is fixed, so that nothing below it moves."""
 
     place: DeltaGenerator
     shown: str | None = None

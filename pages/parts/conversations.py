@@ -1,4 +1,6 @@
-"""The list of conversations in the sidebar: go to one, rename, delete, take it with you."""
+"""The conversations of this session: the open one, the list in the sidebar, what one can do."""
+
+from datetime import datetime, timedelta
 
 import streamlit as st
 
@@ -7,48 +9,100 @@ from engine.workspace.export import as_json, as_markdown
 from pages.parts.answer import forget_answers
 from pages.parts.markdown import plain_markdown
 
-SHOWN = 12  # what a sidebar holds without scrolling; older ones are a click away
+SHOWN = 20  # older ones are a click away, or found by the search
+SEARCH_FROM = 8  # conversations: fewer are seen at a glance
 
 
-def current_conversation(workspace: Workspace) -> Conversation | None:
-    """The one that the address names, so that a reload finds it again."""
-    return workspace.conversations.find(st.query_params.get("conversation", ""))
+def current_conversation(workspace: Workspace, collection: str) -> Conversation | None:
+    """The conversation that the address names, so that a reload finds it again.
+
+    A link to the page names none: then the one this session had open, if it asks `collection`.
+    """
+    named = st.query_params.get("conversation", "")
+    conversation = workspace.conversations.find(named)
+    if conversation is None:
+        conversation = workspace.conversations.find(st.session_state.get("open_conversation", ""))
+        if conversation is None or conversation.collection != collection:
+            return None
+    open_conversation(conversation.id)
+    return conversation
 
 
 def open_conversation(conversation_id: str) -> None:
-    st.query_params["conversation"] = conversation_id
+    """Empty: a new conversation."""
+    if st.session_state.get("open_conversation", "") != conversation_id:
+        st.session_state.open_conversation = conversation_id
+        st.session_state.open_source = ""
+    if conversation_id:
+        if st.query_params.get("conversation") != conversation_id:
+            st.query_params["conversation"] = conversation_id
+    else:
+        st.query_params.clear()
 
 
-def show_conversations(workspace: Workspace, collection: str) -> None:
-    current = current_conversation(workspace)
+def show_conversations(workspace: Workspace, collection: str, current: Conversation | None) -> None:
     listed = workspace.conversations.list(collection)
-    with st.sidebar.container(key="conversations", gap="xsmall"):
+    with st.sidebar:
         st.button(
             "New conversation",
             icon=":material/add:",
+            shortcut="Ctrl+Shift+O",
             type="tertiary",
             disabled=current is None,
-            on_click=st.query_params.clear,
+            on_click=open_conversation,
+            args=("",),
         )
-        for conversation in listed[:SHOWN]:
-            _entry(conversation, is_open=bool(current and conversation.id == current.id))
-        if len(listed) > SHOWN:
-            with st.expander(f"{len(listed) - SHOWN} older", type="compact"):
-                for conversation in listed[SHOWN:]:
-                    _entry(conversation, is_open=False)
+        if len(listed) >= SEARCH_FROM:
+            wanted = st.text_input(
+                "Search conversations",
+                placeholder="Search conversations",
+                label_visibility="collapsed",
+                icon=":material/search:",
+            )
+            if wanted.strip():
+                listed = workspace.conversations.list(collection, containing=wanted)
+                if not listed:
+                    st.caption("No match.")
+        with st.container(key="conversations", gap=None):
+            _show_list(listed[:SHOWN], current)
+            if len(listed) > SHOWN:
+                with st.expander(f"{len(listed) - SHOWN} older", type="compact"):
+                    _show_list(listed[SHOWN:], current)
 
 
-def _entry(conversation: Conversation, is_open: bool) -> None:
-    title = plain_markdown(conversation.title)
-    st.button(
-        f"**{title}**" if is_open else title,
-        key=f"conversation-{conversation.id}",
-        icon=":material/arrow_right:" if is_open else ":material/chat_bubble:",
-        type="tertiary",
-        on_click=open_conversation,
-        args=(conversation.id,),
-        wrap=False,
-    )
+def _show_list(listed: list[Conversation], current: Conversation | None) -> None:
+    """Under headings by date; of two with the same name, each with its time."""
+    titles = [each.title for each in listed]
+    heading = ""
+    for conversation in listed:
+        updated = datetime.fromtimestamp(conversation.updated)
+        group = _group(updated)
+        if group != heading:
+            heading = group
+            st.caption(group)
+        label = plain_markdown(conversation.title)
+        if current and conversation.id == current.id:
+            label = f"**{label}**"
+        if titles.count(conversation.title) > 1:
+            form = "%H:%M" if group in ("Today", "Yesterday") else "%-d %b, %H:%M"
+            label = f":gray[{updated.strftime(form)}] {label}"
+        st.button(
+            label,
+            key=f"conversation-{conversation.id}",
+            type="tertiary",
+            on_click=open_conversation,
+            args=(conversation.id,),
+            wrap=False,
+        )
+
+
+def _group(day: datetime) -> str:
+    ago = datetime.now().date() - day.date()
+    if ago <= timedelta(0):
+        return "Today"
+    if ago == timedelta(1):
+        return "Yesterday"
+    return "Last 7 days" if ago <= timedelta(7) else day.strftime("%B %Y")
 
 
 def show_actions(workspace: Workspace, conversation: Conversation) -> None:
@@ -60,33 +114,37 @@ def show_actions(workspace: Workspace, conversation: Conversation) -> None:
             st.rerun()
         name = f"conversation-{conversation.id[:8]}"
         st.download_button(
-            "As Markdown",
+            "Export as Markdown",
             data=lambda: as_markdown(conversation, workspace.turns(conversation.id)),
             file_name=f"{name}.md",
             icon=":material/download:",
             on_click="ignore",
         )
         st.download_button(
-            "As JSON, with sources and timings",
+            "Export as JSON, with sources and timings",
             data=lambda: as_json(conversation, workspace.turns(conversation.id)),
             file_name=f"{name}.json",
             icon=":material/download:",
             on_click="ignore",
         )
-        if st.button("Delete", icon=":material/delete:"):
-            st.session_state.deleting = conversation.id
-    if st.session_state.pop("deleting", None) == conversation.id:
-        _confirm_delete(workspace, conversation)
+        # Confirmed here and not in a dialog, which would open over this pop-over.
+        confirm = f"confirm-{conversation.id}"
+        if not st.session_state.get(confirm):
+            st.button(
+                "Delete",
+                icon=":material/delete:",
+                on_click=lambda: st.session_state.update({confirm: True}),
+            )
+            return
+        st.markdown("Delete its questions and answers for good? The documents stay.")
+        with st.container(horizontal=True):
+            st.button(
+                "Delete it", type="primary", on_click=_delete, args=(workspace, conversation)
+            )
+            st.button("Keep it", on_click=lambda: st.session_state.pop(confirm, None))
 
 
-@st.dialog("Delete this conversation?")
-def _confirm_delete(workspace: Workspace, conversation: Conversation) -> None:
-    st.markdown("Its questions and answers go for good. The documents stay.")
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary"):
-            workspace.delete_conversation(conversation.id)
-            forget_answers()
-            st.query_params.clear()
-            st.rerun()
-        if st.button("Keep it"):
-            st.rerun()
+def _delete(workspace: Workspace, conversation: Conversation) -> None:
+    workspace.delete_conversation(conversation.id)
+    forget_answers()
+    open_conversation("")

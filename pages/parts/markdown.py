@@ -1,26 +1,29 @@
-"""Untrusted text → Markdown that shows it and does nothing else. Pure.
+"""Untrusted text → Markdown that shows the text and does nothing else. Pure.
 
-An answer or a document may carry an image whose address leaks the question, a link that hides
-where it leads, HTML, or Streamlit's own markup ($…$, :name:). Each character that begins one is
-escaped by itself, so a chunk may end anywhere. Emphasis, lists, tables and code stay.
+An answer or a document may have an image whose address leaks the question, a link that hides its
+target, HTML, or Streamlit's own markup ($…$, :name:). Every character that can begin one of these
+is escaped, so a chunk may end anywhere. Emphasis, lists, tables and code are kept.
 """
 
 from collections.abc import Callable, Sequence
+
+from engine.splitting import sentence_spans
 
 _ESCAPED = str.maketrans({c: "\\" + c for c in "[]<>$:~"} | {"&": "&amp;"})
 
 
 def answer_markdown(text: str) -> str:
-    """For text a model wrote: its lists and emphasis show, links and images as their source."""
+    """For text that a model wrote: lists and emphasis work, links and images show their source."""
     return text.translate(_ESCAPED)
 
 
 def with_marks(text: str, marks: Sequence[tuple[int, int]], link: Callable[[int], str]) -> str:
     """`answer_markdown` with a linked number after each place (the first of each pair).
 
-    Where a table or code would show the mark's own markup, there is none.
+    There is no number within a table or code, where its markup would show.
     """
-    parts, done = [], 0
+    parts: list[str] = []
+    done = 0
     for place, number in marks:
         if not _takes_a_link(text, place):
             continue
@@ -41,3 +44,22 @@ _PLAIN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>()#+-.!|$:~"} | {"&": "
 def plain_markdown(text: str) -> str:
     """For text of a document: every character shows as itself, line ends as spaces."""
     return " ".join(text.split()).translate(_PLAIN)
+
+
+def passage_markdown(text: str, marked: Sequence[tuple[int, int]] = ()) -> str:
+    """`plain_markdown` of a passage that keeps its lines: a heading stays on a line of its own.
+
+    A sentence that overlaps one of the spans `marked` is highlighted. Lines that the page's
+    layout broke within a sentence are joined.
+    """
+    parts: list[str] = []
+    done = 0
+    for start, end in sentence_spans(text):
+        sentence = plain_markdown(text[start:end])
+        if any(first < end and start < last for first, last in marked):
+            sentence = f":blue-background[{sentence}]"
+        gap = text[done:start]
+        separator = "\n\n" if gap.count("\n") > 1 else "  \n" if "\n" in gap else " "
+        parts.append(separator + sentence if parts else sentence)
+        done = end
+    return "".join(parts)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.store import Source
 from engine.workspace import Workspace
-from pages.parts.markdown import plain_markdown
+from pages.parts.markdown import passage_markdown, plain_markdown
 from pages.parts.sources import offer_page
 
 A_PAGE = 10  # passages shown at once
@@ -22,5 +22,5 @@ def look_inside(workspace: Workspace, collection: str, document: Source) -> None
         with st.container(border=True, key=f"passage-{node.id_}"):
             where = f"page {node.metadata['page_label']}" if node.metadata.get("page_label") else ""
             st.caption(" · ".join(part for part in (f"passage {node.position + 1}", where) if part))
-            st.markdown(plain_markdown(node.text))
+            st.markdown(passage_markdown(node.text))
             offer_page(find_original, node, f"inside-{node.id_}")

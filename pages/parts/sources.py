@@ -1,5 +1,6 @@
 """Evidence and sources: what was found for a question, where it stands, and why."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,92 +10,123 @@ from engine.errors import DocumentError
 from engine.reading import render_page
 from engine.retrieving import RELEVANT, is_relevant
 from engine.schema import Evidence, Node, NodeWithScore
-from pages.parts.markdown import plain_markdown
+from engine.splitting import sentence_spans
+from pages.parts.markdown import passage_markdown, plain_markdown
+
+log = logging.getLogger(__name__)
 
 MARKED = 2  # more than two marked sentences are a marked passage
+SNIPPET = 160  # characters: more than the widest row shows
 FindOriginal = Callable[[str], Path | None]
+OpenSource = Callable[[str], None]
 
 
-def show_evidence(find_original: FindOriginal, sources: Sequence[NodeWithScore], key: str) -> None:
-    """The best sentence, quoted, and every source, folded."""
+def show_evidence(
+    find_original: FindOriginal,
+    sources: Sequence[NodeWithScore],
+    key: str,
+    open_source: OpenSource | None = None,
+) -> None:
+    """The best sentence, quoted, and a row for each source with what it says.
+
+    A row calls `open_source` with the source's id; without it, a row unfolds in place.
+    """
     if not sources:
         return
     best = sources[0]
-    if best.evidence and is_relevant(sources):
-        quote = plain_markdown(best.sentence(best.evidence[0]))
-        st.markdown(f"> “{quote}”  \n> — {plain_markdown(best.node.label)}")
-    judged = best.scores.rerank is not None
+    quoted = bool(best.evidence) and is_relevant(sources)
+    if quoted:
+        st.markdown(f"> “{plain_markdown(best.sentence(best.evidence[0]))}”")
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
-            label = f"{plain_markdown(source.node.label)} · {_relevance(source, judged)}"
-            _show_source(find_original, source, number, label, key)
+            label = f"**{number}** {plain_markdown(source.node.label)}"
+            if not (quoted and source is best):  # its sentence has just been quoted
+                label += f" · {plain_markdown(_snippet(source))}"
+            name = source_id(key, number)
+            if open_source:
+                with st.container(key=f"source-row-{name}"):
+                    st.button(
+                        label,
+                        type="tertiary",
+                        key=f"open-{name}",
+                        on_click=open_source,
+                        args=(name,),
+                        wrap=False,
+                    )
+            else:
+                with st.expander(label, type="compact", key=f"source-{name}"):
+                    show_passage(find_original, source, name)
 
 
-def anchor_of(key: str, number: int) -> str:
-    """Where the marks in an answer lead: its source of that number."""
-    return f"source-{key}-{number}"
+def source_id(key: str, number: int) -> str:
+    """The name of a source on the page: `key` names its answer, `number` counts from 1."""
+    return f"{key}-{number}"
 
 
-def _show_source(
-    find_original: FindOriginal, source: NodeWithScore, number: int, label: str, key: str
+def show_passage(
+    find_original: FindOriginal, source: NodeWithScore, key: str, page_shown: bool = False
 ) -> None:
-    """Its number is a heading, the one thing on a page that a link can lead to."""
-    anchor = anchor_of(key, number)
-    with st.container(horizontal=True, gap=None, vertical_alignment="top"):
-        st.subheader(f":small[{number}]", anchor=anchor, width="content")
-        with st.expander(label, type="compact", key=anchor):
-            st.markdown(highlighted(source))
-            _show_scores(source)
-            sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
-            offer_page(find_original, source.node, f"{key}-{number}", sentences)
+    """A source from inside: its page, its passage with the evidence marked, its scores.
+
+    With `page_shown` the picture of the page comes first; else it is drawn when asked for.
+    """
+    sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
+    if page_shown:
+        _show_page(find_original, source.node, sentences)
+    st.markdown(highlighted(source))
+    if not page_shown:
+        offer_page(find_original, source.node, key, sentences)
+    _show_scores(source)
 
 
-def _relevance(source: NodeWithScore, judged: bool) -> str:
-    """In a word, where the reranker has judged; its scores are inside."""
-    if not judged:
-        return f"score {source.score:.2f}"
-    logit = source.scores.rerank  # none: it was too far behind to be looked at
-    return "relevant" if logit is not None and logit >= RELEVANT else "comes near"
+def _snippet(source: NodeWithScore) -> str:
+    """The sentence closest to the question, or the first whole sentence: not a heading."""
+    text = source.text
+    if source.evidence:
+        text = source.sentence(source.evidence[0])
+    else:
+        sentences = (text[start:end] for start, end in sentence_spans(text))
+        text = next((each for each in sentences if each[-1] in ".!?。"), text)
+    return " ".join(text[:SNIPPET].split())
 
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
-    """The sentences to highlight, in the order of the text: few, and none that is no evidence."""
-    supporting = [each for each in source.evidence if each.score >= RELEVANT]
-    return sorted(supporting[:MARKED], key=lambda each: each.start)
+    """The few sentences to highlight: those that support an answer."""
+    return [each for each in source.evidence if each.score >= RELEVANT][:MARKED]
 
 
 def highlighted(source: NodeWithScore) -> str:
     """The passage as Markdown, its evidence marked."""
-    parts, done = [], 0
-    for evidence in _marked(source):
-        parts.append(plain_markdown(source.text[done : evidence.start]))
-        parts.append(f":blue-background[{plain_markdown(source.sentence(evidence))}]")
-        done = evidence.end
-    parts.append(plain_markdown(source.text[done:]))
-    return " ".join(part for part in parts if part)
+    return passage_markdown(source.text, [(each.start, each.end) for each in _marked(source)])
 
 
 def _show_scores(source: NodeWithScore) -> None:
     scores = source.scores
     named = [
-        ("score", source.score),
-        ("dense", scores.dense),
+        ("Score", source.score),
+        ("cosine similarity", scores.dense),
         ("BM25", scores.lexical),
-        ("rerank", scores.rerank),
+        ("reranker", scores.rerank),
     ]
     shown = [f"{name} {value:.2f}" for name, value in named if value is not None]
-    st.caption(
-        " · ".join(shown),
-        help="The score that ranks it, and what it is made of: cosine similarity, BM25, and "
-        "the cross-encoder's logit.",
-    )
+    supports = scores.rerank is None or scores.rerank >= RELEVANT
+    st.caption(" · ".join([*([] if supports else ["Less relevant"]), *shown]))
 
 
 def offer_page(
     find_original: FindOriginal, node: Node, key: str, sentences: tuple[str, ...] = ()
 ) -> None:
     """Of a PDF: the picture of the page, with the passage marked on it, when it is asked for."""
-    if node.metadata.get("file_type") != "pdf" or not st.toggle("Show the page", key=f"page-{key}"):
+    if _has_page(node) and st.toggle("Show the page", key=f"page-{key}"):
+        _show_page(find_original, node, sentences)
+
+
+def _has_page(node: Node) -> bool:
+    return node.metadata.get("file_type") == "pdf"
+
+
+def _show_page(find_original: FindOriginal, node: Node, sentences: tuple[str, ...]) -> None:
+    if not _has_page(node):
         return
     original = find_original(node.source_id)
     if original is None:
@@ -105,6 +137,7 @@ def offer_page(
             str(original), int(node.metadata["page_number"]), node.text, sentences
         )
     except DocumentError as error:
+        log.exception("The picture of a page could not be drawn")
         st.caption(plain_markdown(str(error)))
         return
     st.image(png, alt=f"Page {node.metadata['page_label']} of {node.file_name}")

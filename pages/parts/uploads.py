@@ -1,10 +1,14 @@
-"""Uploads: the way in for files, and how far each of them is."""
+"""Uploads: the field that takes files in, and the progress of each file."""
+
+import logging
 
 import streamlit as st
 
 from engine.workspace import Stage, Upload, Workspace
 from pages.parts.markdown import plain_markdown
 from pages.parts.samples import SAMPLES, load_samples
+
+log = logging.getLogger(__name__)
 
 ICONS = {
     Stage.READY: ":green[:material/check_circle:]",
@@ -15,8 +19,10 @@ ICONS = {
     Stage.WAITING: ":material/hourglass_empty:",
 }
 WORK = (Stage.READING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
-WORTH_A_REPORT = 2.0  # seconds: of what took less, nobody asks where the time went
-TICK = 0.5  # seconds: fast enough to see life, slow enough to leave the cores to the work
+WORTH_A_REPORT = 2.0  # seconds; a file that took less needs no report by stage
+UNSUCCESSFUL = (Stage.FAILED, Stage.STOPPED)
+FAILURES_SHOWN = 2  # more than so many fold to one line
+TICK = 0.5  # seconds between updates: each costs a run of the fragment
 
 
 def add_documents(workspace: Workspace, collection: str) -> None:
@@ -50,8 +56,10 @@ def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None
     try:
         workspace.ingestor.add(collection, name, data)
     except OSError as error:
+        log.exception("An upload could not be saved")
         st.session_state.setdefault("upload_problems", []).append(
-            f"{name} was not taken in: {error.strerror or error}. Make room, then add it again."
+            f"{name} was not added: {error.strerror or error}. Free some space on the disk, then "
+            "add it again."
         )
 
 
@@ -69,9 +77,73 @@ def show_uploads(workspace: Workspace, collection: str) -> None:
 
 
 def show_unsettled(workspace: Workspace, collection: str) -> None:
-    """The same, only while one of them takes time or needs a word: for pages of another purpose."""
-    if any(upload.stage is not Stage.READY for upload in workspace.ingestor.uploads(collection)):
-        show_uploads(workspace, collection)
+    """For pages of another purpose: one folded line while files are added, and what went wrong.
+
+    Failures and questions stay until they are dismissed or answered. Files that are ready are
+    named once, in the session that saw them being added, until `forget_ready`.
+    """
+    for problem in st.session_state.pop("upload_problems", []):
+        st.error(plain_markdown(problem), icon=":material/error:")
+    uploads = workspace.ingestor.uploads(collection)
+    busy = any(_in_work(upload) for upload in uploads)
+    st.fragment(_unsettled, run_every=TICK if busy else None)(workspace, collection, busy)
+
+
+def forget_ready() -> None:
+    """Name the files that are ready no more: the person has gone on."""
+    st.session_state.pop("uploads_seen", None)
+
+
+def _in_work(upload: Upload) -> bool:
+    return not upload.stage.ended and not upload.stage.needs_answer
+
+
+def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
+    uploads = workspace.ingestor.uploads(collection)
+    working = [upload for upload in uploads if _in_work(upload)]
+    seen: set[str] = st.session_state.setdefault("uploads_seen", set())
+    seen.update(upload.id for upload in working)
+    ready = [each for each in uploads if each.stage is Stage.READY and each.id in seen]
+    if working:
+        now = next((each for each in working if each.stage is not Stage.WAITING), working[0])
+        done = f" · {len(ready)} of {len(ready) + len(working)} ready" if ready else ""
+        line = f"Adding {plain_markdown(now.name)}: {_state(now)}{done}"
+        with st.expander(line, icon=":material/sync:", type="compact", key="uploads-working"):
+            for upload in [*working, *ready]:
+                _upload_row(workspace, upload)
+    elif ready:
+        line = f"{counted(len(ready), 'file')} ready"
+        icon = ":material/check_circle:"
+        with st.expander(line, icon=icon, type="compact", key="uploads-ready-line"):
+            for upload in ready:
+                _upload_row(workspace, upload)
+    for upload in uploads:
+        if upload.stage.needs_answer:
+            _upload_row(workspace, upload)
+    _show_failures(workspace, [each for each in uploads if each.stage in UNSUCCESSFUL])
+    if was_busy and not working:
+        st.rerun()  # the page counts its documents again, and this fragment stops ticking
+
+
+def _show_failures(workspace: Workspace, failed: list[Upload]) -> None:
+    if len(failed) > FAILURES_SHOWN:
+        line = f"{counted(len(failed), 'file')} could not be added"
+        with st.expander(line, icon=":material/error:", type="compact", key="uploads-failed"):
+            for upload in failed:
+                _upload_row(workspace, upload)
+    else:
+        for upload in failed:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                _upload_row(workspace, upload)
+    if failed:
+        st.button(
+            "Dismiss",
+            type="tertiary",
+            icon=":material/close:",
+            key="dismiss-failed",
+            on_click=_dismiss_all,
+            args=(workspace, failed),
+        )
 
 
 def _summary(uploads: list[Upload]) -> str:
