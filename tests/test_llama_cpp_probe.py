@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -292,6 +293,28 @@ def test_a_proof_that_fails_after_every_rebuild_fails_the_set_up(
     breaks("always", "SIGSEGV")
     with pytest.raises(DoesNotRunError):
         models.prove(Config(data_dir=tmp_path, chat_model=chat_model_path))
+
+
+def test_a_disturbed_measurement_does_not_replace_the_usual_way(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first everything with extra buffers is slow, as beside another program."""
+    file, runs = tmp_path / "model", list[int]()
+    file.touch()
+
+    def run(*arguments: Any, calibrate: bool = False) -> _Child:
+        runs.append(1)
+        found = []
+        for switches in arguments[3]:
+            rate = 50.0 if switches.extra_buffers and len(runs) == 1 else 100.0
+            rates = {"prefill": 5 * rate, "decode": rate}
+            found.append({**rates, "divergence": 0.0, "continued": 1.0})
+        figures = {"single": 0.01, "pair": 0.02, "batch": 0.03, "side_by_side": 0.02}
+        facts = {"trained_context": 1, "cache_bytes": 1}
+        return _Child(0, facts, found, figures if calibrate else {})
+
+    monkeypatch.setattr(probing, "_run", run)
+    assert probe(file, CORES, record).switches == Switches()
 
 
 @pytest.mark.parametrize("slower", ["Q8_0", "Q4_1"])
