@@ -134,7 +134,7 @@ def _panel(mode: Mode, pieces: Sequence[tuple[float, str]]) -> str:
 
 # What each stage does. A stage that is not listed is shown by its name alone.
 MEANINGS = {
-    "condense": "A follow-up is combined with the earlier questions.",
+    "follow-up": "The earlier questions that a follow-up refers to are found.",
     "embed": "The question becomes a vector.",
     "search": "Passages are searched by meaning and by words.",
     "rerank": "Each sentence of the best passages is scored.",
