@@ -30,7 +30,7 @@ soak = functools.partial(pytest.param, marks=pytest.mark.soak)
 children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload(["tests.opened", "pytest"])
 
-UNPACKED = 40  # files in each ZIP
+UNPACKED = 12  # files in each ZIP
 
 
 def row(what: str, tried: int, healed: int, lost: int) -> None:
@@ -51,10 +51,12 @@ def zip_names(number: int) -> set[str]:
 
 
 def ingesting(app: Opened, pipe: "Pipe[object, object]", start: int) -> None:
-    for number in range(start, start + 100):
+    for number in range(start, start + 300):
         pipe.send(("adding", [f"{number}.txt"]))
         app.ingestor.add("default", f"{number}.txt", text(number))
         pipe.send(("added", [f"{number}.txt"]))
+        if number % 3 == 2:  # else the rest would only wait in the queue
+            app.settle()
 
 
 def unpacking(app: Opened, pipe: "Pipe[object, object]", start: int) -> None:
@@ -121,9 +123,9 @@ def test_killed_at_a_random_moment_nothing_is_lost(
                 deadline = time.monotonic() + chance.uniform(0, 2.5)
             else:
                 heed(told, added, unsure)
-        assert process.pid
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0), "killed, or through with its work"
         while ours.poll():
             try:
                 heed(ours.recv(), added, unsure)
@@ -260,7 +262,8 @@ def test_a_disk_that_is_full_at_a_random_byte_loses_nothing(
     lost: set[str] = set()
     healed = refused = 0
     for number in range(rounds):
-        assert app.add(f"before{number}.txt", text(3 * number)[:800]).stage is Stage.READY
+        upload = app.add(f"before{number}.txt", text(3 * number)[:800])
+        assert upload.stage is Stage.READY, upload.message
         before = set(app.names())
         fill(ballast, chance.choice([0, 0, chance.randrange(4096), chance.randrange(400_000)]))
         doomed = app.library.documents("default")[0]
