@@ -225,7 +225,7 @@ def map_texts(
 
 def _valid(text: str) -> str:
     """Without lone surrogates, which the tokenizers refuse: each becomes "?"."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _load_embedder(name: str, dimension: int, folder: Path) -> TextEmbedding:

@@ -67,7 +67,7 @@ def _bm25() -> "Bm25":
 
 def _valid(text: str) -> str:
     """Without lone surrogates, which cannot be hashed: each becomes "?"."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def inverse_document_frequency(passages: int, containing: int) -> float:

@@ -202,7 +202,7 @@ def _node(document: Document, position: int, start: int, end: int) -> Node:
 
 def _storable(text: str) -> str:
     """As UTF-8 can have it: lone surrogates are replaced by "?", one for one."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _batches(spans: Iterable[Span]) -> Iterator[list[Span]]:

@@ -123,7 +123,7 @@ def test_importing_the_engine_configures_no_logging() -> None:
 
 
 # Handlers that hand the exception on, so that somebody else raises or logs it.
-HANDED_ON = {"engine/llm/local.py", "engine/parallel.py", "engine/reading/worker.py"}
+HANDED_ON = {"engine/llm/local.py", "engine/embedding.py", "engine/reading/worker.py"}
 
 
 def test_every_handler_of_all_exceptions_logs_or_raises_them() -> None:
