@@ -97,8 +97,8 @@ def shutdown(folder: Path) -> None:
 
     for _ in range(4):
         threading.Thread(target=talk, daemon=True).start()
-    while True:
-        signal.pause()
+    while True:  # as the server's loop; `signal.pause` may miss a signal that comes just before it
+        threading.Event().wait(0.1)
 
 
 WHAT: dict[str, Callable[[Path], None]] = {
