@@ -5,6 +5,7 @@ the default. `.env.example` lists every variable.
 """
 
 import difflib
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -95,6 +96,16 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         log_level=known.get("log_level", default.log_level).upper(),
         walkthrough_editing=_boolean(known, "walkthrough_editing", default.walkthrough_editing),
     )
+
+
+@functools.cache
+def default_config() -> Config:
+    """The configuration of this process, read once: every part of the engine sees the same.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return load_config()
 
 
 def _read(env_file: Path) -> dict[str, str | None]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from engine.config import load_config
+from engine.config import default_config
 from engine.errors import Cancelled
 from engine.run import Run
 
@@ -158,4 +158,4 @@ class Cores:
 @functools.cache
 def cores() -> Cores:
     """The process's one budget, of as many cores as the configuration allows."""
-    return Cores(load_config().available_cores)
+    return Cores(default_config().available_cores)

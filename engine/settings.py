@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from engine.config import Config, load_config
+from engine.config import Config, default_config
 from engine.llm.base import LLM
 from engine.splitting import SentenceSplitter
 from engine.weights import Weights, ensure_weights
@@ -35,7 +35,7 @@ class _Settings:
 
     @cached_property
     def config(self) -> Config:
-        return load_config()
+        return default_config()
 
     @cached_property
     def weights(self) -> Weights:

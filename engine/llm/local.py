@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.config import Config, load_config
+from engine.config import Config, default_config
 from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
@@ -51,7 +51,7 @@ class LlamaCpp(LLM):
         tuning: Tuning | None = None,
         config: Config | None = None,
     ) -> None:
-        config = config or load_config()
+        config = config or default_config()
         path = Path(
             model_path or config.chat_model or ensure_weights(config.weights_dir).chat_model
         )
