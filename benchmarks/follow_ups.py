@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.figures import Figures, keep
 from engine.index import VectorStoreIndex
-from engine.llm.base import GenerationOptions, Packing
+from engine.llm.base import ContextFormat, GenerationOptions
 from engine.prompting import answer_prompt, excerpts
 from engine.reading import SimpleDirectoryReader
 from engine.retrieving import HybridRetriever, earlier_questions, is_follow_up, is_relevant
@@ -149,12 +149,12 @@ def measure_prompts(way: Way, questions: Sequence[Asked]) -> Figures:
 
 
 def _reply(found: Sequence[NodeWithScore], asked: Asked, shown: str) -> str:
-    text = "\n\n".join(excerpts(found, Packing.SENTENCES))
+    text = "\n\n".join(excerpts(found, ContextFormat.SENTENCES))
     question = asked["question"]
     if shown == "the question before in front":
         question = f"{asked['asked']} {question}"
     history = said_before(asked) if shown.startswith("history") else []
-    prompt = answer_prompt(question, text, history, Packing.SENTENCES)
+    prompt = answer_prompt(question, text, history, ContextFormat.SENTENCES)
     return Settings.llm.chat(prompt, GenerationOptions(max_tokens=64)).content
 
 

@@ -25,7 +25,7 @@ from benchmarks.runtime import STORY, decode_rate, write
 from benchmarks.squad import Question, load, sample
 from engine.index import VectorStoreIndex
 from engine.llm import LlamaCpp
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 from engine.prompting import passage_prompt
 from engine.query_engine import RetrieverQueryEngine
 from engine.settings import Settings
@@ -113,7 +113,7 @@ def _ways(llm: LlamaCpp, index: VectorStoreIndex) -> Iterator[tuple[str, Callabl
         for rerank in (False, True):
             engine = RetrieverQueryEngine(
                 index.as_retriever(k, rerank=rerank),
-                ResponseSynthesizer(llm, streaming=True, packing=Packing.PASSAGES),
+                ResponseSynthesizer(llm, streaming=True, context_format=ContextFormat.PASSAGES),
             )
             name = f"passages, {'reranked, ' if rerank else ''}"
             yield f"{name}top {k}", partial(_until_text, engine)

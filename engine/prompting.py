@@ -7,7 +7,7 @@ read at once, and a small model answers better if it reads the question first.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 from engine.schema import ChatMessage, NodeWithScore
 from engine.splitting import sentence_spans
 
@@ -23,9 +23,9 @@ def answer_prompt(
     question: str,
     context: str,
     history: Sequence[ChatMessage] = (),
-    packing: Packing = Packing.PASSAGES,
+    context_format: ContextFormat = ContextFormat.PASSAGES,
 ) -> list[ChatMessage]:
-    if packing is Packing.SENTENCES:
+    if context_format is ContextFormat.SENTENCES:
         task = f"{question}\nAnswer from this text: {context}"
     else:
         task = f"{context}\n\nQuestion: {question}"
@@ -43,14 +43,16 @@ def refine_prompt(question: str, context: str, so_far: str) -> list[ChatMessage]
     return [ChatMessage("system", SYSTEM), ChatMessage("user", task)]
 
 
-def excerpts(nodes: Sequence[NodeWithScore], packing: Packing, of_each: bool = False) -> list[str]:
+def excerpts(
+    nodes: Sequence[NodeWithScore], context_format: ContextFormat, of_each: bool = False
+) -> list[str]:
     """The parts of the passages that go into the prompt, in the order of rank.
 
     PASSAGES: every passage, whole. This is also what happens if there is no evidence. SENTENCES:
     the few most relevant sentences, of all passages together or, with `of_each`, of each passage
     that has evidence. The sentences of one passage stay in their own order.
     """
-    if packing is Packing.PASSAGES or not any(found.evidence for found in nodes):
+    if context_format is ContextFormat.PASSAGES or not any(found.evidence for found in nodes):
         return [found.text for found in nodes]
     texts = []
     for group in [[found] for found in nodes] if of_each else [nodes]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Self, overload
 
 from engine.errors import Cancelled, FirstTokenError, GenerationError, QuestionError
-from engine.llm.base import LLM, GenerationOptions, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
 from engine.retrieving import Retriever, earlier_questions
 from engine.run import Phase
@@ -165,7 +165,7 @@ class RetrieverQueryEngine:
         # better without the earlier questions: 34 of 41 right, 26 with them
         # (benchmarks/follow_ups.py). From whole passages a model has to be told what "it" is. No
         # model that reads whole passages was at hand to measure this.
-        alone = self.synthesizer.packing is Packing.SENTENCES
+        alone = self.synthesizer.context_format is ContextFormat.SENTENCES
         question = answer.question if alone else answer.searched_for
         whole: list[str] = []
         try:

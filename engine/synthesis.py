@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from engine.llm.base import LLM, GenerationOptions, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, refine_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, NodeWithScore
@@ -33,7 +33,7 @@ class ResponseMode(StrEnum):
 class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
-    `packing` is what the prompt contains of the passages; None means what suits the model.
+    `context_format` is what the prompt contains of the passages; None means what suits the model.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ResponseSynthesizer:
         streaming: bool = False,
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
-        packing: Packing | None = None,
+        context_format: ContextFormat | None = None,
     ) -> None:
         if response_mode not in list(ResponseMode):
             raise ValueError(
@@ -54,7 +54,7 @@ class ResponseSynthesizer:
         self.streaming = streaming
         self.response_mode = ResponseMode(response_mode)
         self.options = options
-        self.packing = packing or llm.metadata.packing
+        self.context_format = context_format or llm.metadata.context_format
 
     @classmethod
     def from_args(
@@ -99,8 +99,8 @@ class ResponseSynthesizer:
         with run.span("prompt"):
             # compact answers from the best sentences of all passages; the others read each passage
             each_passage = self.response_mode is not ResponseMode.COMPACT
-            texts = excerpts(nodes, self.packing, of_each=each_passage)
-            plan = _PLANS[self.response_mode](_Task(question, texts, self.packing, fits))
+            texts = excerpts(nodes, self.context_format, of_each=each_passage)
+            plan = _PLANS[self.response_mode](_Task(question, texts, self.context_format, fits))
             step = next(plan)
         while not step.last:
             reply: list[str] = []
@@ -139,11 +139,11 @@ class _Task:
 
     question: str
     texts: Sequence[str]
-    packing: Packing
+    context_format: ContextFormat
     fits: Callable[[Sequence[ChatMessage]], bool]
 
     def answer(self, context: str) -> list[ChatMessage]:
-        return answer_prompt(self.question, context, packing=self.packing)
+        return answer_prompt(self.question, context, context_format=self.context_format)
 
     def context_fits(self, context: str) -> bool:
         return self.fits(self.answer(context))

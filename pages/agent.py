@@ -8,7 +8,7 @@ import streamlit as st
 from engine.agent import FunctionTool
 from engine.agent.workflow import MAX_CHARACTERS
 from engine.errors import FirstTokenError
-from engine.llm import Packing
+from engine.llm import ContextFormat
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
 from pages.parts.agent_run import show_run, status_sentence
@@ -144,7 +144,7 @@ def show_runs(workspace: Workspace, current: AgentRun | None) -> None:
 def suggest(workspace: Workspace, collection: str) -> None:
     """What an agent is, the documents that it would search, and tasks to begin with."""
     st.markdown(INTRODUCTION)
-    if workspace.llm.metadata.packing is Packing.SENTENCES:
+    if workspace.llm.metadata.context_format is ContextFormat.SENTENCES:
         st.caption(SMALL_MODEL)
     documents = workspace.library.documents(collection)
     if not documents:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from engine.errors import FirstTokenError, StoreError
-from engine.llm import Packing
+from engine.llm import ContextFormat
 from engine.response import StreamingResponse
 from engine.synthesis import ResponseMode
 from engine.workspace import Conversation, Turn, Workspace
@@ -174,7 +174,7 @@ def invite_documents(workspace: Workspace, collection: str) -> None:
         "Drop in your files and ask. A model on this computer answers from them, and shows "
         "the passages it read. Nothing leaves the machine."
     )
-    if workspace.llm.metadata.packing is Packing.SENTENCES:
+    if workspace.llm.metadata.context_format is ContextFormat.SENTENCES:
         st.caption(
             "The model in use is small and English: trust the quotation above an answer more "
             "than the answer. The Models page says how to use a larger one."

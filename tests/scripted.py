@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from engine.errors import PromptTooLongError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, Node, NodeWithScore
 from engine.timing import CallRecord
@@ -64,7 +64,7 @@ class ScriptedLLM(LLM):
         self.options: list[GenerationOptions] = []
         self.closed = threading.Event()
         self._metadata = LLMMetadata(
-            "scripted", context_window, can_stream, False, Packing.PASSAGES
+            "scripted", context_window, can_stream, False, ContextFormat.PASSAGES
         )
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import GenerationError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.retrieving import HybridRetriever
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
@@ -60,7 +60,7 @@ class SlowLLM(LLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata("slow", 2000, packing=Packing.SENTENCES)
+        return LLMMetadata("slow", 2000, context_format=ContextFormat.SENTENCES)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(len(message.content.split()) for message in messages)

@@ -28,7 +28,7 @@ from engine.agent.shipped import QUESTIONS, calculator_tool, clock_tool, search_
 from engine.agent.workflow import policy_for
 from engine.errors import ServerError
 from engine.llm import LLM, GenerationOptions, LlamaCpp
-from engine.llm.base import LLMMetadata, Packing
+from engine.llm.base import ContextFormat, LLMMetadata
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage, ToolSpec
 from engine.run import Run
 from engine.schema import ChatMessage, Evidence, Node, NodeWithScore
@@ -83,7 +83,7 @@ class Calling(ScriptedLLM):
 class Small(ScriptedLLM):
     @property
     def metadata(self) -> LLMMetadata:
-        return replace(super().metadata, packing=Packing.SENTENCES)
+        return replace(super().metadata, context_format=ContextFormat.SENTENCES)
 
 
 def test_each_kind_of_model_gets_the_policy_that_suits_it() -> None:

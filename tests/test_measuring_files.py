@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import MeasuringError
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 from engine.measuring import (
     Chunk,
     Experiment,
@@ -55,7 +55,7 @@ def measured(run: int, mode: Mode, pair: int | None, **trial: Any) -> Measuremen
 
 @pytest.fixture
 def session() -> Session:
-    setup = Setup(AWKWARD, "default", 3, Packing.PASSAGES, 128, warm=True)
+    setup = Setup(AWKWARD, "default", 3, ContextFormat.PASSAGES, 128, warm=True)
     machine = {"model": "m", "cores": "2 of 2"}
     one = Session(new_id(), Experiment.COMPARISON, 1.7e9, setup, machine, 5)
     one.measurements = [

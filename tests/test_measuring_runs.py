@@ -12,7 +12,7 @@ import pytest
 from engine.embedding import BgeEmbedding, CrossEncoder
 from engine.errors import GenerationError, MeasuringError
 from engine.index import VectorStoreIndex
-from engine.llm.base import GenerationOptions, Packing
+from engine.llm.base import ContextFormat, GenerationOptions
 from engine.llm.context import Context, Entry
 from engine.measuring import Experiment, Job, Measurements, Mode, Setup, Trial
 from engine.measuring.fingerprint import fingerprint
@@ -366,7 +366,7 @@ def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
 
 def test_cold_runs_read_the_whole_prompt_and_warm_ones_reuse_it(mill: VectorStoreIndex) -> None:
     def reused(warm: bool) -> list[int]:
-        setup = Setup("When was the mill built?", "default", 1, Packing.PASSAGES, 24, warm)
+        setup = Setup("When was the mill built?", "default", 1, ContextFormat.PASSAGES, 24, warm)
         runner = Runner(lambda s, t: measured_engine(lambda _: mill, Settings.llm, s, t), setup)
         trial = Trial(Mode.STREAMING, 1, 24)
         return [runner.take(n, trial)[0].metrics.reused_tokens for n in range(2)]

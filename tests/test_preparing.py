@@ -9,7 +9,7 @@ import pytest
 from engine.config import Config
 from engine.errors import Cancelled
 from engine.llm import LlamaCpp
-from engine.llm.base import LLMMetadata, Packing
+from engine.llm.base import ContextFormat, LLMMetadata
 from engine.prompting import answer_prompt, passage_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, Node
@@ -41,9 +41,11 @@ def until(condition: Callable[[], bool]) -> None:
 class KeepingLLM(ScriptedLLM):
     """Keeps the last `room` beginnings that it was asked to read. `gate` opens the next one."""
 
-    def __init__(self, room: int = 100, packing: Packing = Packing.PASSAGES) -> None:
+    def __init__(
+        self, room: int = 100, context_format: ContextFormat = ContextFormat.PASSAGES
+    ) -> None:
         super().__init__()
-        self.room, self.packing = room, packing
+        self.room, self.context_format = room, context_format
         self.kept: list[str] = []
         self.read: list[str] = []
         self.gate = threading.Event()
@@ -51,7 +53,7 @@ class KeepingLLM(ScriptedLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata("keeping", 4096, packing=self.packing)
+        return LLMMetadata("keeping", 4096, context_format=self.context_format)
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
         self.read.append(messages[-1].content)
@@ -120,7 +122,7 @@ def test_a_fault_does_not_end_the_preparing(
 
 
 def test_a_model_that_reads_only_sentences_prepares_nothing(preparer: Made) -> None:
-    llm = KeepingLLM(packing=Packing.SENTENCES)
+    llm = KeepingLLM(context_format=ContextFormat.SENTENCES)
     prepared = preparer(llm)
     prepared.add("default", "new")
     assert not prepared.of_use
@@ -178,6 +180,6 @@ def test_an_upload_is_read_ahead_and_one_that_is_replaced_leaves_nothing(tmp_pat
 
 
 def test_a_model_with_nothing_to_prepare_says_so(tmp_path: Path) -> None:
-    llm = KeepingLLM(packing=Packing.SENTENCES)
+    llm = KeepingLLM(context_format=ContextFormat.SENTENCES)
     with closing(Workspace(tmp_path, Config(data_dir=tmp_path), llm)) as workspace:
         assert workspace.prepared("default", "any") is None

@@ -12,7 +12,7 @@ from engine.errors import (
     ServerError,
     StoreError,
 )
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 from engine.query_engine import LONGEST_QUESTION, RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.run import Phase, Run, RunGroup
@@ -383,7 +383,7 @@ def test_a_follow_up_is_searched_and_asked_with_the_question_it_leans_on() -> No
 
 def test_a_model_that_is_given_sentences_is_asked_the_follow_up_by_itself() -> None:
     llm = ScriptedLLM(PIECES)
-    synthesizer = ResponseSynthesizer(llm, streaming=True, packing=Packing.SENTENCES)
+    synthesizer = ResponseSynthesizer(llm, streaming=True, context_format=ContextFormat.SENTENCES)
     engine = RetrieverQueryEngine(ScriptedRetriever("It was built in 1887."), synthesizer)
     before = [ChatMessage("user", "Who built the mill?")]
     assert str(engine.start("And when?", history=before)) == WHOLE

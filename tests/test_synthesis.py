@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.errors import PromptTooLongError
-from engine.llm.base import LLM, Packing
+from engine.llm.base import LLM, ContextFormat
 from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, passage_prompt
 from engine.run import Run
 from engine.schema import Evidence, Node, NodeWithScore
@@ -116,13 +116,13 @@ WEAK = NodeWithScore(Node("Weak."), 0.1, evidence=(Evidence(0, 5, -9.0),))
 
 
 def test_only_the_sentence_that_bears_most_on_the_question_goes_into_the_prompt() -> None:
-    assert excerpts([WEAK, FACTS], Packing.SENTENCES) == ["Third fact."]
-    assert excerpts([FACTS, WEAK], Packing.PASSAGES) == [FACTS.text, "Weak."]
+    assert excerpts([WEAK, FACTS], ContextFormat.SENTENCES) == ["Third fact."]
+    assert excerpts([FACTS, WEAK], ContextFormat.PASSAGES) == [FACTS.text, "Weak."]
 
 
 def test_where_each_passage_is_heard_each_gives_its_best_sentence() -> None:
     bare = NodeWithScore(Node("Never looked at."), 0.0)
-    assert excerpts([WEAK, FACTS, bare], Packing.SENTENCES, of_each=True) == [
+    assert excerpts([WEAK, FACTS, bare], ContextFormat.SENTENCES, of_each=True) == [
         "Weak.",
         "Third fact.",
     ]
@@ -130,18 +130,18 @@ def test_where_each_passage_is_heard_each_gives_its_best_sentence() -> None:
 
 def test_several_sentences_stand_in_their_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.prompting.EVIDENCE_SENTENCES", 2)
-    assert excerpts([FACTS, WEAK], Packing.SENTENCES) == ["First fact. … Third fact."]
+    assert excerpts([FACTS, WEAK], ContextFormat.SENTENCES) == ["First fact. … Third fact."]
 
 
 def test_a_prompt_of_whole_passages_begins_with_what_can_be_prepared() -> None:
     system, prepared = passage_prompt("One.")
-    first, last = answer_prompt("Why?", "One.\n\nTwo.", packing=Packing.PASSAGES)
+    first, last = answer_prompt("Why?", "One.\n\nTwo.", context_format=ContextFormat.PASSAGES)
     assert first == system
     assert last.content.startswith(prepared.content)
 
 
 def test_a_prompt_of_sentences_begins_with_the_question() -> None:
-    prompt = answer_prompt("Why?", "One.", packing=Packing.SENTENCES)
+    prompt = answer_prompt("Why?", "One.", context_format=ContextFormat.SENTENCES)
     assert prompt[-1].content.startswith("Why?")
 
 

@@ -42,7 +42,7 @@ from engine.agent.policy import (
 )
 from engine.agent.shipped import QUESTIONS
 from engine.agent.tools import FunctionTool
-from engine.llm.base import LLM, GenerationOptions, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.prompting import EVIDENCE_SENTENCES, answer_prompt, excerpts, parts_that_fit
 from engine.run import Run
 from engine.schema import ChatMessage
@@ -173,7 +173,7 @@ class RoutingPolicy:
         """The question and what was found for it, as much as fits."""
 
         def prompt(context: str) -> list[ChatMessage]:
-            return answer_prompt(question, context, packing=Packing.SENTENCES)
+            return answer_prompt(question, context, context_format=ContextFormat.SENTENCES)
 
         window = self._llm.metadata.context_window
         room = min(self._options.max_tokens, window // 4)
@@ -243,7 +243,7 @@ def _relevant_text(done: CompletedCall, question: str, run: Run) -> str:
     """The part of a tool's text that answers the question: its evidence, else best sentences."""
     sources, text = done.output.sources, done.output.content
     if any(source.evidence for source in sources):
-        return "\n\n".join(excerpts(sources, Packing.SENTENCES))
+        return "\n\n".join(excerpts(sources, ContextFormat.SENTENCES))
     if len(text) <= WHOLE:
         return text
     sentences = [text[start:end].strip() for start, end in sentence_spans(text)]

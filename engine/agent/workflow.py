@@ -23,7 +23,7 @@ from engine.agent.policy import CallRequest, CompletedCall, Policy, Task, Though
 from engine.agent.routing import RoutingPolicy
 from engine.agent.tools import AnyTool, CallOutcome, FunctionTool, as_tools, call_tool
 from engine.errors import Cancelled, FirstTokenError, GenerationError, ToolError
-from engine.llm.base import LLM, GenerationOptions, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.llm.tool_calls import ToolCallingLLM
 from engine.schema import ChatMessage, new_id
 from engine.settings import Settings
@@ -39,7 +39,7 @@ def policy_for(llm: LLM, options: GenerationOptions = GenerationOptions()) -> Po
     it, and a larger model chooses its tools in JSON that a grammar constrains."""
     if llm.metadata.native_tools and isinstance(llm, ToolCallingLLM):
         return NativePolicy(llm, options)
-    if llm.metadata.packing is Packing.SENTENCES:
+    if llm.metadata.context_format is ContextFormat.SENTENCES:
         return RoutingPolicy(llm, options)
     return PlanningPolicy(llm, options)
 

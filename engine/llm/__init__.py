@@ -7,13 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import engine.llm.openmp  # noqa: F401 - must come before anything that loads llama.cpp
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 
 if TYPE_CHECKING:
     from engine.llm.local import LlamaCpp
     from engine.llm.openai_compatible import OpenAICompatible
 
-__all__ = ["LLM", "GenerationOptions", "LLMMetadata", "LlamaCpp", "OpenAICompatible", "Packing"]
+__all__ = [
+    "LLM",
+    "ContextFormat",
+    "GenerationOptions",
+    "LLMMetadata",
+    "LlamaCpp",
+    "OpenAICompatible",
+]
 
 _HOMES = {"LlamaCpp": "local", "OpenAICompatible": "openai_compatible"}
 

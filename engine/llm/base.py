@@ -16,8 +16,8 @@ from engine.schema import ChatMessage
 from engine.timing import CallRecord
 
 
-class Packing(StrEnum):
-    """What a model answers best from: the most relevant sentences, or whole passages."""
+class ContextFormat(StrEnum):
+    """What of the passages goes into a prompt: the most relevant sentences, or whole passages."""
 
     SENTENCES = "sentences"
     PASSAGES = "passages"
@@ -32,7 +32,7 @@ class LLMMetadata:
     context_window: int
     can_stream: bool = True
     native_tools: bool = False
-    packing: Packing = Packing.PASSAGES
+    context_format: ContextFormat = ContextFormat.PASSAGES
     model_file: Path | None = None
 
 

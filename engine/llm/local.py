@@ -12,7 +12,7 @@ from typing import Any
 from engine.config import Config, default_config
 from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
-from engine.llm.base import LLM, GenerationOptions, LLMMetadata, Packing
+from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.llm.binding import VERSION
 from engine.llm.job import Job
 from engine.llm.model import Model
@@ -77,10 +77,11 @@ class LlamaCpp(LLM):
 
     @property
     def metadata(self) -> LLMMetadata:
+        small = self._model.parameters < SMALL
         return LLMMetadata(
             self._model.name,
             self._tuning.window,
-            packing=Packing.SENTENCES if self._model.parameters < SMALL else Packing.PASSAGES,
+            context_format=ContextFormat.SENTENCES if small else ContextFormat.PASSAGES,
             model_file=self._model.path,
         )
 

@@ -30,7 +30,7 @@ def measured_engine(
     """The engine that Ask uses, with greedy sampling, so that both modes write the same text."""
     options = GenerationOptions(max_tokens=trial.length, temperature=0.0, reuse=setup.warm)
     retriever = index_of(setup.collection).as_retriever(similarity_top_k=trial.passages)
-    synthesizer = ResponseSynthesizer(llm, options=options, packing=setup.packing)
+    synthesizer = ResponseSynthesizer(llm, options=options, context_format=setup.packing)
     return RetrieverQueryEngine(retriever, synthesizer, is_relevant=is_relevant)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 
 READERS = (1, 2, 4)
 
@@ -51,7 +51,7 @@ class Setup:
     question: str
     collection: str
     passages: Count = 3
-    packing: Packing | None = None
+    packing: ContextFormat | None = None
     length: Count = 128
     warm: bool = False
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from engine.errors import Cancelled, FirstTokenError
-from engine.llm.base import LLM, Packing
+from engine.llm.base import LLM, ContextFormat
 from engine.prompting import passage_prompt
 from engine.run import Run
 from engine.schema import ChatMessage, Node
@@ -48,7 +48,7 @@ class Preparer:
     @property
     def of_use(self) -> bool:
         """Whether this model's prompts begin with whole passages."""
-        return self._llm.metadata.packing is Packing.PASSAGES
+        return self._llm.metadata.context_format is ContextFormat.PASSAGES
 
     def add(self, collection: str, source_id: str) -> None:
         """Prepare a new document, in the background."""

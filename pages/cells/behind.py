@@ -41,11 +41,11 @@ COMPARISON = f"""
 from engine import (
     ResponseSynthesizer, RetrieverQueryEngine, Settings, SimpleDirectoryReader, VectorStoreIndex
 )
-from engine.llm import GenerationOptions, Packing
+from engine.llm import ContextFormat, GenerationOptions
 from engine.retrieving import is_relevant
 {OPEN_DOCUMENTS}
 options = GenerationOptions(max_tokens=$length, temperature=0.0, reuse=$warm)
-synthesizer = ResponseSynthesizer(Settings.llm, options=options, packing=PACKING)
+synthesizer = ResponseSynthesizer(Settings.llm, options=options, context_format=CONTEXT_FORMAT)
 retriever = index.as_retriever(similarity_top_k=$passages)
 query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
@@ -86,8 +86,8 @@ def code_of_turn(turn: Turn, folder: str) -> str:
 
 def code_of_comparison(setup: Setup, folder: str) -> str:
     """A comparison on the Compare page: one pair of its runs."""
-    packing = f"Packing.{setup.packing.name}" if setup.packing else "None"
-    template = COMPARISON.replace("PACKING", packing)
+    context_format = f"ContextFormat.{setup.packing.name}" if setup.packing else "None"
+    template = COMPARISON.replace("CONTEXT_FORMAT", context_format)
     return filled(template, {**asdict(setup), "folder": folder})
 
 

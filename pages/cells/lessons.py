@@ -155,19 +155,19 @@ LESSONS = (
         "Several LLM calls, only the last one streamed",
         "`refine` answers from the first passage, then improves the answer with each further "
         "one: one call per passage. Only the text of the last call is the answer, so only "
-        "that call streams, and `query` returns when it begins. (`packing` puts whole "
+        "that call streams, and `query` returns when it begins. (`context_format` puts whole "
         "passages into the prompt. A small model is otherwise given single sentences, which "
         "all fit into one call.)",
         """
         from engine import ResponseSynthesizer, RetrieverQueryEngine
-        from engine.llm import Packing
+        from engine.llm import ContextFormat
 
         refining = ResponseSynthesizer(
             llm,
             streaming=True,
             response_mode=$response_mode,
             options=options,
-            packing=Packing.PASSAGES,
+            context_format=ContextFormat.PASSAGES,
         )
         several_engine = RetrieverQueryEngine(index.as_retriever($passages), refining)
         streaming_response = several_engine.query($question)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from engine.errors import MeasuringError
-from engine.llm.base import Packing
+from engine.llm.base import ContextFormat
 from engine.measuring import Experiment, Job, Measurements, Session, Setup, Trial
 from engine.measuring.findings import compare, counted, verdict
 from engine.measuring.record import Outcome
@@ -24,8 +24,8 @@ DEFAULT_QUESTION = ("tide-mill.md", "What does the miller do when the tide turns
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 PACKINGS = {
     "What Ask puts in": None,
-    "The best sentences": Packing.SENTENCES,
-    "Whole passages": Packing.PASSAGES,
+    "The best sentences": ContextFormat.SENTENCES,
+    "Whole passages": ContextFormat.PASSAGES,
 }
 # Seconds between two updates of the progress. An update slows the measured model down: gaps of
 # twice the usual length took 6 to 7 % of the writing time with an update each second, 3 % with one
