@@ -12,6 +12,7 @@ from engine.agent import AgentHandler
 from engine.errors import ToolError
 from pages.parts.agent_story import Call
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely
 from pages.parts.resources import workspace as the_workspace
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def show_approval(call: Call, handler: AgentHandler) -> None:
                     decision,
                     icon=f":material/{icon}:",
                     type="primary" if decision == "Allow once" else "secondary",
-                    on_click=_decide,
+                    on_click=safely(_decide),
                     args=(call, handler, decision),
                     key=f"approval-{call.id}-{decision}",
                 )

@@ -13,6 +13,7 @@ from engine.measuring.findings import compare, two, verdict
 from engine.measuring.measurements import MOST_BYTES
 from pages.parts.compare_setup import shown_key
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely
 
 MEDIANS = (
     ("first words, s", "ttft"),
@@ -60,7 +61,7 @@ def _actions(measurements: Measurements, session: Session) -> None:
 
     name = f"first-token-{session.experiment}-{session.id[:8]}"
     with st.container(horizontal=True):
-        st.button("Show above", icon=":material/visibility:", on_click=choose)
+        st.button("Show above", icon=":material/visibility:", on_click=safely(choose))
         st.download_button(
             "Tokens, JSONL",
             lambda: to_jsonl(session),
@@ -79,7 +80,7 @@ def _actions(measurements: Measurements, session: Session) -> None:
             on_click="ignore",
             help="One row per run, for a spreadsheet.",
         )
-        st.button("Delete", icon=":material/delete:", on_click=delete)
+        st.button("Delete", icon=":material/delete:", on_click=safely(delete))
     st.caption("An export contains the question and the answers.")
 
 

@@ -13,6 +13,7 @@ from engine.measuring.record import Outcome
 from engine.measuring.schedule import comparison_trials
 from engine.workspace import Workspace
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely
 from pages.parts.samples import suggested_questions
 
 # Pairs of runs to choose from. A 95 % interval needs at least six.
@@ -172,7 +173,7 @@ def run_button(
         "Stop" if own else label,
         icon=":material/stop:" if own else ":material/play_arrow:",
         type="primary" if primary else "secondary",
-        on_click=own.stop if own else begin,
+        on_click=safely(own.stop if own else begin),
         disabled=other,
         help="A measurement is running; two at once would slow each other down." if other else None,
         key=f"run-{experiment}",
