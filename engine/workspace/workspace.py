@@ -259,7 +259,8 @@ class Workspace:
     def unsaved(self) -> list[str]:
         """The ids of turns whose answers are in memory only, because there was no room to save
         them. They are saved again every few seconds; pages can say so until then."""
-        return list(self._unsaved)
+        with self._changed:  # not while an answer that has just ended is being saved
+            return list(self._unsaved)
 
     def delete_conversation(self, conversation_id: str) -> None:
         """With all its turns; an answer being written there is stopped."""
