@@ -100,6 +100,11 @@ def test_ask_has_no_serious_fault_in_any_state(
     assert faults(themed) == []
     themed.set_viewport_size(PHONE)
     assert faults(themed) == []
+    themed.set_viewport_size(DESKTOP)
+    themed.get_by_role("button", name="Close").click()
+    themed.get_by_role("button", name="Settings").click()
+    expect(themed.get_by_role("slider").first).to_be_visible()
+    assert faults(themed) == []
 
 
 @both_themes

@@ -6,8 +6,9 @@ browsers announce a change of a region that is there already, not a new region.
 
 import streamlit as st
 
+# Under its key only: the style is not isolated, and alerts of Streamlit have the same role.
 _CSS = """
-[role=status] {
+.st-key-announcement [role=status] {
   position: absolute;
   width: 1px;
   height: 1px;

@@ -7,7 +7,7 @@ const SLACK = 48; // px above the end of the page that still count as being at i
 let shown = { live: "", source: "" };
 let send = () => {};
 let following = false;
-let opener = null; // what was clicked to open the source
+let opener = ""; // a selector of what was clicked to open the source
 let observed = null;
 
 const box = () => document.querySelector(".st-key-question textarea");
@@ -55,16 +55,27 @@ document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element)) return;
   const mark = event.target.closest('a[href*="#source-"]');
   const row = event.target.closest('[class*="st-key-source-row-"]');
-  if (mark || row) opener = mark ?? row.querySelector("button");
+  if (mark) opener = `a[href="${mark.getAttribute("href")}"]`;
+  if (row) opener = `.${[...row.classList].find((name) => name.startsWith("st-key-"))} button`;
   if (!mark) return;
   event.preventDefault();
   event.stopPropagation();
   send("source", mark.getAttribute("href").split("#source-")[1]);
 }, true);
 
+// Parts are drawn again after a change, some of them late: what has the focus may be replaced.
+const focusOn = (find) => {
+  for (const wait of [0, 200, 500, 1000, 2000]) {
+    setTimeout(() => {
+      if (focusIsNowhere()) find()?.focus({ preventScroll: true });
+    }, wait);
+  }
+};
+
 const focusIsNowhere = () => {
   const active = document.activeElement;
-  return !active || active === document.body || active.closest(".st-key-stop") !== null;
+  return !active || active === document.body
+    || active.closest(".st-key-stop, .st-key-close-source") !== null;
 };
 
 export default function ({ data, setTriggerValue }) {
@@ -78,18 +89,16 @@ export default function ({ data, setTriggerValue }) {
   }
   if (before.live && !data.live) {
     toTheEnd();
-    setTimeout(() => {
-      if (focusIsNowhere()) box()?.focus({ preventScroll: true });
-      following = false;
-    }, 100);
+    focusOn(box);
+    setTimeout(() => { following = false; }, 100);
   }
   if (data.source && data.source !== before.source) {
     const close = () => document.querySelector(".st-key-close-source button");
     setTimeout(() => close()?.focus({ preventScroll: true }), 100);
   }
   if (before.source && !data.source) {
-    const back = opener?.isConnected ? opener : box();
-    back?.focus({ preventScroll: true });
-    opener = null;
+    const selector = opener;
+    focusOn(() => (selector && document.querySelector(selector)) || box());
+    opener = "";
   }
 }
