@@ -25,6 +25,7 @@ from pages.parts.conversations import (
 )
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import choose_collection, current_collection
@@ -34,6 +35,7 @@ from pages.parts.uploads import (
     counted,
     forget_ready,
     offer_samples,
+    show_repairs,
     show_unsettled,
 )
 
@@ -96,6 +98,7 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="ask-head"):
         names = workspace.library.collections()
         key = f"ask-collection-{collection}"
+        choose = safely(lambda: choose_collection(st.session_state[key]))
         st.selectbox(
             "Collection",
             names,
@@ -104,7 +107,7 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
             label_visibility="collapsed",
             format_func=lambda name: f"Collection: {name}",
             width=240,
-            on_change=lambda: choose_collection(st.session_state[key]),
+            on_change=choose,
         )
         documents = workspace.library.documents(collection)
         if documents:
@@ -297,7 +300,7 @@ def show_box(workspace: Workspace, collection: str, live: Live | None) -> None:
             st.chat_input(
                 f"Ask {collection}" if collection != "default" else "Ask your documents",
                 key="question",
-                on_submit=ask_what,
+                on_submit=safely(ask_what),
                 args=(workspace, collection, "question"),
             )
             if live:
@@ -318,7 +321,7 @@ def suggest(workspace: Workspace, collection: str) -> None:
             "Try one of these",
             questions,
             key="suggested",
-            on_change=ask_what,
+            on_change=safely(ask_what),
             args=(workspace, collection, "suggested"),
         )
 
@@ -338,6 +341,7 @@ def main() -> None:
         announce(*what_to_say(workspace, conversation, live))
         attend(live[0].id if live else "", source, open_source)
     show_unsettled(workspace, collection)
+    show_repairs(workspace, collection)
     show_box(workspace, collection, live)
     show_way_back(workspace, collection)
     notice_stop(workspace, cut_off)

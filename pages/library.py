@@ -1,45 +1,75 @@
-"""Library: what is indexed, collection by collection; look inside, add, delete."""
+"""Library: the documents of a collection. Add them, read them, delete and restore them."""
 
-from datetime import datetime
+from pathlib import Path
 
 import streamlit as st
 
 from engine.store import Source
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
-from pages.parts.answer import forget_answers
+from pages.parts.announce import announce
+from pages.parts.deleting import (
+    delete_collection,
+    delete_documents,
+    deletion_id,
+    deletion_said,
+    show_trash,
+    show_undo,
+)
+from pages.parts.facts import counted, facts_of
 from pages.parts.markdown import plain_markdown
-from pages.parts.passages import look_inside
-from pages.parts.resources import shown_errors
+from pages.parts.passages import open_document, show_document
+from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection
-from pages.parts.sources import forget_pages
-from pages.parts.uploads import add_documents, counted, offer_samples, show_uploads
-from pages.parts.walkthrough_state import forget_documents
+from pages.parts.uploads import add_documents, offer_samples, show_repairs, show_uploads
+
+A_PAGE = 50  # documents shown at once
+SEARCH_FROM = 6  # documents: fewer are seen at a glance
+ORDERS = ("latest", "name", "size")
+
+_SCRIPT = Path(__file__).parent / "parts" / "library_view.js"
+_view = st.components.v2.component("library_view", js=_SCRIPT.read_text(encoding="utf-8"))
+
+
+# ---- The head: collections
 
 
 def show_head(workspace: Workspace, collection: str) -> None:
+    """The title and what can be done with collections; below it the collection, with a picker."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
         st.title("Library", anchor=False)
         with st.popover("Collections", icon=":material/folder_copy:"):
-            _show_collections(workspace, collection)
+            _manage_collections(workspace, collection)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        names = workspace.library.collections()
+        key = f"library-collection-{collection}"
+        choose = safely(lambda: choose_collection(st.session_state[key]))
+        st.selectbox(
+            "Collection",
+            names,
+            index=names.index(collection),
+            key=key,
+            label_visibility="collapsed",
+            format_func=lambda name: f"Collection: {name}",
+            width=240,
+            on_change=choose,
+        )
+        documents = workspace.library.documents(collection)
+        if documents:
+            passages = sum(document.passages for document in documents)
+            st.caption(
+                f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}",
+                width="content",
+            )
 
 
-def _show_collections(workspace: Workspace, collection: str) -> None:
-    names = workspace.library.collections()
-    key = f"collection-{collection}"  # a new field where another one was made or deleted
-    st.selectbox(
-        "Questions are asked of",
-        names,
-        index=names.index(collection),
-        key=key,
-        on_change=lambda: choose_collection(st.session_state[key]),
-    )
+def _manage_collections(workspace: Workspace, collection: str) -> None:
     with st.form("new-collection", border=False, clear_on_submit=True):
         name = st.text_input("New collection", placeholder="Its name")
-        if st.form_submit_button("Make it", icon=":material/add:") and name.strip():
+        if st.form_submit_button("Create", icon=":material/add:") and name.strip():
             with shown_errors():
                 workspace.library.create(name.strip())
             choose_collection(name.strip())
@@ -53,13 +83,18 @@ def _show_collections(workspace: Workspace, collection: str) -> None:
 @st.dialog("Delete this collection?")
 def _confirm_collection(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
-    count = counted(len(documents), "document")
-    st.markdown(f"**{plain_markdown(collection)}**: its {count} and its conversations go for good.")
+    conversations = workspace.conversations.list(collection)
+    st.markdown(f"The collection **{plain_markdown(collection)}** will be deleted.")
+    if documents:
+        st.markdown(f"Its {counted(len(documents), 'document')} can be restored for 30 days.")
+    if conversations:
+        count = counted(len(conversations), "conversation")
+        st.markdown(f"Its {count} **cannot** be restored.")
     with st.container(horizontal=True):
         if st.button(
             "Delete it",
             type="primary",
-            on_click=_delete_collection,
+            on_click=safely(delete_collection),
             args=(workspace, collection),
         ):
             st.rerun()
@@ -67,123 +102,167 @@ def _confirm_collection(workspace: Workspace, collection: str) -> None:
             st.rerun()
 
 
-def _delete_collection(workspace: Workspace, collection: str) -> None:
-    workspace.delete_collection(collection)
-    _forget_shown()
-    choose_collection(DEFAULT_COLLECTION)
+# ---- The documents
 
 
 def show_documents(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
     if not documents:
-        st.markdown("Nothing here yet. Drop in files, or begin with the samples.")
-        offer_samples(workspace, collection)
+        if not workspace.library.repairs(collection):  # else they are being rebuilt
+            st.markdown("There are no documents here yet. Add files, or start with the samples.")
+            offer_samples(workspace, collection)
         return
-    passages = sum(document.passages for document in documents)
-    st.caption(f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}")
     if workspace.library.index(collection).collection.crowded:
         st.warning(
             "This is more than the embedded collection searches quickly. Start a Qdrant server "
             "and set QDRANT_URL in .env."
         )
-    matching = _matching(documents)
-    if not matching:
-        st.caption("No name has that in it.")
+    if len(documents) >= SEARCH_FROM:
+        documents = _found(documents)
+    if not documents:
+        st.caption("No match.")
         return
-    chosen = _table(workspace, collection, matching)
-    if chosen:
-        label = f"Delete {counted(len(chosen), 'document')}"
-        if st.button(label, icon=":material/delete:"):
-            _confirm_delete(workspace, collection, chosen)
-    if len(chosen) == 1:
-        look_inside(workspace, collection, chosen[0])
+    pages = -(-len(documents) // A_PAGE)
+    # The pages stand below the list. Their state is known before they are drawn.
+    page = min(pages, st.session_state.get("documents-page") or 1)
+    shown = documents[(page - 1) * A_PAGE : page * A_PAGE]
+    _show_choice(workspace, collection, shown)
+    with st.container(key="documents", gap="xsmall"):
+        for document in shown:
+            _show_row(workspace, collection, document)
+    if pages > 1:
+        st.pagination(pages, key="documents-page")
 
 
-def _matching(documents: list[Source]) -> list[Source]:
-    wanted = st.text_input(
-        "Search in names",
-        placeholder="Search in names",
-        label_visibility="collapsed",
-        icon=":material/search:",
-    )
-    return [each for each in documents if wanted.strip().lower() in each.file_name.lower()]
+def _found(documents: list[Source]) -> list[Source]:
+    """Those whose names have what is searched for, in the order that is chosen."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        wanted = st.text_input(
+            "Search in names",
+            placeholder="Search in names",
+            label_visibility="collapsed",
+            icon=":material/search:",
+            key="documents-search",
+        )
+        order = st.selectbox(
+            "Sort by",
+            ORDERS,
+            label_visibility="collapsed",
+            format_func=lambda name: f"Sort by {name}",
+            width=160,
+            key="documents-order",
+        )
+    found = [each for each in documents if wanted.strip().lower() in each.file_name.lower()]
+    if order == "name":
+        found.sort(key=lambda each: each.file_name.lower())
+    elif order == "size":
+        found.sort(key=lambda each: each.size, reverse=True)
+    return found
 
 
-def _row(workspace: Workspace, collection: str, document: Source) -> dict[str, object]:
-    row: dict[str, object] = {
-        "Name": document.file_name,
-        "Pages": document.pages,
-        "Passages": document.passages,
-        "Size": document.size / 1024,
-        "Added": datetime.fromisoformat(document.added_at),
-    }
-    prepared = workspace.prepared(collection, document.source_id)
-    if prepared is not None:
-        row["Prepared"] = 100 * prepared / max(1, document.passages)
-    return row
+def _pick_key(document: Source) -> str:
+    return f"pick-{document.source_id}"
 
 
-def _table(workspace: Workspace, collection: str, documents: list[Source]) -> list[Source]:
-    """The documents as a table; those that are ticked."""
-    rows = [_row(workspace, collection, document) for document in documents]
-    picked = st.dataframe(
-        rows,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_config={
-            "Name": st.column_config.TextColumn(width="medium"),
-            "Size": st.column_config.NumberColumn(format="%.0f KB"),
-            "Added": st.column_config.DatetimeColumn(format="distance", width=140),
-            "Prepared": st.column_config.NumberColumn(
-                format="%.0f %%", help="Passages that the model has read ahead, while nobody asked."
-            ),
-        },
-        key="documents",
-    )
-    st.caption("Tick one to look inside, or several to delete them.")
-    return [documents[row] for row in picked.selection.rows if row < len(documents)]
+def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> None:
+    """What can be done with several of the documents that are shown."""
+    chosen = [each for each in shown if st.session_state.get(_pick_key(each))]
+    with st.container(horizontal=True, vertical_alignment="center", key="choice"):
+        every = len(chosen) == len(shown)
+        st.button(
+            "Select none" if every else "Select all",
+            type="tertiary",
+            icon=":material/check_box_outline_blank:" if every else ":material/select_all:",
+            key="select-all",
+            on_click=safely(_select),
+            args=(shown, not every),
+        )
+        st.button(
+            f"Delete {counted(len(chosen), 'document')}" if chosen else "Delete",
+            type="tertiary",
+            icon=":material/delete:",
+            key="delete-chosen",
+            disabled=not chosen,
+            on_click=safely(delete_documents),
+            args=(workspace, collection, {each.source_id: each.file_name for each in chosen}),
+        )
 
 
-@st.dialog("Delete?")
-def _confirm_delete(workspace: Workspace, collection: str, documents: list[Source]) -> None:
-    names = ", ".join(document.file_name for document in documents[:5])
-    more = f" and {len(documents) - 5} more" if len(documents) > 5 else ""
-    st.text(
-        f"{names}{more}: passages, file and what the model kept of it go for good. Answers already "
-        "given keep what they quote."
-    )
-    with st.container(horizontal=True):
-        if st.button(
-            "Delete for good",
-            type="primary",
-            on_click=_delete_documents,
-            args=(workspace, collection, [each.source_id for each in documents]),
+def _select(documents: list[Source], selected: bool) -> None:
+    for document in documents:
+        st.session_state[_pick_key(document)] = selected
+
+
+def _show_row(workspace: Workspace, collection: str, document: Source) -> None:
+    with st.container(
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        wrap=False,
+        key=f"document-row-{document.source_id}",
+    ):
+        st.checkbox(
+            f"Select {plain_markdown(document.file_name)}",
+            label_visibility="collapsed",
+            width="content",
+            key=_pick_key(document),
+        )
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            horizontal_alignment="distribute",
+            gap=None,
         ):
-            st.rerun()
-        if st.button("Keep"):
-            st.rerun()
+            st.button(
+                plain_markdown(document.file_name),
+                type="tertiary",
+                wrap=False,
+                key=f"open-{document.source_id}",
+                on_click=safely(open_document),
+                args=(document.source_id,),
+            )
+            st.caption(facts_of(workspace, collection, document), width="content")
 
 
-def _delete_documents(workspace: Workspace, collection: str, source_ids: list[str]) -> None:
-    workspace.delete_documents(collection, source_ids)
-    _forget_shown()
+def find_open(workspace: Workspace) -> tuple[str, Source | None]:
+    """The document that the address names, with its collection; else the chosen collection.
 
-
-def _forget_shown() -> None:
-    """What pages keep of documents goes with them."""
-    forget_pages()
-    forget_answers()
-    forget_documents()
+    After a reload the session has no chosen collection, so the document is looked for in all.
+    """
+    chosen = current_collection(workspace)
+    if source_id := st.query_params.get("document", ""):
+        others = [each for each in workspace.library.collections() if each != chosen]
+        for collection in [chosen, *others]:
+            for document in workspace.library.documents(collection):
+                if document.source_id == source_id:
+                    st.session_state.collection = collection
+                    return collection, document
+        open_document("")
+    return chosen, None
 
 
 def main() -> None:
     workspace = the_workspace()
-    collection = current_collection(workspace)
+    collection, document = find_open(workspace)
+    with st.sidebar:
+        announce(deletion_said(), deletion_id())
+        opened = document.source_id if document else ""
+        _view(
+            key="library-view",
+            data={"document": opened, "deletion": deletion_id()},
+            height=1,
+            width=1,
+        )
+    if document:
+        show_document(workspace, collection, document)
+        return
     show_head(workspace, collection)
+    show_repairs(workspace, collection)
     add_documents(workspace, collection)
     show_uploads(workspace, collection)
+    show_undo(workspace)
     show_documents(workspace, collection)
+    show_trash(workspace, collection)
 
 
 main()

@@ -1,6 +1,8 @@
 """The Library page as its script runs: Streamlit's own harness, the real collection."""
 
+import io
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
+from engine.errors import StoreError
 from engine.workspace import Stage, Upload, Workspace
 from pages.parts import resources, walkthrough_state
 from tests.making import pdf, pdf_lines
@@ -44,12 +47,17 @@ def settled(upload: Upload) -> Upload:
 
 
 def texts(app: AppTest) -> str:
-    shown = [*app.markdown, *app.caption, *app.error, *app.info, *app.warning]
+    shown = [*app.title, *app.markdown, *app.caption, *app.error, *app.info, *app.warning]
     return "\n".join(str(element.value) for element in shown)
 
 
 def names(app: AppTest) -> list[str]:
-    return [str(name) for table in app.dataframe for name in table.value["Name"]]
+    """The documents listed, in order."""
+    return [
+        each.label.replace("\\", "")
+        for each in app.button
+        if (each.key or "").startswith("open-")
+    ]
 
 
 def button(app: AppTest, label: str) -> None:
@@ -68,14 +76,32 @@ def test_a_pdf_of_a_hundred_pages_reports_what_each_stage_took(workspace: Worksp
     assert f"{report} · the database's share {share:.0%}" in shown
 
 
-def test_names_are_searched(workspace: Workspace) -> None:
-    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
-    add(workspace, "boats.txt", b"The boats were built in 1702.")
+def test_names_are_searched_and_sorted(workspace: Workspace) -> None:
+    sizes = {"mill.txt": 30, "boats.txt": 20, "bread.txt": 60, "ferry.txt": 50, "ice.txt": 40}
+    for name, size in sizes.items():
+        add(workspace, name, name.encode() * size)
     app = open_library()
-    assert sorted(names(app)) == ["boats.txt", "mill.txt"]
-    search = next(each for each in app.text_input if each.label == "Search in names")
-    assert names(search.set_value("MILL").run()) == ["mill.txt"]
-    assert "No name has that in it." in texts(search.set_value("whale").run())
+    assert names(app) == ["ice.txt", "ferry.txt", "bread.txt", "boats.txt", "mill.txt"]
+    assert [each.key for each in app.text_input if "earch" in each.label] == []  # seen at a glance
+    add(workspace, "lamp.txt", b"The lamp was lit at dusk.")
+    app = app.run()
+    app.selectbox(key="documents-order").set_value("name").run()
+    assert names(app)[:2] == ["boats.txt", "bread.txt"]
+    app.selectbox(key="documents-order").set_value("size").run()
+    assert names(app)[0] == "bread.txt"
+    app.text_input(key="documents-search").set_value("MILL").run()
+    assert names(app) == ["mill.txt"]
+    app.text_input(key="documents-search").set_value("whale").run()
+    assert "No match." in texts(app)
+
+
+def test_fifty_documents_are_shown_at_once(workspace: Workspace) -> None:
+    for n in range(51):
+        add(workspace, f"{n:02}.txt", f"Note {n} of the keeper.".encode())
+    app = open_library()
+    assert len(names(app)) == 50
+    app.session_state["documents-page"] = 2
+    assert names(app.run()) == ["00.txt"]
 
 
 @pytest.mark.parametrize(("choice", "kept"), [("Replace", 1), ("Keep both", 2)])
@@ -94,14 +120,17 @@ def test_the_same_file_again_is_recognised_by_its_content(workspace: Workspace) 
     add(workspace, "mill.txt", b"The tide mill was built in 1684.")
     add(workspace, "copy.txt", b"The tide mill was built in 1684.")
     shown = texts(open_library()).replace("\\", "")
-    assert "copy.txt is there already, as mill.txt" in shown
+    assert "**copy.txt** · already in the Library as mill.txt" in shown
+    assert ":red[" not in shown
+    (line,) = [each.label for each in open_library().expander if "file" in each.label]
+    assert line.endswith("1 file ready, 1 already in the Library")
 
 
 def test_a_collection_is_made_asked_and_deleted(workspace: Workspace) -> None:
     app = open_library()
     field = next(each for each in app.text_input if each.label == "New collection")
     field.set_value("letters")
-    button(app, "Make it")
+    button(app, "Create")
     assert workspace.library.collections() == ["default", "letters"]
     assert app.selectbox[0].value == "letters"
     button(app, "Delete letters")
@@ -114,9 +143,9 @@ def test_what_a_model_has_read_ahead_is_shown_where_it_reads_passages(
 ) -> None:
     add(workspace, "mill.txt", b"The tide mill was built in 1684.")
     monkeypatch.setattr(workspace, "prepared", lambda *_: 1)
-    assert list(open_library().dataframe[0].value["Prepared"]) == [100.0]
+    assert "1 passage (100% prepared) · 0.1 KB · just now" in texts(open_library())
     monkeypatch.setattr(workspace, "prepared", lambda *_: None)
-    assert "Prepared" not in open_library().dataframe[0].value
+    assert "1 passage · 0.1 KB · just now" in texts(open_library())
 
 
 def test_a_deleted_collection_is_gone_from_walkthrough_notebooks_too(
@@ -138,10 +167,268 @@ def test_a_deleted_collection_is_gone_from_walkthrough_notebooks_too(
     assert forgotten == ["all"]
 
 
-def test_a_deleted_document_is_no_longer_told_as_a_ready_upload(workspace: Workspace) -> None:
+def test_a_deleted_document_is_no_longer_listed_as_a_ready_upload(workspace: Workspace) -> None:
     gone, kept = (add(workspace, name, name.encode()) for name in ("a.txt", "b.txt"))
     for upload in (gone, kept):
         assert settled(upload).stage is Stage.READY
     workspace.delete_documents("default", [gone.source_id])
     assert workspace.ingestor.uploads("default") == [kept]
     assert "1 file ready" in "\n".join(each.label for each in open_library().expander)
+
+
+# Deleting
+
+
+def tick(app: AppTest, *wanted: str) -> AppTest:
+    for checkbox in app.checkbox:
+        if checkbox.label.replace("\\", "").removeprefix("Select ") in wanted:
+            checkbox.check()
+    return app.run()
+
+
+def listed(workspace: Workspace, collection: str = "default") -> list[str]:
+    return sorted(each.file_name for each in workspace.library.documents(collection))
+
+
+def test_documents_are_deleted_without_a_dialog_and_undo_restores_them(
+    workspace: Workspace,
+) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        add(workspace, name, name.encode())
+    app = tick(open_library(), "a.txt", "b.txt")
+    button(app, "Delete 2 documents")
+    assert listed(workspace) == names(app) == ["c.txt"]
+    app.run()  # a rerun keeps the line
+    assert "2 documents deleted\\." in texts(app)
+    button(app, "Undo")
+    assert listed(workspace) == ["a.txt", "b.txt", "c.txt"]
+    assert sorted(names(app)) == ["a.txt", "b.txt", "c.txt"]
+    assert "deleted" not in texts(app)
+
+
+def test_the_line_with_undo_is_dismissed_or_gives_way_to_the_next_deletion(
+    workspace: Workspace,
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        add(workspace, name, name.encode())
+    app = tick(open_library(), "a.txt")
+    button(app, "Delete 1 document")
+    tick(app, "b.txt")
+    button(app, "Delete 1 document")
+    assert "a\\.txt deleted" not in texts(app)
+    assert "b\\.txt deleted" in texts(app)
+    button(app, "Dismiss")
+    assert "b\\.txt deleted" not in texts(app)
+
+
+def test_all_documents_that_are_shown_are_selected_at_once(workspace: Workspace) -> None:
+    for name in ("a.txt", "b.txt"):
+        add(workspace, name, name.encode())
+    app = open_library()
+    button(app, "Select all")
+    assert all(each.value for each in app.checkbox)
+    button(app, "Select none")
+    assert not any(each.value for each in app.checkbox)
+
+
+def test_a_document_deleted_earlier_is_restored_from_the_list(workspace: Workspace) -> None:
+    upload = add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    workspace.delete_documents("default", [upload.source_id])
+    app = open_library()
+    assert "**mill\\.txt** · deleted just now" in texts(app)
+    button(app, "Restore")
+    assert names(app) == ["mill.txt"]
+    assert "Recently deleted" not in [each.label for each in app.expander]
+
+
+def test_an_emptied_trash_is_final_and_ends_the_offer_to_undo(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = tick(open_library(), "mill.txt")
+    button(app, "Delete 1 document")
+    button(app, "Empty the trash")
+    assert len(workspace.library.trash()) == 1  # until it is confirmed
+    button(app, "Delete permanently")
+    assert workspace.library.trash() == []
+    assert not {"Undo", "Restore"} & {each.label for each in app.button}
+
+
+def test_what_can_no_longer_be_restored_is_said(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = tick(open_library(), "mill.txt")
+    button(app, "Delete 1 document")
+    workspace.library.empty_trash()  # in another tab
+    button(app, "Undo")
+    (problem,) = app.session_state["problems"]  # which the frame around the page shows
+    assert problem.startswith("1 document could not be restored, because the trash was emptied.")
+    assert "Undo" not in [each.label for each in app.button]
+
+
+def test_a_deleted_collection_is_restored_with_its_documents(workspace: Workspace) -> None:
+    workspace.library.create("letters")
+    settled(workspace.ingestor.add("letters", "mill.txt", b"The tide mill was built in 1684."))
+    conversation = workspace.conversations.create("letters")
+    workspace.conversations.rename(conversation.id, "About the mill")
+    app = open_library()
+    app.selectbox[0].set_value("letters").run()
+    button(app, "Delete letters")
+    assert "Its 1 document can be restored for 30 days." in texts(app)
+    assert "Its 1 conversation **cannot** be restored." in texts(app)
+    button(app, "Delete it")
+    assert "Collection letters with 1 document deleted" in texts(app)
+    button(app, "Undo")
+    assert app.selectbox[0].value == "letters"
+    repaired(workspace, "letters")
+    assert names(app.run()) == ["mill.txt"]
+
+
+def repaired(workspace: Workspace, collection: str = "default") -> None:
+    """Wait until nothing is left in work of what is indexed again."""
+    deadline = time.monotonic() + SECONDS
+    idle = (Stage.READY, Stage.LOCKED, Stage.FAILED)
+    while any(each.stage not in idle for each in workspace.library.repairs(collection)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# Rebuilding
+
+
+@pytest.fixture
+def repair(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Upload:
+    """A repair of a document, of which a test decides how it goes."""
+    upload = Upload("mill.txt", "default", Path("mill"))
+    upload.source_id = "0" * 64
+    monkeypatch.setattr(workspace.library, "repairs", lambda _collection=None: [upload])
+    return upload
+
+
+def test_the_progress_of_a_rebuild_is_one_line_in_an_empty_list(
+    workspace: Workspace, repair: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = [Upload(f"{n}.txt", "default", Path("done"), stage=Stage.READY) for n in range(3)]
+    monkeypatch.setattr(workspace.library, "repairs", lambda _=None: [*done, repair])
+    app = open_library()
+    (progress,) = app.get("progress")
+    assert "Rebuilding the search index from your files: 3 of 4" in str(progress.proto)
+    assert "There are no documents here yet" not in texts(app)
+
+
+def test_a_file_that_needs_its_password_to_be_rebuilt_asks_for_it(
+    workspace: Workspace, repair: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair.enter(Stage.LOCKED)
+    tried: list[tuple[Upload, str | None]] = []
+    monkeypatch.setattr(
+        workspace.library, "repair", lambda upload, password=None: tried.append((upload, password))
+    )
+    app = open_library()
+    assert "**mill\\.txt** needs its password to be indexed again" in texts(app)
+    next(each for each in app.text_input if "Password" in each.label).set_value("open")
+    button(app, "Open")
+    assert tried == [(repair, "open")]
+
+
+def test_a_file_that_could_not_be_rebuilt_is_tried_again(
+    workspace: Workspace, repair: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair.message = "mill.txt could not be indexed again. Its file is kept: /data/mill.txt"
+    repair.enter(Stage.FAILED)
+    tried: list[Upload] = []
+    monkeypatch.setattr(workspace.library, "repair", tried.append)
+    app = open_library()
+    shown = texts(app).replace("\\", "")
+    assert "**mill.txt** could not be indexed again. Its file is kept" in shown
+    assert f"({repair.run.id} in the log)" in shown
+    button(app, "Try again")
+    assert tried == [repair]
+
+
+# A document on a page of its own
+
+
+def test_a_name_opens_the_document_on_a_page_of_its_own(workspace: Workspace) -> None:
+    lines = [SENTENCE.format(n, page) for page in range(12) for n in range(30)]
+    pages = [pdf_lines(*lines[at : at + 30]) for at in range(0, len(lines), 30)]
+    add(workspace, "log.pdf", pdf(*pages))
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = open_library()
+    (document,) = [d for d in workspace.library.documents("default") if d.file_name == "log.pdf"]
+    button(app, "log\\.pdf")
+    shown = texts(app)
+    assert app.title[0].value == "log\\.pdf"
+    assert f"default · 12 pages · {document.passages} passages" in shown
+    assert "passage 1 · page 1" in shown
+    assert "passage 11" not in shown
+    assert [each.label for each in app.toggle].count("Show the page") == 10
+    assert not app.get("file_uploader")
+    app.session_state[f"passages-{document.source_id}"] = 2
+    assert "passage 11 · page" in texts(app.run())
+    button(app, "All documents")
+    assert names(app) == ["mill.txt", "log.pdf"]
+
+
+def test_a_document_deleted_on_its_page_can_be_restored_in_the_list(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = open_library()
+    button(app, "mill\\.txt")
+    assert len(app.get("download_button")) == 1
+    button(app, "Delete")
+    assert listed(workspace) == []
+    button(app, "Undo")
+    assert names(app) == ["mill.txt"]
+
+
+def test_an_address_of_a_document_opens_it_in_its_collection(workspace: Workspace) -> None:
+    workspace.library.create("letters")
+    upload = settled(workspace.ingestor.add("letters", "mill.txt", b"It was built in 1684."))
+    app = open_library()
+    app.query_params["document"] = upload.source_id
+    assert app.run().title[0].value == "mill\\.txt"
+    workspace.delete_documents("letters", [upload.source_id])
+    app.run()
+    assert app.title[0].value == "Library"
+    assert "document" not in app.query_params
+
+
+# Uploads
+
+
+def test_files_in_a_zip_are_counted_and_not_the_zip(workspace: Workspace) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for n in range(8):
+            archive.writestr(f"{n}.txt", f"Note {n} of the keeper.")
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    add(workspace, "notes.zip", packed.getvalue())
+    for upload in workspace.ingestor.uploads("default"):
+        settled(upload)
+    labels = [each.label for each in open_library().expander]
+    assert any(label.endswith("9 files ready") for label in labels)
+    workspace.ingestor.uploads("default")[-1].enter(Stage.READING)
+    labels = [each.label for each in open_library().expander]
+    assert any(label.endswith("Adding 9 files") for label in labels)
+
+
+def test_a_failed_upload_names_its_file_once_and_its_lines_in_the_log(
+    workspace: Workspace,
+) -> None:
+    upload = add(workspace, "photo.png", b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert upload.stage is Stage.FAILED
+    (line,) = [m.value for m in open_library().markdown if "photo" in m.value]
+    assert line.count("photo") == 1
+    assert f"({upload.run.id} in the log)" in line
+
+
+def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> Upload:
+        raise StoreError("The collection was deleted. Choose another collection.")
+
+    monkeypatch.setattr(workspace.ingestor, "add", gone)
+    app = open_library()
+    field = app.get("file_uploader")[0]
+    field.upload("mill.txt", b"The tide mill.", "text/plain")  # type: ignore[union-attr]
+    assert app.run().error[0].value == (
+        "mill\\.txt was not added. The collection was deleted. Choose another collection."
+    )

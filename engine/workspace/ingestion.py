@@ -72,6 +72,7 @@ class Upload:
 
     `seconds` is what each stage has taken; `message` says why it failed, or what it asks.
     `files` counts those that were packed in it; `source_id` is the document it became.
+    `known_as` is the name under which the same content is in the collection already.
     `depth` is the number of ZIPs that it came in, `root` the outermost one's folder name.
     `bytes_left` and `files_left` are what may still be unpacked of that ZIP.
     """
@@ -88,6 +89,7 @@ class Upload:
     passages: int = 0
     files: int = 0
     source_id: str = ""
+    known_as: str = ""
     seconds: dict[Stage, float] = field(default_factory=dict)
     password: str | None = None
     replaces: str | None = None

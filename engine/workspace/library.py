@@ -311,6 +311,7 @@ class Library:
         if kept or source_id in there:
             name = kept.file_name if kept else there[source_id].file_name
             if kept or not self._keep(upload, source_id):
+                upload.known_as = name
                 raise DuplicateDocumentError(
                     f"{upload.name} is there already, as {name}: the same content."
                 )

@@ -83,11 +83,12 @@ class Rebuilder:
                 upload.message = f"{error} Its file is kept: {upload.path}"
                 upload.enter(Stage.FAILED)
             except Exception:
-                log.exception("A document could not be rebuilt")
+                log.exception("Repair %s failed", upload.run.id)
                 upload.message = (
                     f"{upload.name} could not be indexed again. Its file is kept: {upload.path}"
                 )
                 upload.enter(Stage.FAILED)
+            log.info("Repair %s: %s", upload.run.id, upload.stage)
             with self._lock:
                 if all(each.stage is Stage.READY for each in self._repairs):
                     self._repairs.clear()

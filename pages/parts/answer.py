@@ -19,6 +19,7 @@ from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
 from pages.parts.copy_button import copy_button
 from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
+from pages.parts.resources import safely
 from pages.parts.sources import source_id
 
 # The browser is sent the whole text at each chunk, and the eye does not tell 16 a second from
@@ -225,7 +226,7 @@ def _show_actions(turn: Turn, actions: Actions) -> None:
             icon=":material/replay:",
             type="tertiary",
             key=f"again-{turn.id}",
-            on_click=actions.ask_instead,
+            on_click=safely(actions.ask_instead),
             args=(turn, turn.question),
             disabled=actions.busy,
         )
@@ -249,7 +250,7 @@ def _show_versions(turn: Turn, versions: Sequence[str], actions: Actions) -> Non
                 icon_position="left",
                 type="tertiary",
                 key=f"version-{step}-{turn.id}",
-                on_click=actions.show_version,
+                on_click=safely(actions.show_version),
                 args=(versions[there] if possible else "",),
                 disabled=not possible,
             )

@@ -8,6 +8,7 @@ from engine.workspace import Conversation, Workspace
 from engine.workspace.export import as_json, as_markdown
 from pages.parts.answer import forget_answers
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely
 
 SHOWN = 20  # older ones are a click away, or found by the search
 SEARCH_FROM = 8  # conversations: fewer are seen at a glance
@@ -139,7 +140,10 @@ def show_actions(workspace: Workspace, conversation: Conversation) -> None:
         st.markdown("Delete its questions and answers for good? The documents stay.")
         with st.container(horizontal=True):
             st.button(
-                "Delete it", type="primary", on_click=_delete, args=(workspace, conversation)
+                "Delete it",
+                type="primary",
+                on_click=safely(_delete),
+                args=(workspace, conversation),
             )
             st.button("Keep it", on_click=lambda: st.session_state.pop(confirm, None))
 

@@ -1,4 +1,4 @@
-"""A document from inside: its passages as they are stored, and a PDF's pages."""
+"""A document on a page of its own: its facts, its passages as they are stored, a PDF's pages."""
 
 from functools import partial
 
@@ -6,18 +6,68 @@ import streamlit as st
 
 from engine.store import Source
 from engine.workspace import Workspace
+from pages.parts.deleting import delete_documents
+from pages.parts.facts import facts_of
 from pages.parts.markdown import passage_markdown, plain_markdown
+from pages.parts.resources import safely
 from pages.parts.sources import offer_page
 
 A_PAGE = 10  # passages shown at once
 
 
-def look_inside(workspace: Workspace, collection: str, document: Source) -> None:
-    st.subheader(plain_markdown(document.file_name), anchor=False)
+def open_document(source_id: str) -> None:
+    """Show this document on the Library page; empty: all documents. The address names it."""
+    if source_id:
+        st.query_params["document"] = source_id
+    else:
+        st.query_params.pop("document", None)
+
+
+def show_document(workspace: Workspace, collection: str, document: Source) -> None:
+    st.button(
+        "All documents",
+        icon=":material/arrow_back:",
+        type="tertiary",
+        key="all-documents",
+        on_click=safely(open_document),
+        args=("",),
+    )
+    st.title(plain_markdown(document.file_name), anchor=False)
+    st.caption(f"{plain_markdown(collection)} · {facts_of(workspace, collection, document)}")
+    original = workspace.library.original(collection, document.source_id)
+    with st.container(horizontal=True):
+        if original:
+            st.download_button(
+                "Download",
+                data=original.read_bytes,
+                file_name=document.file_name,
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        st.button(
+            "Delete",
+            icon=":material/delete:",
+            key="delete-document",
+            on_click=safely(_delete),
+            args=(workspace, collection, document),
+        )
+    if original is None:
+        st.caption("The original file was not kept. Its passages can be read and searched.")
+    _show_passages(workspace, collection, document)
+
+
+def _delete(workspace: Workspace, collection: str, document: Source) -> None:
+    delete_documents(workspace, collection, {document.source_id: document.file_name})
+    open_document("")
+
+
+def _show_passages(workspace: Workspace, collection: str, document: Source) -> None:
     find_original = partial(workspace.library.original, collection)
     nodes = workspace.library.passages(collection, document.source_id)
     pages = -(-len(nodes) // A_PAGE)
-    page = st.pagination(pages, key=f"passages-{document.source_id}") if pages > 1 else 1
+    page = 1
+    if pages > 1:
+        page = min(pages, st.pagination(pages, key=f"passages-{document.source_id}"))
     for node in nodes[(page - 1) * A_PAGE : page * A_PAGE]:
         with st.container(border=True, key=f"passage-{node.id_}"):
             where = f"page {node.metadata['page_label']}" if node.metadata.get("page_label") else ""

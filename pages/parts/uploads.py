@@ -1,14 +1,19 @@
-"""Uploads: the field that takes files in, and the progress of each file."""
+"""Uploads: the field that takes files in, and the progress of each file.
 
-import logging
+Also the progress of repairs: documents that are indexed again from the files that are kept.
+"""
+
+import re
 
 import streamlit as st
 
+from engine.errors import FirstTokenError
 from engine.workspace import Stage, Upload, Workspace
+from pages.parts.deleting import delete_documents
+from pages.parts.facts import counted as counted  # pages import it from here
 from pages.parts.markdown import plain_markdown
+from pages.parts.resources import safely, sentence_of, with_id
 from pages.parts.samples import SAMPLES, load_samples
-
-log = logging.getLogger(__name__)
 
 ICONS = {
     Stage.READY: ":green[:material/check_circle:]",
@@ -18,10 +23,11 @@ ICONS = {
     Stage.CHANGED: ":material/difference:",
     Stage.WAITING: ":material/hourglass_empty:",
 }
+KNOWN_ICON = ":material/content_copy:"  # of a file whose content is there already
 WORK = (Stage.READING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
 WORTH_A_REPORT = 2.0  # seconds; a file that took less needs no report by stage
 UNSUCCESSFUL = (Stage.FAILED, Stage.STOPPED)
-FAILURES_SHOWN = 2  # more than so many fold to one line
+SHOWN = 2  # more failures than this fold to one line
 TICK = 0.5  # seconds between updates: each costs a run of the fragment
 
 
@@ -43,35 +49,37 @@ def add_documents(workspace: Workspace, collection: str) -> None:
 
 
 def offer_samples(workspace: Workspace, collection: str) -> None:
-    if st.button(
+    st.button(
         f"Try it with {len(SAMPLES)} sample documents",
         icon=":material/auto_stories:",
         key="samples",
-    ):
-        load_samples(workspace, collection)
-        st.rerun()
+        on_click=safely(load_samples),
+        args=(workspace, collection),
+    )
 
 
 def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None:
     try:
         workspace.ingestor.add(collection, name, data)
-    except OSError as error:
-        log.exception("An upload could not be saved")
-        st.session_state.setdefault("upload_problems", []).append(
-            f"{name} was not added: {error.strerror or error}. Free some space on the disk, then "
-            "add it again."
-        )
+    except (FirstTokenError, OSError) as error:
+        problem = f"{plain_markdown(name)} was not added. {sentence_of(error)}"
+        st.session_state.setdefault("upload_problems", []).append(problem)
+
+
+def _show_problems() -> None:
+    """The files that could not be taken in, once."""
+    for problem in st.session_state.pop("upload_problems", []):
+        st.error(problem, icon=":material/error:")
 
 
 def show_uploads(workspace: Workspace, collection: str) -> None:
     """Every upload not yet dismissed, with its stage; live while there is work."""
-    for problem in st.session_state.pop("upload_problems", []):
-        st.error(plain_markdown(problem), icon=":material/error:")
+    _show_problems()
     uploads = workspace.ingestor.uploads(collection)
     if uploads:
-        unsettled = [upload for upload in uploads if upload.stage is not Stage.READY]
-        key = "uploads-open" if unsettled else "uploads-ready"  # it folds itself when all is well
-        with st.expander(_summary(uploads), expanded=bool(unsettled), key=key):
+        settled = all(each.stage is Stage.READY or each.known_as for each in uploads)
+        key = "uploads-ready" if settled else "uploads-open"  # it folds itself when all is well
+        with st.expander(_summary(uploads), expanded=not settled, key=key):
             busy = workspace.ingestor.busy
             st.fragment(_upload_list, run_every=TICK if busy else None)(workspace, uploads, busy)
 
@@ -82,15 +90,14 @@ def show_unsettled(workspace: Workspace, collection: str) -> None:
     Failures and questions stay until they are dismissed or answered. Files that are ready are
     named once, in the session that saw them being added, until `forget_ready`.
     """
-    for problem in st.session_state.pop("upload_problems", []):
-        st.error(plain_markdown(problem), icon=":material/error:")
+    _show_problems()
     uploads = workspace.ingestor.uploads(collection)
     busy = any(_in_work(upload) for upload in uploads)
     st.fragment(_unsettled, run_every=TICK if busy else None)(workspace, collection, busy)
 
 
 def forget_ready() -> None:
-    """Name the files that are ready no more: the person has gone on."""
+    """Stop naming the files that are ready: the person has gone on."""
     st.session_state.pop("uploads_seen", None)
 
 
@@ -103,7 +110,11 @@ def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
     working = [upload for upload in uploads if _in_work(upload)]
     seen: set[str] = st.session_state.setdefault("uploads_seen", set())
     seen.update(upload.id for upload in working)
-    ready = [each for each in uploads if each.stage is Stage.READY and each.id in seen]
+    ready = [
+        each
+        for each in uploads
+        if each.stage is Stage.READY and each.id in seen and not each.files
+    ]
     if working:
         now = next((each for each in working if each.stage is not Stage.WAITING), working[0])
         done = f" · {len(ready)} of {len(ready) + len(working)} ready" if ready else ""
@@ -120,41 +131,56 @@ def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
     for upload in uploads:
         if upload.stage.needs_answer:
             _upload_row(workspace, upload)
-    _show_failures(workspace, [each for each in uploads if each.stage in UNSUCCESSFUL])
-    if was_busy and not working:
-        st.rerun()  # the page counts its documents again, and this fragment stops ticking
-
-
-def _show_failures(workspace: Workspace, failed: list[Upload]) -> None:
-    if len(failed) > FAILURES_SHOWN:
-        line = f"{counted(len(failed), 'file')} could not be added"
-        with st.expander(line, icon=":material/error:", type="compact", key="uploads-failed"):
-            for upload in failed:
-                _upload_row(workspace, upload)
-    else:
-        for upload in failed:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                _upload_row(workspace, upload)
-    if failed:
+    unsuccessful = [each for each in uploads if each.stage in UNSUCCESSFUL]
+    if unsuccessful:
+        known = [each for each in unsuccessful if each.known_as]
+        failed = [each for each in unsuccessful if not each.known_as]
+        _show_group(workspace, known, "already in the Library", KNOWN_ICON, "uploads-known")
+        error = ":material/error:"
+        _show_group(workspace, failed, "could not be added", error, "uploads-failed")
         st.button(
             "Dismiss",
             type="tertiary",
             icon=":material/close:",
             key="dismiss-failed",
-            on_click=_dismiss_all,
-            args=(workspace, failed),
+            on_click=safely(_dismiss_all),
+            args=(workspace, unsuccessful),
         )
+    if was_busy and not working:
+        st.rerun()  # the page counts its documents again, and this fragment stops ticking
+
+
+def _show_group(
+    workspace: Workspace, uploads: list[Upload], what: str, icon: str, key: str
+) -> None:
+    """A few uploads one by one, many of them folded under how many they are."""
+    if len(uploads) > SHOWN:
+        line = f"{counted(len(uploads), 'file')} {what}"
+        with st.expander(line, icon=icon, type="compact", key=key):
+            for upload in uploads:
+                _upload_row(workspace, upload)
+    else:
+        for upload in uploads:
+            _upload_row(workspace, upload)
 
 
 def _summary(uploads: list[Upload]) -> str:
-    """Not how many are ready while that changes: the list below says it, and this line stays."""
-    files = counted(len(uploads), "file")
-    if any(not upload.stage.ended for upload in uploads):
+    """How many files are added. A ZIP that is unpacked does not count: its files do.
+
+    The number that are ready stands only in the list, so that this line does not change with it.
+    """
+    counting = [each for each in uploads if not each.files] or uploads
+    files = counted(len(counting), "file")
+    if any(not upload.stage.ended for upload in counting):
         return f":material/sync: Adding {files}"
-    ready = sum(upload.stage is Stage.READY for upload in uploads)
-    if ready < len(uploads):
-        return f"{ICONS[Stage.FAILED]} {ready} of {files} ready"
-    return f"{ICONS[Stage.READY]} {files} ready"
+    ready = sum(upload.stage is Stage.READY for upload in counting)
+    known = sum(bool(upload.known_as) for upload in counting)
+    there = f", {known} already in the Library" if known else ""
+    if ready + known < len(counting):
+        return f"{ICONS[Stage.FAILED]} {ready} of {files} ready{there}"
+    if not ready:
+        return f"{KNOWN_ICON} {files} already in the Library"
+    return f"{ICONS[Stage.READY]} {counted(ready, 'file')} ready{there}"
 
 
 def _upload_list(workspace: Workspace, uploads: list[Upload], was_busy: bool) -> None:
@@ -163,7 +189,10 @@ def _upload_list(workspace: Workspace, uploads: list[Upload], was_busy: bool) ->
             _upload_row(workspace, upload)
     if all(upload.stage.ended for upload in uploads):
         st.button(
-            "Clear this list", type="tertiary", on_click=_dismiss_all, args=(workspace, uploads)
+            "Clear this list",
+            type="tertiary",
+            on_click=safely(_dismiss_all),
+            args=(workspace, uploads),
         )
     if was_busy and not workspace.ingestor.busy:
         st.rerun()  # the page shows what is there now, and this list stops ticking
@@ -175,16 +204,14 @@ def _dismiss_all(workspace: Workspace, uploads: list[Upload]) -> None:
 
 
 def _upload_row(workspace: Workspace, upload: Upload) -> None:
-    icon = ICONS.get(upload.stage, ":material/sync:")
-    name = plain_markdown(upload.name)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{icon} **{name}** · {_state(upload)}")
+        st.markdown(_line(upload))
         if not upload.stage.ended:
             st.button(
                 "Cancel",
                 type="tertiary",
                 key=f"cancel-{upload.id}",
-                on_click=workspace.ingestor.cancel,
+                on_click=safely(workspace.ingestor.cancel),
                 args=(upload,),
             )
     if report := _report(upload):
@@ -193,10 +220,27 @@ def _upload_row(workspace: Workspace, upload: Upload) -> None:
         st.progress(min(1.0, upload.done / upload.total))
     for notice in upload.notices:
         st.caption(f":material/info: {plain_markdown(notice)}")
-    if upload.stage is Stage.LOCKED:
-        _ask_password(workspace, upload)
+    if upload.stage is Stage.LOCKED and (password := _ask_password(upload)) is not None:
+        workspace.ingestor.unlock(upload, password)
+        st.rerun()
     if upload.stage is Stage.CHANGED:
-        _ask_replace(workspace, upload)
+        decide = safely(workspace.ingestor.decide)
+        with st.container(horizontal=True):
+            st.button("Replace", key=f"replace-{upload.id}", on_click=decide, args=(upload, False))
+            st.button("Keep both", key=f"keep-{upload.id}", on_click=decide, args=(upload, True))
+
+
+def _line(upload: Upload) -> str:
+    """Icon, name and state, with the name once."""
+    name = plain_markdown(upload.name)
+    if upload.known_as:
+        other = "" if upload.known_as == upload.name else f" as {plain_markdown(upload.known_as)}"
+        return f"{KNOWN_ICON} **{name}** · already in the Library{other}"
+    icon, state = ICONS.get(upload.stage, ":material/sync:"), _state(upload)
+    named = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    if upload.message and named.search(state):
+        return f"{icon} {named.sub(lambda found: f'**{found[0]}**', state, count=1)}"
+    return f"{icon} **{name}** · {state}"
 
 
 def _state(upload: Upload) -> str:
@@ -205,7 +249,8 @@ def _state(upload: Upload) -> str:
     if upload.stage is Stage.READY:
         return f"ready, {counted(upload.passages, 'passage')} in {_worked(upload):.1f} s"
     if upload.message:
-        return plain_markdown(upload.message)
+        said = plain_markdown(upload.message)
+        return f"{said} ({with_id(upload.run.id)})" if upload.stage is Stage.FAILED else said
     so_far = f" {upload.done} of {upload.total}" if upload.total else ""
     left = upload.seconds_left
     return f"{upload.stage}{so_far}" + (f", about {left:.0f} s left" if left and left >= 1 else "")
@@ -225,11 +270,8 @@ def _report(upload: Upload) -> str:
     return " · ".join([*stages, f"the database's share {share:.0%}"])
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _ask_password(workspace: Workspace, upload: Upload) -> None:
+def _ask_password(upload: Upload) -> str | None:
+    """A field for the password of a file. None until one is sent."""
     with st.form(f"password-{upload.id}", border=False), st.container(horizontal=True):
         password = st.text_input(
             f"Password of {upload.name}",
@@ -237,13 +279,67 @@ def _ask_password(workspace: Workspace, upload: Upload) -> None:
             label_visibility="collapsed",
             placeholder="Password",
         )
-        if st.form_submit_button("Open"):
-            workspace.ingestor.unlock(upload, password)
-            st.rerun()
+        return password if st.form_submit_button("Open") else None
 
 
-def _ask_replace(workspace: Workspace, upload: Upload) -> None:
-    decide = workspace.ingestor.decide
-    with st.container(horizontal=True):
-        st.button("Replace", key=f"replace-{upload.id}", on_click=decide, args=(upload, False))
-        st.button("Keep both", key=f"keep-{upload.id}", on_click=decide, args=(upload, True))
+# ---- Repairs
+
+
+def show_repairs(workspace: Workspace, collection: str) -> None:
+    """Progress while documents are indexed again from their files, and what stands in the way.
+
+    Shows nothing when nothing is left to repair. It redraws itself while there is work, and the
+    page once when the work has ended.
+    """
+    repairs = workspace.library.repairs(collection)
+    if repairs:
+        busy = any(_in_work(upload) for upload in repairs)
+        st.fragment(_repairs, run_every=TICK if busy else None)(workspace, collection, busy)
+
+
+def _repairs(workspace: Workspace, collection: str, was_busy: bool) -> None:
+    repairs = workspace.library.repairs(collection)
+    working = [upload for upload in repairs if _in_work(upload)]
+    if working:
+        done, total = len(repairs) - len(working), len(repairs)
+        embedding = [each for each in working if each.stage is Stage.EMBEDDING and each.total]
+        within = sum(each.done / each.total for each in embedding)
+        st.progress(
+            min(1.0, (done + within) / total),
+            f"Rebuilding the search index from your files: {done} of {total}",
+        )
+    for upload in repairs:
+        if upload.stage in (Stage.LOCKED, Stage.FAILED):
+            _unrepaired_row(workspace, upload)
+    if was_busy and not working:
+        st.rerun()  # the page shows the documents, and this fragment stops ticking
+
+
+def _unrepaired_row(workspace: Workspace, upload: Upload) -> None:
+    """A file that is kept, but cannot be indexed without the person's help."""
+    with st.container(key=f"repair-{upload.id}", gap="xsmall"):
+        name = plain_markdown(upload.name)
+        if upload.stage is Stage.LOCKED:
+            st.markdown(f"{ICONS[Stage.LOCKED]} **{name}** needs its password to be indexed again.")
+            if (password := _ask_password(upload)) is not None:
+                workspace.library.repair(upload, password)
+                st.rerun()
+        else:
+            st.markdown(_line(upload))
+        with st.container(horizontal=True):
+            if upload.stage is Stage.FAILED:
+                st.button(
+                    "Try again",
+                    icon=":material/refresh:",
+                    key=f"repair-again-{upload.id}",
+                    on_click=safely(workspace.library.repair),
+                    args=(upload,),
+                )
+            st.button(
+                "Delete",
+                icon=":material/delete:",
+                type="tertiary",
+                key=f"repair-delete-{upload.id}",
+                on_click=safely(delete_documents),
+                args=(workspace, upload.collection, {upload.source_id: upload.name}),
+            )
