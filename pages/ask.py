@@ -189,8 +189,13 @@ def invite_documents(workspace: Workspace, collection: str) -> None:
 # ---- The conversation
 
 
-def show_turns(workspace: Workspace, conversation: Conversation, live: Live | None) -> None:
-    """`live` as the whole page has taken it: an answer that ends now is followed to its end."""
+def show_turns(
+    workspace: Workspace, conversation: Conversation, live: Live | None, cut_off: list[str]
+) -> None:
+    """`live` as the whole page has taken it: an answer that ends now is followed to its end.
+
+    If this run of the script is ended before the answer is, `cut_off` gets the conversation's id.
+    """
     collection = conversation.collection
     find_original = partial(workspace.library.original, collection)
     show_sources = partial(show_evidence, find_original, open_source=open_source)
@@ -210,10 +215,9 @@ def show_turns(workspace: Workspace, conversation: Conversation, live: Live | No
     if live:
         st.session_state.following = conversation.id
         st.session_state.answered = live[0].id
-        cut_off: list[str] = st.session_state.cut_off
         try:
             follow_turn(*live, show_sources)
-        except StopException:  # the toolbar's Stop, or a tab that is gone
+        except StopException:  # the toolbar's Stop, another run of the page, or a tab that is gone
             cut_off.append(conversation.id)
             raise
         st.rerun()
@@ -227,8 +231,8 @@ def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: st
 def notice_stop(workspace: Workspace, cut_off: list[str]) -> None:
     """Make the Stop in Streamlit's toolbar stop the answer, and draw the page as it then is.
 
-    That Stop only ends the script which follows the answer. A lost connection ends it too, but
-    then the page's script runs again, and empties `cut_off`, before this fragment does.
+    That Stop only ends the script which follows the answer. A click elsewhere and a lost
+    connection end it too, but then the page's script runs again first, with another `cut_off`.
     """
     if cut_off:
         for conversation_id in cut_off:
@@ -328,8 +332,7 @@ def suggest(workspace: Workspace, collection: str) -> None:
 
 def main() -> None:
     workspace = the_workspace()
-    cut_off: list[str] = st.session_state.setdefault("cut_off", [])
-    cut_off.clear()
+    cut_off: list[str] = []  # of this run alone: a later run of the page also ends this one
     conversation = current_conversation(workspace, current_collection(workspace))
     collection = conversation.collection if conversation else current_collection(workspace)
     live = workspace.running(conversation.id) if conversation else None
@@ -351,7 +354,7 @@ def main() -> None:
             with beside:
                 show_open_source(workspace, conversation, live, source)
         with turns, st.container(key="turns"):
-            show_turns(workspace, conversation, live)
+            show_turns(workspace, conversation, live, cut_off)
     elif workspace.library.documents(collection):
         suggest(workspace, collection)
     else:

@@ -98,7 +98,7 @@ export default function ({ data, setTriggerValue }) {
   }
   if (before.source && !data.source) {
     const selector = opener;
-    focusOn(() => (selector && document.querySelector(selector)) || box());
+    focusOn(() => (selector ? document.querySelector(selector) : box()));
     opener = "";
   }
 }
