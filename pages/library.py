@@ -201,7 +201,7 @@ def _show_row(workspace: Workspace, collection: str, document: Source) -> None:
         key=f"document-row-{document.source_id}",
     ):
         st.checkbox(
-            f"Select {plain_markdown(document.file_name)}",
+            f"Select {document.file_name}",  # as it is: screen readers read the Markdown itself
             label_visibility="collapsed",
             width="content",
             key=_pick_key(document),

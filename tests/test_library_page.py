@@ -181,7 +181,7 @@ def test_a_deleted_document_is_no_longer_listed_as_a_ready_upload(workspace: Wor
 
 def tick(app: AppTest, *wanted: str) -> AppTest:
     for checkbox in app.checkbox:
-        if checkbox.label.replace("\\", "").removeprefix("Select ") in wanted:
+        if checkbox.label.removeprefix("Select ") in wanted:
             checkbox.check()
     return app.run()
 

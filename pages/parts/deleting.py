@@ -85,7 +85,9 @@ def show_undo(workspace: Workspace) -> None:
     deleted: Deleted | None = st.session_state.get("deleted")
     if deleted is None:
         return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="undo"):
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", wrap=False, key="undo"
+    ):
         st.markdown(plain_markdown(deleted.sentence), width="stretch")
         st.button(
             "Undo",
