@@ -54,7 +54,8 @@ def show_head(workspace: Workspace, collection: str) -> None:
             label_visibility="collapsed",
             format_func=lambda name: f"Collection: {name}",
             width=240,
-            on_change=safely(lambda: choose_collection(st.session_state[key])),
+            on_change=safely(_choose),
+            args=(key,),
         )
         documents = workspace.library.documents(collection)
         if documents:
@@ -63,6 +64,10 @@ def show_head(workspace: Workspace, collection: str) -> None:
                 f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}",
                 width="content",
             )
+
+
+def _choose(key: str) -> None:
+    choose_collection(st.session_state[key])
 
 
 def _manage_collections(workspace: Workspace, collection: str) -> None:

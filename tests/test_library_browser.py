@@ -3,11 +3,13 @@
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import DESKTOP, ROOT, RunningApp, open_page, running_app, wait_until_idle
+from tests.test_accessibility_browser import faults
 
 pytestmark = pytest.mark.browser
 MILLISECONDS = 90_000.0  # a loaded machine; a page that hangs for ever still fails
@@ -56,7 +58,6 @@ def test_a_document_opens_at_the_top_of_a_page_of_its_own_and_back_leads_to_its_
         expect(page.get_by_role("heading", level=1)).to_have_text("keepers-handbook.pdf")
         expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
         wait_until_idle(page)
-        address = page.url
         page.keyboard.press("Enter")
         expect(last).to_be_focused()
         expect(last).to_be_in_viewport()
@@ -84,6 +85,29 @@ def test_deleted_documents_return_at_once_with_undo(page: Page, tmp_path: Path) 
         expect(rows).to_have_count(3)
         expect(undo).to_have_count(0)
         expect(page.get_by_text("Rebuilding the search index")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_state_of_the_page_has_a_serious_fault(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
+    with (
+        running_app(tmp_path / "data") as app,
+        browser.new_context(viewport=DESKTOP, color_scheme=scheme) as context,
+    ):
+        page = context.new_page()
+        add(page, app.url, HANDBOOK, *notes(tmp_path / "notes", 6))
+        assert faults(page) == []
+        page.get_by_role("button", name="keepers-handbook.pdf").click()
+        expect(page.get_by_role("button", name="All documents")).to_be_focused()
+        wait_until_idle(page)
+        assert faults(page) == []
+        page.get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("button", name="Undo")).to_be_focused()
+        page.get_by_text("Recently deleted").click()
+        expect(page.get_by_role("button", name="Empty the trash")).to_be_visible()
+        wait_until_idle(page)
+        assert faults(page) == []
 
 
 def test_an_index_damaged_while_the_app_was_down_is_rebuilt_and_answers_as_before(

@@ -241,6 +241,19 @@ def test_a_document_deleted_earlier_is_restored_from_the_list(workspace: Workspa
     assert "Recently deleted" not in [each.label for each in app.expander]
 
 
+def test_a_document_that_was_added_again_is_not_offered_to_be_restored(
+    workspace: Workspace,
+) -> None:
+    for _ in range(2):
+        upload = add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+        workspace.delete_documents("default", [upload.source_id])
+    assert [each.label for each in open_library().button].count("Restore") == 1
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = open_library()
+    assert "Restore" not in [each.label for each in app.button]
+    assert "2 files" in texts(app)  # to be emptied
+
+
 def test_an_emptied_trash_is_final_and_ends_the_offer_to_undo(workspace: Workspace) -> None:
     add(workspace, "mill.txt", b"The tide mill was built in 1684.")
     app = tick(open_library(), "mill.txt")
@@ -427,7 +440,7 @@ def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
 
     monkeypatch.setattr(workspace.ingestor, "add", gone)
     app = open_library()
-    app.get("file_uploader")[0].upload("mill.txt", b"The tide mill.", "text/plain")
+    app.file_uploader[0].upload("mill.txt", b"The tide mill.", "text/plain")
     assert app.run().error[0].value == (
         "mill\\.txt was not added. The collection was deleted. Choose another collection."
     )
