@@ -46,7 +46,6 @@ def show_head(workspace: Workspace, collection: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         names = workspace.library.collections()
         key = f"library-collection-{collection}"
-        choose = safely(lambda: choose_collection(st.session_state[key]))
         st.selectbox(
             "Collection",
             names,
@@ -55,7 +54,8 @@ def show_head(workspace: Workspace, collection: str) -> None:
             label_visibility="collapsed",
             format_func=lambda name: f"Collection: {name}",
             width=240,
-            on_change=choose,
+            on_change=safely(_choose),
+            args=(key,),
         )
         documents = workspace.library.documents(collection)
         if documents:
@@ -64,6 +64,10 @@ def show_head(workspace: Workspace, collection: str) -> None:
                 f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}",
                 width="content",
             )
+
+
+def _choose(key: str) -> None:
+    choose_collection(st.session_state[key])
 
 
 def _manage_collections(workspace: Workspace, collection: str) -> None:
@@ -202,7 +206,7 @@ def _show_row(workspace: Workspace, collection: str, document: Source) -> None:
         key=f"document-row-{document.source_id}",
     ):
         st.checkbox(
-            f"Select {plain_markdown(document.file_name)}",
+            f"Select {document.file_name}",  # as it is: screen readers read the Markdown itself
             label_visibility="collapsed",
             width="content",
             key=_pick_key(document),

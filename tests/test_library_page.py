@@ -181,7 +181,7 @@ def test_a_deleted_document_is_no_longer_listed_as_a_ready_upload(workspace: Wor
 
 def tick(app: AppTest, *wanted: str) -> AppTest:
     for checkbox in app.checkbox:
-        if checkbox.label.replace("\\", "").removeprefix("Select ") in wanted:
+        if checkbox.label.removeprefix("Select ") in wanted:
             checkbox.check()
     return app.run()
 
@@ -239,6 +239,19 @@ def test_a_document_deleted_earlier_is_restored_from_the_list(workspace: Workspa
     button(app, "Restore")
     assert names(app) == ["mill.txt"]
     assert "Recently deleted" not in [each.label for each in app.expander]
+
+
+def test_a_document_that_was_added_again_is_not_offered_to_be_restored(
+    workspace: Workspace,
+) -> None:
+    for _ in range(2):
+        upload = add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+        workspace.delete_documents("default", [upload.source_id])
+    assert [each.label for each in open_library().button].count("Restore") == 1
+    add(workspace, "mill.txt", b"The tide mill was built in 1684.")
+    app = open_library()
+    assert "Restore" not in [each.label for each in app.button]
+    assert "2 files" in texts(app)  # to be emptied
 
 
 def test_an_emptied_trash_is_final_and_ends_the_offer_to_undo(workspace: Workspace) -> None:
@@ -427,8 +440,7 @@ def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
 
     monkeypatch.setattr(workspace.ingestor, "add", gone)
     app = open_library()
-    field = app.get("file_uploader")[0]
-    field.upload("mill.txt", b"The tide mill.", "text/plain")  # type: ignore[union-attr]
+    app.file_uploader[0].upload("mill.txt", b"The tide mill.", "text/plain")
     assert app.run().error[0].value == (
         "mill\\.txt was not added. The collection was deleted. Choose another collection."
     )

@@ -85,7 +85,9 @@ def show_undo(workspace: Workspace) -> None:
     deleted: Deleted | None = st.session_state.get("deleted")
     if deleted is None:
         return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="undo"):
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", wrap=False, key="undo"
+    ):
         st.markdown(plain_markdown(deleted.sentence), width="stretch")
         st.button(
             "Undo",
@@ -148,20 +150,22 @@ def _dismiss() -> None:
 
 def show_trash(workspace: Workspace, collection: str) -> None:
     """The deleted files that can be restored, folded; nothing where there are none."""
-    latest: dict[tuple[str, str], Original] = {}
-    for each in workspace.library.trash():
-        latest.setdefault((each.collection, each.source_id), each)
-    trash = list(latest.values())
+    trash = workspace.library.trash()
     if not trash:
         return
+    latest: dict[tuple[str, str], Original] = {}
+    for each in trash:
+        if workspace.library.original(each.collection, each.source_id) is None:  # not added again
+            latest.setdefault((each.collection, each.source_id), each)
+    restorable = list(latest.values())
     with st.expander("Recently deleted", icon=":material/auto_delete:", key="trash"):
         st.caption(
             f"Deleted files are kept for {KEPT_IN_TRASH.days} days. Here are "
             f"{counted(len(trash), 'file')}, {readable_size(sum(each.size for each in trash))}."
         )
-        pages = -(-len(trash) // A_PAGE)
+        pages = -(-len(restorable) // A_PAGE)
         page = min(pages, st.pagination(pages, key="trash-page")) if pages > 1 else 1
-        for each in trash[(page - 1) * A_PAGE : page * A_PAGE]:
+        for each in restorable[(page - 1) * A_PAGE : page * A_PAGE]:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 where = "" if each.collection == collection else f" · {each.collection}"
                 st.markdown(

@@ -33,7 +33,8 @@ def show_document(workspace: Workspace, collection: str, document: Source) -> No
         args=("",),
     )
     st.title(plain_markdown(document.file_name), anchor=False)
-    st.caption(f"{plain_markdown(collection)} · {facts_of(workspace, collection, document)}")
+    facts = facts_of(workspace, collection, document)
+    st.caption(f"Collection: {plain_markdown(collection)} · {facts}")
     original = workspace.library.original(collection, document.source_id)
     with st.container(horizontal=True):
         if original:
