@@ -63,19 +63,18 @@ document.addEventListener("click", (event) => {
   send("source", mark.getAttribute("href").split("#source-")[1]);
 }, true);
 
-// Parts are drawn again after a change, some of them late: what has the focus may be replaced.
-const focusOn = (find) => {
-  for (const wait of [0, 200, 500, 1000, 2000]) {
+// Puts the focus on what `find` gives, unless the person has put it elsewhere: it is nowhere, or on
+// something that matches `from`. Parts are drawn again after a change, and what has the focus may
+// be replaced, so this is repeated for a while.
+const focusOn = (find, from) => {
+  for (const wait of [0, 100, 200, 400, 700, 1000, 1500, 2000]) {
     setTimeout(() => {
-      if (focusIsNowhere()) find()?.focus({ preventScroll: true });
+      const active = document.activeElement;
+      const free = !active || active === document.body || active.closest(from);
+      const target = find();
+      if (free && target && target !== active) target.focus({ preventScroll: true });
     }, wait);
   }
-};
-
-const focusIsNowhere = () => {
-  const active = document.activeElement;
-  return !active || active === document.body
-    || active.closest(".st-key-stop, .st-key-close-source") !== null;
 };
 
 export default function ({ data, setTriggerValue }) {
@@ -89,16 +88,19 @@ export default function ({ data, setTriggerValue }) {
   }
   if (before.live && !data.live) {
     toTheEnd();
-    focusOn(box);
+    focusOn(box, ".st-key-stop");
     setTimeout(() => { following = false; }, 100);
   }
   if (data.source && data.source !== before.source) {
     const close = () => document.querySelector(".st-key-close-source button");
-    setTimeout(() => close()?.focus({ preventScroll: true }), 100);
+    focusOn(close, opener || ".st-key-close-source");
   }
   if (before.source && !data.source) {
     const selector = opener;
-    focusOn(() => (selector ? document.querySelector(selector) : box()));
+    focusOn(
+      () => (selector ? document.querySelector(selector) : box()),
+      ".st-key-close-source",
+    );
     opener = "";
   }
 }
