@@ -206,6 +206,26 @@ def test_documents_are_deleted_without_a_dialog_and_undo_restores_them(
     assert "deleted" not in texts(app)
 
 
+def test_what_was_deleted_before_an_error_can_be_restored(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        add(workspace, name, name.encode())
+    delete = workspace.delete_documents
+
+    def full(collection: str, source_ids: list[str]) -> None:
+        delete(collection, source_ids[:1])
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(workspace, "delete_documents", full)
+    app = tick(open_library(), "a.txt", "b.txt")
+    button(app, "Delete 2 documents")
+    assert app.session_state["problems"] == ["The disk is full."]
+    assert "b\\.txt deleted" in texts(app)  # the latest is the first
+    button(app, "Undo")
+    assert listed(workspace) == ["a.txt", "b.txt"]
+
+
 def test_the_line_with_undo_is_dismissed_or_gives_way_to_the_next_deletion(
     workspace: Workspace,
 ) -> None:
