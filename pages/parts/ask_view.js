@@ -64,17 +64,20 @@ document.addEventListener("click", (event) => {
 }, true);
 
 // Puts the focus on what `find` gives, unless the person has put it elsewhere: it is nowhere, or on
-// something that matches `from`. Parts are drawn again after a change, and what has the focus may
-// be replaced, so this is repeated for a while.
+// something that matches `from`. Parts are drawn again after a change, some of them late, and what
+// has the focus may be replaced: it has to stay there for a second.
 const focusOn = (find, from) => {
-  for (const wait of [0, 100, 200, 400, 700, 1000, 1500, 2000]) {
-    setTimeout(() => {
-      const active = document.activeElement;
-      const free = !active || active === document.body || active.closest(from);
-      const target = find();
-      if (free && target && target !== active) target.focus({ preventScroll: true });
-    }, wait);
-  }
+  let kept = 0;
+  let tries = 100;
+  const timer = setInterval(() => {
+    const active = document.activeElement;
+    const target = find();
+    const free = !active || active === document.body || active.closest(from);
+    if (target && target === active) kept += 1;
+    else if (target && free) target.focus({ preventScroll: true });
+    tries -= 1;
+    if (kept > 10 || !tries || (!free && target !== active)) clearInterval(timer);
+  }, 100);
 };
 
 export default function ({ data, setTriggerValue }) {
