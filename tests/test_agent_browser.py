@@ -78,7 +78,7 @@ def test_the_call_the_result_and_the_growing_text_are_seen_in_that_order(agent: 
     lengths = [entry for entry in seen if isinstance(entry, int)]
     assert seen.index("call") < seen.index("result") < seen.index(lengths[0])
     assert len([b for a, b in pairwise(lengths) if b > a]) >= 2, seen
-    sees(agent.get_by_text("tide-mill.md").first)
+    sees(agent.get_by_text("tide-mill.md").locator("visible=true").first)
 
 
 def test_a_call_waits_for_the_person_through_a_reload_and_a_change_of_page(agent: Page) -> None:
