@@ -65,11 +65,13 @@ document.addEventListener("click", (event) => {
 
 // Puts the focus on what `find` gives, unless the person has put it elsewhere: it is nowhere, or on
 // something that matches `from`. Parts are drawn again after a change, some of them late, and what
-// has the focus may be replaced: it has to stay there for a second.
+// has the focus may be replaced: it has to stay there for a second. A later call ends an earlier one.
+let timer = 0;
 const focusOn = (find, from) => {
   let kept = 0;
   let tries = 100;
-  const timer = setInterval(() => {
+  clearInterval(timer);
+  timer = setInterval(() => {
     const active = document.activeElement;
     const target = find();
     const free = !active || active === document.body || active.closest(from);
