@@ -205,6 +205,8 @@ class Workspace:
                 raise StoreError("First Token is being stopped. Start it again, then ask.")
             if self.running(conversation.id):
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
+            if last := self._running.get(conversation.id):
+                self._ended(conversation, *last)  # it has just ended, and is not saved yet
             settings = self.settings
             before = self.turns(conversation.id)
             if instead_of is not None:
