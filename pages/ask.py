@@ -28,7 +28,7 @@ from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
-from pages.parts.session import choose_collection, current_collection
+from pages.parts.session import choose_collection, current_collection, pick_collection
 from pages.parts.sources import show_evidence, show_passage, source_id
 from pages.parts.uploads import (
     add_documents,
@@ -96,19 +96,7 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
             with st.popover("Settings", icon=":material/tune:"):
                 show_settings(workspace)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="ask-head"):
-        names = workspace.library.collections()
-        key = f"ask-collection-{collection}"
-        choose = safely(lambda: choose_collection(st.session_state[key]))
-        st.selectbox(
-            "Collection",
-            names,
-            index=names.index(collection),
-            key=key,
-            label_visibility="collapsed",
-            format_func=lambda name: f"Collection: {name}",
-            width=240,
-            on_change=choose,
-        )
+        pick_collection(workspace, collection, "ask")
         documents = workspace.library.documents(collection)
         if documents:
             passages = sum(document.passages for document in documents)

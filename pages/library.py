@@ -21,7 +21,7 @@ from pages.parts.markdown import plain_markdown
 from pages.parts.passages import open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.session import choose_collection, current_collection
+from pages.parts.session import choose_collection, current_collection, pick_collection
 from pages.parts.uploads import add_documents, offer_samples, show_repairs, show_uploads
 
 A_PAGE = 50  # documents shown at once
@@ -44,19 +44,7 @@ def show_head(workspace: Workspace, collection: str) -> None:
         with st.popover("Collections", icon=":material/folder_copy:"):
             _manage_collections(workspace, collection)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        names = workspace.library.collections()
-        key = f"library-collection-{collection}"
-        st.selectbox(
-            "Collection",
-            names,
-            index=names.index(collection),
-            key=key,
-            label_visibility="collapsed",
-            format_func=lambda name: f"Collection: {name}",
-            width=240,
-            on_change=safely(_choose),
-            args=(key,),
-        )
+        pick_collection(workspace, collection, "library")
         documents = workspace.library.documents(collection)
         if documents:
             passages = sum(document.passages for document in documents)
@@ -64,10 +52,6 @@ def show_head(workspace: Workspace, collection: str) -> None:
                 f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}",
                 width="content",
             )
-
-
-def _choose(key: str) -> None:
-    choose_collection(st.session_state[key])
 
 
 def _manage_collections(workspace: Workspace, collection: str) -> None:
