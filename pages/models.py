@@ -7,6 +7,7 @@ from engine.logs import log_file
 from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.code_cell import code_switch
+from pages.parts.copy_button import copy_button
 from pages.parts.markdown import plain_markdown
 from pages.parts.models_facts import is_default, layout, models_in_use
 from pages.parts.resources import workspace as the_workspace
@@ -78,14 +79,15 @@ def show_how_to_change() -> None:
 
 
 def show_diagnostics(workspace: Workspace) -> None:
-    """Versions, settings and the last errors, folded, with Streamlit's copy button."""
-    with st.expander("Copy diagnostics", icon=":material/bug_report:", key="diagnostics"):
-        st.markdown(
-            "For a report of a fault: point at the text, and a copy button appears above it. The "
-            "text has no keys and nothing from your documents or questions. The whole log is in "
-            f"`{log_file(Settings.config)}`."
-        )
-        st.code(diagnostics(workspace.llm, Settings.config), language=None, height=320)
+    """Versions, settings and the last errors, with a button that copies them."""
+    text = diagnostics(workspace.llm, Settings.config)
+    st.markdown(
+        "Add these diagnostics to a report of a fault. They have no keys and nothing from your "
+        f"documents or questions. The whole log is in `{log_file(Settings.config)}`."
+    )
+    copy_button(text, key="copy-diagnostics", label="Copy diagnostics")
+    with st.expander("Show diagnostics", icon=":material/bug_report:", key="diagnostics"):
+        st.code(text, language=None, height=320)
 
 
 def main() -> None:

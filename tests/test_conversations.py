@@ -283,6 +283,20 @@ def test_a_file_that_lost_its_write_ahead_log_is_completed_from_the_mirror(tmp_p
     store.close()
     early.replace(path)
     assert questions(ConversationStore(path), conversation)[-1] == "Late?"
+
+
+def test_a_conversation_whose_deletion_is_only_in_the_mirror_stays_deleted(tmp_path: Path) -> None:
+    path, early = tmp_path / "conversations.sqlite3", tmp_path / "early"
+    conversation = filled(path, 3)
+    shutil.copyfile(path, early)
+    store = ConversationStore(path)
+    store.delete(conversation)
+    store.close()
+    early.replace(path)
+    store = ConversationStore(path)
+    assert store.find(conversation) is None
+    assert store.turns(conversation) == []
+    assert store.notices
 B2 = Turn("b2", "2, edited", parent="a", chosen=1.0)
 
 

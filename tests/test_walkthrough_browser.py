@@ -64,6 +64,7 @@ def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_o
     assert output(ran, "iterate_the_stream").inner_text() == old
     assert "On which day" in cell(ran, "iterate_the_stream").inner_text()
     # The list of cells agrees with the cells.
+    wait_until_idle(ran)
     stale = ran.get_by_test_id("stMain").get_by_text("out of date")
     expect(contents.get_by_text("update")).to_have_count(stale.count())
     for untouched in ("load_documents", "build_index", "set_the_model", "count_the_chunks"):

@@ -41,6 +41,7 @@ from engine.workspace.repair import (
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     id: str
@@ -365,6 +366,7 @@ class ConversationStore:
         repaired = self._path.with_name(f".{self._path.name}.repaired")
         if repaired.exists() and not self._path.exists():  # a repair was interrupted here
             repaired.rename(self._path)
+        files = (self._mirror_path, self._path)
         try:
             others = (self._mirror_path, Path(f"{self._path}-wal"))
             if is_empty(self._path) and not all(map(is_empty, others)):
@@ -373,12 +375,13 @@ class ConversationStore:
             if int(value_of(db, "PRAGMA user_version")) >= version_of(self._mirror_path):
                 return db
             db.close()
+            files = (self._mirror_path,)  # it is whole and newer: what it lacks was deleted
             raise DamagedFile("it is older than its mirror: its write-ahead log is lost")
         except DamagedFile as damage:
             log.warning("The conversations are damaged: %s", damage)
         existed = os.path.lexists(self._path)
         found = Found()
-        for file in (self._mirror_path, self._path):
+        for file in files:
             with tempfile.TemporaryDirectory(prefix=".repair-", dir=self._path.parent) as folder:
                 found.read(file, Path(folder))
         remove(repaired)

@@ -6,7 +6,7 @@ _HTML = """
 <button type="button">
   <svg viewBox="0 0 24 24" aria-hidden="true"><path fill="none" stroke="currentColor"
     stroke-width="2" d="M9 8h11v13H9zM5 16H4V3h11v2"/></svg>
-  <span aria-live="polite">Copy</span>
+  <span aria-live="polite"></span>
 </button>
 """
 # As a tertiary button of Streamlit looks, with the theme's own colours and font.
@@ -22,27 +22,28 @@ svg { width: 1.125rem; height: 1.125rem; }
 """
 # navigator.clipboard is there only on localhost and over https; the older way works elsewhere.
 _JS = """
-export default ({ data, parentElement }) => {
+export default ({ data: { text, name }, parentElement }) => {
   const button = parentElement.querySelector("button");
   const label = parentElement.querySelector("span");
+  label.textContent = name;
   button.onclick = async () => {
     try {
-      await navigator.clipboard.writeText(data);
+      await navigator.clipboard.writeText(text);
     } catch {
       const area = document.body.appendChild(document.createElement("textarea"));
-      area.value = data;
+      area.value = text;
       area.select();
       document.execCommand("copy");
       area.remove();
       button.focus();
     }
     label.textContent = "Copied";
-    setTimeout(() => { label.textContent = "Copy"; }, 2000);
+    setTimeout(() => { label.textContent = name; }, 2000);
   };
 };
 """
 _button = st.components.v2.component("copy_button", html=_HTML, css=_CSS, js=_JS)
 
 
-def copy_button(text: str, key: str) -> None:
-    _button(key=key, data=text, width="content")
+def copy_button(text: str, key: str, label: str = "Copy") -> None:
+    _button(key=key, data={"text": text, "name": label}, width="content")
