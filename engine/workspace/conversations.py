@@ -105,7 +105,7 @@ class Turn:
             "phase": str(self.phase),
             "error": self.error,
             "notes": list(self.notes),
-            "sources": [_source_to_dict(source) for source in self.sources],
+            "sources": [asdict(source) for source in self.sources],
             "trace": self.trace.to_dict() if self.trace else None,
             "settings": dict(self.settings),
             "run_id": self.run_id,
@@ -147,10 +147,6 @@ class Turn:
                 "The saved record of this answer is damaged; its sources and figures are missing. "
                 "Ask again to have the whole answer.",
             )
-
-
-def _source_to_dict(source: NodeWithScore) -> dict[str, Any]:
-    return asdict(source)
 
 
 def _source_from_dict(record: Mapping[str, Any]) -> NodeWithScore:
