@@ -362,7 +362,7 @@ class ConversationStore:
         repaired = self._path.with_name(f".{self._path.name}.repaired")
         if repaired.exists() and not self._path.exists():  # a repair was interrupted here
             repaired.rename(self._path)
-        files = (self._mirror_path, self._path)
+        files: tuple[Path, ...] = (self._mirror_path, self._path)
         try:
             others = (self._mirror_path, Path(f"{self._path}-wal"))
             if is_empty(self._path) and not all(map(is_empty, others)):
