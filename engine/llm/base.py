@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from engine.budget import Rate
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.timing import CallRecord
@@ -68,6 +69,15 @@ class LLM(ABC):
     @abstractmethod
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the prompt these messages make, in tokens, template included."""
+
+    def unread(self, messages: Sequence[ChatMessage]) -> int:
+        """How many tokens of the prompt are in no kept state, and have to be read."""
+        return self.count_tokens(messages)
+
+    @property
+    def reading_rate(self) -> Rate | None:
+        """How long reading takes now, beside whoever else is served; None: not known yet."""
+        return None
 
     @abstractmethod
     def stream_chat(

@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine.budget import Rate, RateEstimate
 from engine.config import Config, default_config
 from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.llm.binding import VERSION
-from engine.llm.job import Job
+from engine.llm.job import MIN_SLICE, Job
 from engine.llm.model import Model
 from engine.llm.pace import ThreadChoice
 from engine.llm.probe import physical_memory, probe
@@ -73,6 +74,8 @@ class LlamaCpp(LLM):
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
         threads = ThreadChoice({int(n): seconds for n, seconds in found.figures.by_threads})
         self._scheduler = Scheduler(self._model, self._tuning, states, cores(), threads)
+        measured = found.figures.prefill
+        self._rate = RateEstimate(Rate(found.figures.alone, 1 / measured) if measured else None)
         weakref.finalize(self, self._scheduler.close)  # at the latest when the process ends
 
     @property
@@ -105,6 +108,15 @@ class LlamaCpp(LLM):
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return len(self._template.tokens(messages))
+
+    def unread(self, messages: Sequence[ChatMessage]) -> int:
+        tokens = self._template.tokens(messages)
+        return len(tokens) - self._scheduler.states.kept(tokens[:-MIN_SLICE])
+
+    @property
+    def reading_rate(self) -> Rate | None:
+        rate = self._rate.rate
+        return rate and rate.beside(self.jobs)
 
     def stream_chat(
         self,
@@ -183,6 +195,7 @@ class LlamaCpp(LLM):
         self._scheduler.close()
 
     def _pieces(self, job: Job) -> Iterator[str]:
+        began, alone = job.run.trace.now(), not self.jobs
         forget = job.run.on_cancel(lambda: self._scheduler.stop(job))
         try:
             self._scheduler.submit(job)
@@ -190,6 +203,9 @@ class LlamaCpp(LLM):
         finally:
             self._scheduler.stop(job)  # nothing where it has ended
             forget()
+            if alone and job.record.token_times:
+                seconds = job.record.token_times[0] - began
+                self._rate.record(job.prompt_length - job.reused, seconds)
 
     def _job(
         self,

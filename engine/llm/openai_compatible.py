@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from engine.budget import Rate, RateEstimate
 from engine.config import Config
 from engine.errors import Cancelled, ConfigError, LLMError, ServerError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata
@@ -80,6 +81,7 @@ class OpenAICompatible(LLM):
         url = str(base.copy_with(path=f"{base.path.rstrip('/')}/chat/completions"))
         self._server = _Server(url, api_key, stall_seconds)
         self._connections = _Connections(self._server)
+        self._rate = RateEstimate()
         weakref.finalize(self, self._connections.close)  # at the latest when the process ends
         self._metadata = LLMMetadata(
             model, context_window or _CONTEXT_WINDOW, native_tools=native_tools
@@ -104,6 +106,12 @@ class OpenAICompatible(LLM):
         return sum(
             math.ceil(len(message.content.encode()) / _BYTES_PER_TOKEN) + 4 for message in messages
         )
+
+    @property
+    def reading_rate(self) -> Rate | None:
+        """From the answers so far; in the tokens of `count_tokens`. What else the server does is
+        not known here."""
+        return self._rate.rate
 
     def stream_chat(
         self,
@@ -187,7 +195,16 @@ class OpenAICompatible(LLM):
                 for tool in tools
             ]
         record = call or run.trace.begin_call("chat")
-        request = _Request(self._server, body, run, record, write, end)
+        began = run.trace.now()
+
+        def learn_and_end(error: BaseException | None) -> None:
+            if record.token_times:
+                kept = record.reused_tokens / max(record.prompt_tokens, 1)
+                tokens = round(self.count_tokens(messages) * (1 - kept))
+                self._rate.record(tokens, record.token_times[0] - began)
+            end(error)
+
+        request = _Request(self._server, body, run, record, write, learn_and_end)
         cancel = self._connections.start(request)
         forget = run.on_cancel(cancel)
 
