@@ -1,7 +1,7 @@
 """First Token: the frame around every page. `streamlit run streamlit_app.py` starts the app.
 
-Streamlit loads this file twice over: once as a module, where it finds `app`, the server to run;
-then as a script, at every rerun of every browser tab.
+Streamlit loads this file in two ways: once as a module, to find `app`, the server to run; and as a
+script at every rerun of every browser tab.
 """
 
 from pathlib import Path
@@ -28,8 +28,8 @@ ABOUT = (
     "where every millisecond of the answer goes."
 )
 
-# Each page: the file in pages/, its icon, and what a newcomer finds there. Not in sections, which
-# Streamlit 1.67 draws as lists that screen readers cannot make sense of.
+# Each page: the file in pages/, its icon, and its purpose. There are no sections, because screen
+# readers cannot read the lists that Streamlit 1.67 draws for them.
 PAGES = [
     ("ask", "forum", "Ask your documents. The answer streams in, with its sources beside it."),
     ("library", "folder_open", "Add documents, look inside them, delete them."),
@@ -68,8 +68,8 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    # As st.navigation does in its first run: until then a tab that opens on another page than the
-    # first would show a list of the files in pages/.
+    # st.navigation sets this too, in its first run. Before that, a tab that opens on another page
+    # than the first would show a list of the files in pages/.
     PagesManager.uses_pages_directory = False
     app = st.App(
         __file__,

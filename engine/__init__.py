@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from engine.splitting import SentenceSplitter as SentenceSplitter
     from engine.synthesis import ResponseSynthesizer as ResponseSynthesizer
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # entry points configure logging
-
 _HOMES = {
     "AgentInput": "agent",
     "AgentOutput": "agent",

@@ -13,8 +13,8 @@ from engine.lexical import passage_terms
 from engine.schema import NodeWithScore
 from engine.splitting import sentence_spans
 
-# The shares of an answer's words that the passage's sentence must have: of all of them, and of
-# those that are not in the question. The second keeps a repeated question from being cited.
+# A passage's sentence must contain these shares of an answer's words: of all words, and of those
+# that are not in the question. The second share prevents citations of a repeated question.
 OF_ALL, OF_NEW = 0.5, 0.75
 
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3})")  # 9,000 is 9000
@@ -60,7 +60,7 @@ def _words(text: str) -> _Words:
 
 
 def _share(said: _Words, sentence: _Words, asked: frozenset[int]) -> float:
-    """How much of the words said the sentence has, 0 to 2; 0 if that is not enough."""
+    """How many of the answer's words (`said`) the sentence has, 0 to 2; 0 if they are too few."""
     if not said.terms or not said.numbers <= sentence.numbers:
         return 0.0
     new = said.terms - asked

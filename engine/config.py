@@ -19,19 +19,23 @@ from engine.redacting import redact
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where things are and how much they may take. Every field's variable is its upper case.
+    """The settings. The variable of a field has the field's name in upper case.
 
-    data_dir: the folder of everything made at run time. chat_model: a GGUF file, or None for the
-    default one. context_window: tokens, at most what the model was trained with; 0 for that, but
-    at most 4,096, and fewer where memory is short. gpu_layers: layers put on a GPU where the build
-    has one. cores: threads that may compute at once, 0 for all of the machine's. state_cache_mb:
-    megabytes of kept prompt states. deterministic: the same question gets the same words, whatever
-    else the machine does; off, flash attention is used where it is quicker. qdrant_url: a server
-    instead of the embedded collection.
-    openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the
-    local model. tavily_api_key: for the agent's web search. log_level: a level name of Python's
-    logging, from which records are written. walkthrough_editing: whether the code on the
-    Walkthrough page can be edited.
+    data_dir: the folder for everything that is made at run time.
+    chat_model: a GGUF file, or None for the default model.
+    context_window: the longest prompt and answer together, in tokens. At most the length that the
+        model was trained with; 0 means that length, but at most 4,096, and less if memory is short.
+    gpu_layers: layers of the model on a GPU, if llama.cpp was compiled for one.
+    cores: threads that may compute at once; 0 means all cores of the machine.
+    state_cache_mb: memory for kept prompt states, in megabytes.
+    deterministic: the same question gets the same words, even while other programs compute. If
+        False, flash attention is used if it is faster.
+    qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections.
+    openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
+        model.
+    tavily_api_key: the key for the agent's web search.
+    log_level: the lowest level that is logged, as Python's logging names it.
+    walkthrough_editing: whether the code on the Walkthrough page can be edited.
     """
 
     data_dir: Path = Path(".data")
@@ -100,7 +104,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
 
 @functools.cache
 def default_config() -> Config:
-    """The configuration of this process, read once: every part of the engine sees the same.
+    """The configuration of this process. It is read once, so all parts of the engine use the same.
 
     Raises:
         ConfigError: as `load_config`.

@@ -9,7 +9,7 @@ Two rules decide which step is next:
    urgent steps come first, and no step waits for ever.
 2. Background work does not use the cores that interactive steps have used within the last LINGER
    seconds: a decode gives its core back after each token and asks for it again at once.
-   Background work whose patience has run out is admitted nevertheless.
+   Background work may use them after all when its patience has run out.
 """
 
 import functools
@@ -23,8 +23,8 @@ from engine.config import default_config
 from engine.errors import Cancelled
 from engine.run import Run
 
-# Between two tokens a decode releases its core for less than a millisecond, and a search for a few
-# milliseconds between two batches. 50 ms covers both, without a measurable cost for ingestion.
+# A decode releases its core for less than a millisecond between two tokens, and a search for a few
+# milliseconds between two batches. 50 ms covers both and does not measurably slow ingestion.
 LINGER = 0.05
 
 
@@ -47,7 +47,7 @@ class _Waiter:
 
 
 class Cores:
-    """A budget of `total` cores. Safe to use from any thread. A thread must not take twice."""
+    """A budget of `total` cores. Safe to use from any thread. Do not nest `take` in one thread."""
 
     def __init__(self, total: int) -> None:
         self.total = max(1, total)
@@ -93,7 +93,7 @@ class Cores:
         self._dispatch()
 
     def _wait(self, waiter: _Waiter, woken: threading.Event, run: Run | None) -> None:
-        # Nothing wakes background work when the LINGER time ends, so it checks by itself.
+        # Nothing wakes background work when the LINGER time ends, so it polls.
         interval = None if waiter.interactive else LINGER
         forget = run.on_cancel(woken.set) if run else None
         try:

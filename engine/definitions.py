@@ -1,7 +1,6 @@
 """The name, the meaning and the source of each metric of an answer.
 
-timing.py computes the metrics. Where sources use one name for different things, the meaning says
-so.
+timing.py computes the metrics. If sources use one name for different metrics, the meaning says so.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Diagnostics: what a maintainer needs to know of an installation, as text to copy.
+"""Diagnostics: the facts about an installation that a maintainer needs, as text to copy.
 
-It has versions, the machine, the configuration, the model's layout and the last errors of the log.
-It has no keys, no text of documents and questions, and no names of folders outside the project.
+The text has versions, the machine, the configuration, the model's layout and the last errors of
+the log. It has no keys, no text of documents and questions, and no folders outside the project.
 """
 
 from collections.abc import Mapping

@@ -9,9 +9,9 @@ SET_ASIDE = "set-aside"
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Replace the content of `file`. After a crash at any moment it has the old or the new one.
+    """Replace the content of `file`. After a crash, it has either the old or the new content.
 
-    Returns once the content is on the disk. Safe for several writers at once: the last one wins.
+    Returns when the content is on the disk. Several threads may write at once: the last one wins.
 
     Raises:
         OSError: it could not be written; the file is as it was.
@@ -31,7 +31,7 @@ def write_whole(file: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk: names of new, renamed and deleted files."""
+    """Flush a folder's entries to the disk: names of new, renamed and deleted files."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -40,7 +40,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(file: Path) -> None:
-    """Put a file's content on the disk."""
+    """Flush a file's content to the disk."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
 
@@ -48,7 +48,7 @@ def sync_file(file: Path) -> None:
 def set_aside(path: Path, folder: Path) -> Path:
     """Move a damaged file or folder to `<folder>/set-aside/<time>-<name>`, and return that place.
 
-    Nothing is deleted: whatever can still be read there may be needed.
+    Nothing is deleted, because parts of it may still be readable.
 
     Raises:
         OSError: it could not be moved.

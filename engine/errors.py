@@ -3,18 +3,18 @@
 FirstTokenError
 ├── ConfigError             a setting in .env cannot be used
 ├── WeightsError            a model file is missing, damaged, or could not be fetched
-├── DocumentError           one file could not be taken in; the others still go in
+├── DocumentError           one file could not be added; the others still are
 │   ├── UnsupportedFormatError
-│   ├── EmptyDocumentError      nothing in it, or only pictures of text
+│   ├── EmptyDocumentError      it is empty, or has only pictures of text
 │   ├── PasswordNeededError     encrypted, and no password or a wrong one was given
-│   ├── DuplicateDocumentError  the same content is already there
+│   ├── DuplicateDocumentError  the same content has already been added
 │   └── LimitExceededError      too large, or took too long to read
 ├── StoreError              the collection could not be read or written
 │   └── StoreInUseError         another process holds the same folder
 ├── LLMError                the model could not answer
 │   ├── PromptTooLongError      the prompt does not fit the context window
-│   ├── GenerationError         it failed in mid-stream; what came before is kept
-│   └── ServerError             a model server refused, hung up, or could not be reached
+│   ├── GenerationError         it failed in mid-stream; the text before is kept
+│   └── ServerError             a model server refused, broke off, or could not be reached
 ├── QuestionError           a question is empty or too long (a ValueError too)
 ├── MeasuringError          measurements could not be read or kept
 └── ToolError               an agent's tool failed, hung, or was given wrong arguments
@@ -36,7 +36,7 @@ class WeightsError(FirstTokenError):
 
 
 class DocumentError(FirstTokenError):
-    """One file could not be taken in. `str()` is a sentence that a page can show."""
+    """One file could not be added. `str()` is a sentence that a page can show."""
 
 
 class UnsupportedFormatError(DocumentError):
@@ -72,7 +72,7 @@ class LLMError(FirstTokenError):
 
 
 class PromptTooLongError(LLMError):
-    """The prompt does not fit. Both sizes are in tokens."""
+    """The prompt does not fit the context window. Both sizes are in tokens."""
 
     def __init__(self, prompt_tokens: int, context_window: int) -> None:
         super().__init__(

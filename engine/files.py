@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.errors import WeightsError
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, the bytes done, and the total (0 and 0: not known)."""
+"""Called with the name of the step, the bytes done, and the total (0 and 0 if not known)."""
 
 _STAGING = ".staging-"
 
@@ -51,7 +51,7 @@ def staging(directory: Path) -> Iterator[Path]:
 
 
 def put(source: Path, target: Path) -> None:
-    """Move a file or folder into place by one rename. It replaces a damaged one."""
+    """Move a file or folder into place by one rename, and replace a damaged one."""
     if target.is_dir():
         shutil.rmtree(target)
     source.replace(target)
@@ -59,10 +59,10 @@ def put(source: Path, target: Path) -> None:
 
 @contextmanager
 def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
-    """Lock the folder against other processes, and remove what killed ones have left there.
+    """Lock the folder against other processes, and remove what killed processes left in it.
 
     Raises:
-        WeightsError: the file system refused something inside the block.
+        WeightsError: a file operation inside the block failed.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal; empty if the file is missing or cannot be read."""
+    """The hash in hexadecimal; empty if the file is missing or cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

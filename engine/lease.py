@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 
 class Lease:
-    """Belongs to one piece of work. Safe to use from any thread.
+    """The lease of one piece of work. Safe to use from any thread.
 
-    stop: ends the work. has_readers: whether somebody reads its result now.
+    stop: ends the work. has_readers: whether somebody is reading its result.
     """
 
     def __init__(self, stop: Callable[[], None], has_readers: Callable[[], bool]) -> None:
@@ -21,9 +21,9 @@ class Lease:
         self._lock = threading.Lock()
 
     def hold(self, seconds: float) -> None:
-        """Keep the work going for so long, from now, then stop it if nobody reads.
+        """Keep the work going for `seconds` from now, then stop it if nobody reads.
 
-        Replaces an earlier hold, also by a shorter one.
+        A new hold replaces the earlier one, even if the earlier one would have lasted longer.
         """
         with self._lock:
             self._held_until = time.monotonic() + seconds

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 # term number → weight
 Terms = Mapping[int, float]
 
-# A passage of this many words has the plain weight; of a longer one each word weighs less.
-# Qdrant's vectors need it fixed in advance. Measured on SQuAD (paragraphs of 120 words), hit@1
-# of both searches together: 100 words 0.856, 200 words 0.861, 300 words 0.862.
+# BM25's average length of a passage, in words: each word of a longer passage weighs less. It is a
+# constant because the weights are stored. Measured on SQuAD (paragraphs of 120 words), hit@1 of
+# both searches together: 100 words 0.856, 200 words 0.861, 300 words 0.862.
 AVERAGE_WORDS = 200.0
 
-# Words that do not say what a question is about. Measured likewise: 0.846 without the list,
-# 0.853 with it. In other languages it has no effect, and IDF alone weighs common words.
+# English stop words. Measured likewise: 0.846 without the list, 0.853 with it. In other languages
+# the list has no effect, and only IDF lowers the weight of common words.
 _STOP_WORDS = """
     a an and are as at be but by did do does for how if in into is it no not of on or such that the
     their then there these they this to was what when where which who whom whose why will with
 """
 
-# Of a longer question, only the beginning is searched for: about 4,000 words, each of which costs a
-# look into the index.
+# The search uses only the beginning of a longer question: about 4,000 words. Each word takes one
+# lookup in the index.
 _QUESTION_CHARACTERS = 20_000
 
 
@@ -44,17 +44,17 @@ def passage_terms(text: str) -> Terms:
 
 
 def question_terms(text: str) -> Terms:
-    """Each term counts once."""
+    """The terms of a question. Each counts once, however often it occurs."""
     terms: Terms = next(iter(_bm25().query_embed(_valid(text[:_QUESTION_CHARACTERS])))).as_dict()
     return terms
 
 
 @functools.cache
 def _bm25() -> "Bm25":
-    """Imported and made on first use: fastembed takes most of a second to import."""
+    """Imported and created on first use, because fastembed takes most of a second to import."""
     from fastembed.sparse.bm25 import Bm25
 
-    # It would read lists of stop words from its folder if none were given; any folder will do.
+    # Bm25 requires a folder, from which it would read stop words if none were given.
     folder = str(Path(__file__).parent)
     return Bm25(
         "Qdrant/bm25",
@@ -66,12 +66,12 @@ def _bm25() -> "Bm25":
 
 
 def _valid(text: str) -> str:
-    """Without lone surrogates, which cannot be hashed: each becomes "?"."""
+    """The text with "?" in place of lone surrogates, which cannot be hashed."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def inverse_document_frequency(passages: int, containing: int) -> float:
-    """Qdrant's: above 0 for every term, however common."""
+    """Qdrant's formula. The result is above 0 even for a term that every passage contains."""
     return math.log((passages - containing + 0.5) / (containing + 0.5) + 1)
 
 
@@ -90,7 +90,7 @@ class TermIndex:
         return int(self._alive.sum())
 
     def add(self, passages: Sequence[Terms]) -> range:
-        """Returns the passages' numbers."""
+        """Add passages. Returns their numbers."""
         numbers = range(len(self._alive), len(self._alive) + len(passages))
         self._alive = np.concatenate([self._alive, np.ones(len(passages), bool)])
         counts = [len(terms) for terms in passages]
@@ -110,7 +110,7 @@ class TermIndex:
         self._alive[list(numbers)] = False
 
     def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
-        """The best passages' numbers and scores, best first; only those that share a term."""
+        """The numbers and scores of the best passages that share a term, best first."""
         scores = self._scores(terms)
         order = np.argsort(-scores, kind="stable")[:limit]
         return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
@@ -127,7 +127,7 @@ class TermIndex:
 
 
 class _List:
-    """The passages of one term, and its weight in each: parts, joined when they are read."""
+    """The passages of one term, and its weight in each. Arrays are joined when they are read."""
 
     def __init__(self) -> None:
         self._passages: list[NDArray[np.int32]] = []

@@ -1,7 +1,7 @@
 """Live: work that one thread does while any number of readers follow it, hold it or stop it.
 
-The base of an answer and of an agent's run. It has the run, the stream of items, the lease, and
-the ways to end.
+`Live` is the base class of an answer and of an agent's run. It owns the run, the stream of items
+and the lease, and it ends the work.
 """
 
 import logging
@@ -25,7 +25,7 @@ class Live(Generic[Item]):
     """
 
     kind = "work"
-    """What the log calls it."""
+    """The name of this kind of work in the log."""
 
     def __init__(self) -> None:
         self.run = Run.begin()
@@ -46,7 +46,7 @@ class Live(Generic[Item]):
         return self.stream.error
 
     def cancel(self) -> None:
-        """Stop, in any phase. What has been written stays."""
+        """Stop, in any phase. The text written so far is kept."""
         self.run.cancel()
 
     def hold(self, seconds: float) -> None:

@@ -1,9 +1,9 @@
 """Logs: where the records of all modules' loggers go. Only the app's entry points call `configure`.
 
 Each module logs to `logging.getLogger(__name__)`. The file is `<data folder>/logs/first-token.log`;
-it is rotated at 1 MB, and three older files are kept. Records carry ids, times and outcomes. They
-carry no text of documents, questions or answers, and no keys: every line is redacted, and of an
-exception whose message may quote what was processed, only the type and the traceback are written.
+it is rotated at 1 MB, and three older files are kept. Records have ids, times and outcomes. They
+have no text of documents, questions or answers, and no keys: every line is redacted. If an
+exception's message may quote such text, only its type and its traceback are written.
 """
 
 import logging
@@ -27,7 +27,7 @@ LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 SEVERE = (["WARNING"], ["ERROR"], ["CRITICAL"])  # the third word of a record
 LONGEST_MESSAGE = 300  # characters of an exception's message
 
-# Messages of these quote the value that could not be used: a line of a document, for example.
+# The messages of these exceptions quote the value that was wrong, such as a line of a document.
 _QUOTES_DATA = (ValueError, LookupError, SyntaxError, AssertionError)
 
 
@@ -67,7 +67,7 @@ def log_file(config: Config) -> Path:
 
 
 def secrets_of(config: Config) -> tuple[str, ...]:
-    """The values of the configuration that nobody else may see."""
+    """The secret values of the configuration."""
     return (config.openai_api_key, config.qdrant_api_key, config.tavily_api_key)
 
 
@@ -91,7 +91,7 @@ def last_errors(file: Path, most: int = 5) -> list[str]:
 
 
 class Formatter(logging.Formatter):
-    """One line a record, then the traceback; without secrets and without what was processed."""
+    """A record as one line, then its traceback, without secrets and texts of documents."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__(LINE)
@@ -113,7 +113,7 @@ class Formatter(logging.Formatter):
 
 
 def _explained(error: BaseException, seen: Sequence[BaseException]) -> list[str]:
-    """The traceback of an exception after that of its cause."""
+    """The traceback of an exception, preceded by that of its cause."""
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     lines = []
     if before is not None and before not in seen and len(seen) < 5:
@@ -128,7 +128,7 @@ def _last_line(error: BaseException) -> str:
 
 
 class _File(RotatingFileHandler):
-    """The log file. A disk that is full does not disturb the work that is being logged."""
+    """The log file. A full disk does not interrupt the work that writes to it."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """The machine: its processor, its memory, and which build of llama.cpp is installed.
 
-Standard library only, and llama.cpp is not loaded: the set-up uses this before packages are
-installed, and after them to recognise a machine on which something was measured.
+This module uses the standard library only and does not load llama.cpp, because the set-up imports
+it before packages are installed. The fingerprint identifies the machine of a measurement.
 """
 
 import functools
@@ -25,14 +25,14 @@ _RELEVANT = (
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """name: as the maker gives it. flags: what it can execute, where the system says it."""
+    """A processor: its model name, and the instruction sets that the system reports (`flags`)."""
 
     name: str
     flags: frozenset[str]
 
     @property
     def instruction_sets(self) -> str:
-        """Those that matter to llama.cpp, for a message."""
+        """The instruction sets that llama.cpp uses, for a message."""
         return " ".join(each for each in _RELEVANT if each in self.flags) or platform.machine()
 
 
@@ -49,7 +49,7 @@ def processor() -> Processor:
 
 
 def _sysctl(key: str) -> str:
-    """macOS's name for a value; empty elsewhere."""
+    """The value of a system setting on macOS; empty on other systems."""
     if platform.system() != "Darwin":
         return ""
     done = subprocess.run(["sysctl", "-n", key], capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ def _sysctl(key: str) -> str:
 
 
 def physical_memory() -> int:
-    """The machine's memory in bytes; 8 GiB where the system does not say."""
+    """The machine's memory in bytes; 8 GiB if the system does not report it."""
     with suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return 8 * 2**30
@@ -73,7 +73,7 @@ def llama_version() -> str:
 
 @functools.cache
 def llama_build() -> str:
-    """A hash of the installed llama.cpp libraries: another build has another one.
+    """A hash of the installed llama.cpp libraries, which differs between builds.
 
     The processor's library is hashed by content, the others by name and size.
     """

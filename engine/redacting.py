@@ -2,7 +2,7 @@
 
 The log, exports, traces, diagnostics and error sentences use this module. It removes what looks
 like a secret (credentials in addresses, API keys, bearer tokens) and every value that the caller
-names as one.
+passes as a secret.
 """
 
 import re

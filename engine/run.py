@@ -111,7 +111,7 @@ class Run:
             _call(callback)
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at cancel, or now if the run is cancelled. Returns its removal.
+        """Call `callback` at cancel, or now if it is cancelled. Returns a function to undo this.
 
         A callback that raises is logged; the others are still called.
         """
@@ -140,9 +140,9 @@ def _call(callback: Callable[[], None]) -> None:
 class RunGroup:
     """The runs that `Run.begin` makes inside `with group:`, to stop them together.
 
-    For a caller that runs other people's code, such as a notebook's cell, which starts answers and
-    agents without passing a run. A context variable carries the group into the tasks of that code.
-    A run that begins after `cancel` is stopped at once.
+    Use it to run code that starts answers and agents without passing a run, such as the cell of a
+    notebook. A context variable carries the group into the tasks of that code. A run that begins
+    after `cancel` is stopped at once.
     """
 
     def __init__(self) -> None:

@@ -56,7 +56,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """Where a reader finds it: "report.pdf, page 3"."""
+        """The file and the page, such as "report.pdf, page 3"."""
         page = self.metadata.get("page_label")
         return f"{self.file_name}, page {page}" if page else self.file_name
 
@@ -65,8 +65,8 @@ class Node:
 class Evidence:
     """A sentence of a passage that helps to answer the question: `node.text[start:end]`.
 
-    `score` ranks it among the sentences of all passages found together: the cross-encoder's
-    logit, plus what a neighbour or its passage adds or takes.
+    `score` ranks it among the sentences of all passages that were found: the cross-encoder's
+    logit, adjusted by the scores of its neighbours and of its passage.
     """
 
     start: int

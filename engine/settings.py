@@ -1,7 +1,7 @@
 """Settings: the default model, embedding, reranker and splitter of the process.
 
-Each is made on first use, from the configuration and the weights on disk, and kept. Assigning one
-replaces it. Only functions whose argument may be left out read them: `VectorStoreIndex`,
+Each default is created on first use, from the configuration and the weights on disk, and kept.
+Assigning a value replaces it. Only functions with an optional argument read it: `VectorStoreIndex`,
 `ResponseSynthesizer.from_args`, `AgentWorkflow.from_tools`. An explicit argument always wins.
 """
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
-# Tokens in a passage. SQuAD's articles, each one document, 400 questions, for 128, 200, 256, 384,
-# 510 and 1,024 tokens: nDCG@10 0.927, 0.955, 0.956, 0.951, 0.952, 0.959; the gold span in two
-# sentences 0.897, 0.905, 0.910, 0.902, 0.900, 0.900; retrieval 44, 39, 65, 82, 91, 117 ms.
+# Tokens in a passage. Measured with 400 questions on SQuAD's articles, each one document, for 128,
+# 200, 256, 384, 510 and 1,024 tokens: nDCG@10 0.927, 0.955, 0.956, 0.951, 0.952, 0.959; share of
+# gold spans in the two best sentences 0.897, 0.905, 0.910, 0.902, 0.900, 0.900; time of retrieval
+# 44, 39, 65, 82, 91, 117 ms.
 CHUNK_SIZE = 256
 
 
@@ -47,7 +48,7 @@ class _Settings:
 
     @property
     def llm(self) -> LLM:
-        """Writes the answers: the server in .env, or else a local model."""
+        """The model that writes the answers: the server set in .env, or else a local model."""
         return self._part("llm", self._default_llm)
 
     @llm.setter
@@ -56,7 +57,7 @@ class _Settings:
 
     @property
     def embed_model(self) -> "Embedding":
-        """Text → vector."""
+        """The embedding model: text → vector."""
         return self._part("embed_model", self._default_embedding)
 
     @embed_model.setter
@@ -65,7 +66,7 @@ class _Settings:
 
     @property
     def reranker(self) -> "Reranker":
-        """(question, sentence) → relevance."""
+        """The cross-encoder: (question, sentence) → relevance."""
         return self._part("reranker", self._default_reranker)
 
     @reranker.setter
@@ -74,7 +75,7 @@ class _Settings:
 
     @property
     def node_parser(self) -> SentenceSplitter:
-        """Document → passages."""
+        """The splitter: document → passages."""
         return self._part("node_parser", self._default_splitter)
 
     @node_parser.setter

@@ -1,9 +1,9 @@
 """Document → Nodes: passages of whole sentences, no longer than the embedder reads.
 
 Documents and a function that counts tokens go in; Nodes come out, with `node.text ==
-document.text[node.start_char:node.end_char]`. (Lone surrogates, which no store takes, are
-replaced by "?".) Beyond the nodes, splitting takes a few megabytes, whatever the text: lines are
-read in windows, and tokens are counted in batches.
+document.text[node.start_char:node.end_char]`. (Lone surrogates, which a store cannot encode, are
+replaced by "?".) Besides the nodes, splitting needs a few megabytes of memory for a text of any
+length: lines are read in windows, and tokens are counted in batches.
 """
 
 import re
@@ -17,12 +17,12 @@ from engine.errors import ConfigError
 from engine.schema import Document, Node
 
 TokenCounter = Callable[[Sequence[str]], list[int]]
-"""Texts → the length of each, in tokens. It gets many at once."""
+"""Texts → the length of each, in tokens. It is called with many texts at once."""
 
 Span = tuple[int, int]
 
-# Where a line ends: a newline, and the full stops of scripts that put no space after them,
-# since the sentence library takes time in the square of what it is given of those.
+# A line ends at a newline, and at the full stops of scripts that put no space after them, because
+# the sentence library needs quadratic time on text in those scripts.
 _LINE_END = re.compile(r"\n|(?<=[。！？｡])(?![。！？｡])[」』”’）)\]]*")
 # Text wrapped by hand has lines of 60 to 100 characters; a list's items have mostly fewer.
 _WRAPPED_WIDTH = 50
@@ -32,20 +32,19 @@ _BEFORE_A_NUMBER = re.compile(
     r"vols?)\.$",
     re.IGNORECASE,
 )
-# Of a longer line, the sentences are found in one window of so many characters after another, and
-# a sentence longer than that is cut at a space. It is two to three times the default passage. The
-# sentence library takes time in the square of the quotation marks in one call: 60 ms for a window
-# of nothing else.
+# A longer line is read in windows of this many characters, and a longer sentence is cut at a space.
+# A window is two to three times as long as the default passage. The time of the sentence library is
+# quadratic in the number of quotation marks: 60 ms for a window that has nothing else.
 _WINDOW = 10_000
-# Texts are handed to the tokenizer in batches of so many characters. It takes up to 200 bytes for
-# each while it counts.
+# Texts are passed to the tokenizer in batches of this many characters. It needs up to 200 bytes of
+# memory for each character while it counts.
 _BATCH = 50_000
 _WORD = re.compile(r"\S+")
-# A passage has at most so many characters a token. English has 5 (SQuAD, bge's tokenizer), and
-# no prose comes near 16; but that tokenizer takes any word of over 100 letters for one token.
+# The longest passage, in characters per token. English has 5 (SQuAD, bge's tokenizer), and no prose
+# has nearly 16. The limit is for words of over 100 letters: each is one token for that tokenizer.
 _CHARACTERS_PER_TOKEN = 16
-# Six letters a token: on SQuAD 17 % above the count of bge's tokenizer, and below it for 1.5 %
-# of the passages.
+# One token for each six letters. On SQuAD this estimate is 17 % above the count of bge's tokenizer,
+# and below it for 1.5 % of the passages.
 _ABOUT_A_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
 
@@ -59,7 +58,7 @@ def sentence_spans(text: str) -> list[Span]:
 
 
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
-    """Token counts without a tokenizer, rather too high than too low."""
+    """Token counts without a tokenizer. They are usually too high."""
     return [len(_ABOUT_A_TOKEN.findall(text)) for text in texts]
 
 
@@ -91,9 +90,9 @@ class SentenceSplitter:
             )
 
     def get_nodes_from_documents(self, documents: Sequence[Document]) -> list[Node]:
-        """The passages of each document, in order. Positions run on over a source's documents.
+        """The passages of each document, in order. Positions continue through a source's documents.
 
-        The same documents give the same ids again.
+        The same documents always get the same ids.
         """
         nodes: list[Node] = []
         positions: dict[str, int] = {}
@@ -127,7 +126,7 @@ class SentenceSplitter:
             window = window[first:]
 
     def _pieces(self, text: str) -> Iterator["_Piece"]:
-        """The sentences, with those that do not fit cut up."""
+        """The sentences. Those that are longer than a passage are cut."""
         for piece in self._measure(text, _sentence_spans(text)):
             if piece.size <= self.chunk_size:
                 yield piece
@@ -135,7 +134,7 @@ class SentenceSplitter:
                 yield from self._cut(text, piece)
 
     def _cut(self, text: str, long: "_Piece") -> Iterator["_Piece"]:
-        """Its words, or the parts of one word that is too long itself."""
+        """The words of a sentence that is too long, or the parts of a word that is too long."""
         parts = [match.span() for match in _WORD.finditer(text, long.start, long.end)]
         if len(parts) == 1:
             width = min(self.chunk_size, (long.end - long.start + 1) // 2)
@@ -201,7 +200,7 @@ def _node(document: Document, position: int, start: int, end: int) -> Node:
 
 
 def _storable(text: str) -> str:
-    """As UTF-8 can have it: lone surrogates are replaced by "?", one for one."""
+    """The text that UTF-8 can encode: each lone surrogate is replaced by one "?"."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -255,7 +254,7 @@ def _sentences(text: str, start: int, end: int) -> Iterator[Span]:
     if not line.strip():
         return
     parts = segment("en", line)
-    if "".join(parts) != line:  # the library does not promise it; positions must be right
+    if "".join(parts) != line:  # the library does not guarantee this, and positions must be right
         parts = [line]
     sentence: list[str] = []
     for part in parts:

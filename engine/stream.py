@@ -83,7 +83,7 @@ class Stream(Generic[Item]):
             return self._changed.wait_for(lambda: self._changes > seen or self._ended, timeout)
 
     def notify(self) -> None:
-        """Wake those who wait: something that `until` looks at has changed."""
+        """Wake all waiting threads and tasks, so that they check their `until` again."""
         with self._changed:
             self._wake()
 
@@ -106,7 +106,7 @@ class Stream(Generic[Item]):
                     yield step
 
     async def wait_async(self, until: Callable[[], bool]) -> None:
-        """`wait`, off the event loop."""
+        """`wait`, without blocking the event loop."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:

