@@ -1,11 +1,10 @@
-"""The calculator: arithmetic in untrusted text, and the arithmetic that a plain question states.
+"""The calculator: evaluates arithmetic in untrusted text, and finds expressions in questions.
 
     text → tokens → the tokens of a Python expression → a syntax tree → a number
 
-The text is split into tokens in one pass, words such as "plus" and "15% of" are replaced in a
-second pass, and the syntax tree is evaluated here and never executed. Each pass is linear in the
-length of the text, the length is checked first, and numbers are bounded, so no input takes long.
-No model is involved.
+The first pass splits the text into tokens, the second replaces words such as "plus" and "15% of".
+The syntax tree is evaluated by this module and is never executed. Each pass takes linear time, and
+the length of the text and the size of numbers are limited, so no input takes long.
 """
 
 import ast
@@ -20,8 +19,8 @@ from itertools import pairwise
 from engine.errors import ToolError
 
 LENGTH = 200  # characters of an expression
-QUESTION = 1000  # characters of a question that may state one; longer ones are not read
-BITS = 4096  # of a whole number: about 1,200 digits
+QUESTION = 1000  # characters of a question; longer ones are not searched for an expression
+BITS = 4096  # of the largest whole number, which has about 1,200 digits
 DIGITS = 30  # the largest second argument of round()
 
 Number = int | float
@@ -83,7 +82,7 @@ def calculator(expression: str) -> str:
 
 
 def plain_arithmetic(question: str) -> str | None:
-    """The expression that a question states literally, or None if it has to be worked out.
+    """The expression that a question states literally, or None if it states none.
 
     "What is 15% of 240?" → "15 / 100 * 240"; "If 6 pens cost 9 euros…" → None.
     """
@@ -105,15 +104,15 @@ def plain_arithmetic(question: str) -> str | None:
 
 
 def count_numbers(text: str) -> int:
-    """How many numbers a text names, in digits or in words."""
+    """How many numbers are in a text, in digits or in words."""
     return sum(token.is_number or token.text.lower() in _NAMED for token in _tokens(text))
 
 
 def unknown_numbers(expression: str, sources: Iterable[str]) -> list[str]:
     """The numbers of an expression that occur in none of the source texts.
 
-    A word counts as the numbers that it names: "dozen" as 12, "half" as 2 and 0.5, and a
-    percentage as its hundredth. Names such as pi are not numbers here.
+    A word stands for the numbers that it names: "dozen" for 12, "half" for 2 and 0.5. A percentage
+    also stands for its hundredth. Constants such as pi are not numbers here.
     """
     known: set[Decimal] = set()
     for source in sources:
@@ -133,7 +132,7 @@ def unknown_numbers(expression: str, sources: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A number without separators, a word, or a sign. `joined`: no space stands before it."""
+    """A number without separators, a word, or a sign. `joined`: no space precedes it."""
 
     text: str
     is_number: bool = False
@@ -141,14 +140,14 @@ class _Token:
 
 
 _END = _Token("")
-# Possessive quantifiers (++, *+): each character is read once, whatever follows.
+# Possessive quantifiers (++, *+) do not backtrack: each character is read once.
 _TOKEN = re.compile(
     r"(?P<space>\s++)|(?P<number>(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:e[+-]?[0-9]++)?)"
     r"|(?P<word>[^\W\d]\w*+)|\*\*|//|.",
     re.I | re.S,
 )
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})
-# Dates (2026-11-21, 24/12/2026) and factorials (5!), which would be read as something else.
+# Dates (2026-11-21, 24/12/2026) and factorials (5!), which would be read as other calculations.
 _NOT_A_SUM = re.compile(
     r"\b(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[/.][0-9]{1,2}[/.][0-9]{4})\b|[0-9)]!"
 )
@@ -157,7 +156,7 @@ _WORDS = (
     "fifteen sixteen seventeen eighteen nineteen twenty"
 )
 _NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS.split())}
-# Words that name numbers, with the ways in which an expression may write them.
+# Words that name numbers, with the numbers that an expression may have in their place.
 _NAMED: dict[str, tuple[str, ...]] = {
     **{word: (value,) for word, value in _NUMBER_WORDS.items()},
     "dozen": ("12",),
@@ -197,7 +196,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def _without_separators(tokens: list[_Token]) -> list[_Token]:
-    """Groups of three digits between commas, with no spaces, become one number."""
+    """Join groups of three digits that commas without spaces separate to one number."""
     result: list[_Token] = []
     at = 0
     while at < len(tokens):
@@ -269,7 +268,7 @@ _SYMBOLS = frozenset(["+", "-", "*", "/", "**", "//", "%", "(", ")", ","])
 
 
 def _as_python(tokens: list[_Token]) -> list[str]:
-    """Words and percentages as Python writes them. Other words stay and are refused later."""
+    """The tokens in Python's syntax. Unknown words are kept, and `_parse` refuses them."""
     words = [token.text if token.is_number else token.text.lower() for token in tokens]
     words = [_NUMBER_WORDS.get(word, word) for word in words]
     python: list[str] = []
@@ -281,7 +280,7 @@ def _as_python(tokens: list[_Token]) -> list[str]:
     return python
 
 
-_Read = tuple[list[str], int] | None  # the Python tokens, and the place after what was read
+_Read = tuple[list[str], int] | None  # the Python tokens, and the index of the next word
 
 
 def _phrase(words: list[str], at: int) -> _Read:
@@ -329,7 +328,7 @@ def _percent(words: list[str], at: int) -> _Read:
     """ "15% of", "15 percent tip on" and "15%". "17 % 5" is a remainder.
 
     Raises:
-        ToolError: "100 + 5%", which some read as 105 and others as 100.05.
+        ToolError: "100 + 5%", which can mean 105 or 100.05.
     """
     number = _operand(words, at)
     signs = 1 if words[at + 1 : at + 2] in (["%"], ["percent"]) else 0
@@ -351,7 +350,7 @@ def _percent(words: list[str], at: int) -> _Read:
 
 
 def _operand(words: list[str], at: int) -> str:
-    """The number at that place, or an empty string."""
+    """The number at this index, or an empty string."""
     return words[at] if at < len(words) and words[at][0].isdecimal() else ""
 
 
@@ -359,7 +358,7 @@ def _parse(python: list[str], original: str) -> ast.Expression:
     """The syntax tree of an expression of known names, numbers and signs.
 
     Raises:
-        ToolError: there is something else in it, or the syntax is wrong.
+        ToolError: it contains other words, or its syntax is wrong.
     """
     for word in python:
         known = word in _SYMBOLS or word in _FUNCTIONS or word in CONSTANTS or word[0] in _NUMERIC
@@ -413,6 +412,6 @@ def _bounded(value: Number) -> Number:
 
 
 def _written(value: Number) -> str:
-    """Whole numbers in full, others to 12 digits, which hides the error of binary fractions."""
+    """The number as text. Fractions have 12 digits, which hides the rounding of binary floats."""
     whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
     return str(int(value)) if whole or isinstance(value, int) else f"{value:.12g}"

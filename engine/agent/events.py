@@ -4,8 +4,7 @@
     AgentInput → AgentOutput(tool_calls) → for each call:
         [ApprovalRequested → ApprovalGiven →] ToolCall → ToolCallResult
 
-and then the next step, until one has no tool calls. Events are frozen; `at` is seconds since
-the run began.
+The next step follows, until a step has no tool calls. Events are frozen.
 """
 
 from collections.abc import Mapping
@@ -73,7 +72,7 @@ class AgentStream(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolEvent(Event):
-    """An event of one call. All events of a call have the same `tool_id`."""
+    """The base class of a call's events. All events of a call have the same `tool_id`."""
 
     tool_name: str
     tool_kwargs: Mapping[str, Any]
@@ -87,8 +86,8 @@ class ToolCall(ToolEvent):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallResult(ToolEvent):
-    """A call has ended. `is_error`: the tool failed, timed out or was called with wrong arguments;
-    `tool_output` says which."""
+    """A call has ended. `is_error`: it failed, timed out or had wrong arguments; `tool_output` says
+    which."""
 
     tool_output: ToolOutput = field(default_factory=lambda: ToolOutput(""))
     seconds: float = 0.0
@@ -102,7 +101,8 @@ class ApprovalRequested(ToolEvent):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalGiven(ToolEvent):
-    """A person has approved or denied a call, after `seconds`. The arguments are as approved."""
+    """A person has approved or denied a call after `seconds`. The arguments include the person's
+    changes."""
 
     approved: bool = True
     reason: str = ""

@@ -1,7 +1,7 @@
-"""AgentHandler: one run of an agent. Its events, approval of its calls, cancelling.
+"""AgentHandler: one run of an agent, with its events, approvals and cancellation.
 
 The run's thread writes events and waits for approvals. Any number of readers, sync or async,
-follow the events while they happen or read them afterwards.
+follow the events live or read them afterwards.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from engine.schema import new_id
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecision:
-    """A person's decision on a call. `tool_kwargs`: as edited, if they were edited."""
+    """A person's decision on a call. `tool_kwargs` includes the person's changes."""
 
     approved: bool
     tool_kwargs: Mapping[str, Any]
@@ -36,8 +36,8 @@ class ApprovalDecision:
 class AgentHandler(Live[Event]):
     """A run of an agent. Read its events, await it, approve its calls, cancel it.
 
-    When the last reader leaves before the end, the run stops, unless `hold` keeps it going or it
-    waits for approval.
+    When the last reader leaves before the end, the run stops, unless `hold` keeps it running or a
+    call waits for approval.
     """
 
     kind = "agent run"
@@ -57,7 +57,7 @@ class AgentHandler(Live[Event]):
         """Every event from the first on, as it happens, without blocking the event loop.
 
         Raises:
-            FirstTokenError: the run failed; after every event that came before.
+            FirstTokenError: the run failed. It is raised after the last event.
         """
         return self.stream.read_async()
 
@@ -67,14 +67,14 @@ class AgentHandler(Live[Event]):
 
     @property
     def so_far(self) -> list[Event]:
-        """The events that have happened, without waiting."""
+        """The events so far, without waiting."""
         return self.stream.items
 
     def result(self) -> AgentOutput:
-        """Wait for the end. A stopped run returns the text that it had written.
+        """Wait for the end. A stopped run returns the text that it has written.
 
         Raises:
-            FirstTokenError: the run failed; `so_far` keeps what had happened.
+            FirstTokenError: the run failed. `so_far` has the events before the failure.
         """
         self.stream.wait(lambda: False)
         return self._outcome()
@@ -128,7 +128,7 @@ class AgentHandler(Live[Event]):
         always: later calls of this tool in this run need no approval.
 
         Raises:
-            ToolError: the arguments do not fit the tool, or no such call waits.
+            ToolError: the arguments do not fit the tool, or the call does not wait for approval.
         """
         request, tool = self._awaited(tool_id)
         arguments = tool.check(request.tool_kwargs if tool_kwargs is None else tool_kwargs)
@@ -137,10 +137,10 @@ class AgentHandler(Live[Event]):
         self._decide(ApprovalDecision(True, arguments))
 
     def refuse(self, tool_id: str, reason: str = "") -> None:
-        """Deny a waiting call: the agent goes on without it.
+        """Deny a waiting call. The agent continues without it.
 
         Raises:
-            ToolError: no such call waits.
+            ToolError: the call does not wait for approval.
         """
         request, _ = self._awaited(tool_id)
         self._decide(ApprovalDecision(False, request.tool_kwargs, reason.strip()))

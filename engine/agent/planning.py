@@ -1,6 +1,6 @@
 """Policies for models that choose tools themselves.
 
-NativePolicy: for models trained to call tools, on a server that lets them.
+NativePolicy: for models trained to call tools, on a server that supports tool calls.
 PlanningPolicy: for other models. Each step begins with a decision in JSON: a thought, then a
 tool with its arguments, or the answer. A grammar made of the tools' schemas constrains what the
 model can write, so a call always names a known tool with arguments of the right types. The
@@ -40,8 +40,7 @@ _NATIVE_SYSTEM = (
 class NativePolicy:
     """Decides and answers with `llm`, in one call of the model per step.
 
-    If the server turns out not to support tools for its model, the policy asks for decisions in
-    JSON from then on.
+    If the server refuses tools for its model, the policy asks for decisions in JSON from then on.
 
     Raises:
         TypeError: `llm` is not a ToolCallingLLM.
@@ -60,7 +59,7 @@ class NativePolicy:
                 yield from self._native_step(task, tools, run)
                 return
             except ServerError as error:
-                # Ollama, llama-server and vLLM word it differently; all have "tool" in it.
+                # Ollama, llama-server and vLLM have different messages, and all contain "tool".
                 unsupported = "refused" in str(error) and "tool" in str(error).lower()
                 if task.calls or not tools or not unsupported:
                     raise
@@ -158,7 +157,7 @@ class PlanningPolicy:
 
 
 def decision_schema(tools: Sequence[FunctionTool]) -> dict[str, Any]:
-    """The JSON schema of a decision: one shape for each tool, and one for the answer."""
+    """The JSON schema of a decision: one variant for each tool, and one for the answer."""
     definitions: dict[str, Any] = {}
     shapes = []
     for name, parameters in [(ANSWER, None), *((tool.name, tool.parameters) for tool in tools)]:

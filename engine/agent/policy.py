@@ -1,8 +1,8 @@
-"""What every policy has in common: the task it looks at, and what it returns.
+"""The interface of policies: the task that a policy gets, and the parts of a step that it returns.
 
-A policy decides how an agent goes on. In one step it either writes the answer, piece by piece,
-or requests tool calls. routing.py has the policy for small models, planning.py those for larger
-ones. Below the protocol stand the helpers that more than one policy uses.
+A policy decides the next step of an agent: it either writes the answer, chunk by chunk, or requests
+tool calls. routing.py has the policy for small models, and planning.py those for larger models. The
+helpers below the protocol are shared by several policies.
 """
 
 import json
@@ -17,14 +17,14 @@ from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMes
 from engine.run import Run
 from engine.schema import ChatMessage
 
-ANSWER = "answer"  # the choice of no tool
+ANSWER = "answer"  # the choice to call no tool
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedCall:
     """A call and its result. `is_error`: it failed or was denied.
 
-    question: the part of the task that the call was for; empty if it was for all of it.
+    question: the part of the task that the call was for; empty for the whole task.
     """
 
     call: ToolCall
@@ -37,9 +37,8 @@ class CompletedCall:
 class Task:
     """What the user asked, and what the agent has done so far.
 
-    history: the conversation before. steps: the completed calls, those of one step together.
-    declined: for each part of the question that needs a call which no tool can make reliably,
-    the sentence that says so.
+    history: the conversation before. steps: the completed calls of each step. declined: a sentence
+    for each part of the question that no tool can answer reliably.
     """
 
     question: str
@@ -59,7 +58,7 @@ class Task:
         return [self.question, *said, *results]
 
     def messages(self) -> list[ChatMessage]:
-        """The conversation so far. Each tool result is a message of its own, as data."""
+        """The conversation so far. Each tool result is a separate message."""
         messages = [*self.history, ChatMessage("user", self.question)]
         for step in self.steps:
             requests, texts = [], []
@@ -79,17 +78,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A piece of reasoning. It is shown and is not part of the answer."""
+    """A piece of reasoning. It is shown to the user, but is not part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call that the policy wants made.
+    """A call that the policy requests.
 
-    arguments: not checked yet. question: the part of the task that it is for; empty if it is for
-    all of it. id: the model's own id for the call, if it gave one.
+    arguments: not validated yet. question: the part of the task that the call is for; empty for
+    the whole task. id: the id that the model gave to the call, if any.
     """
 
     tool_name: str
@@ -102,15 +101,15 @@ StepPart = str | Thought | CallRequest
 
 
 class Policy(Protocol):
-    """Takes the steps of one workflow. Safe to use from many threads at once."""
+    """Decides the steps of a workflow. Safe to use from many threads at once."""
 
     def step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[StepPart]:
-        """The next step: thoughts and text as they come, then the requested calls, if any.
+        """The next step: thoughts and text as they arrive, then the requested calls, if any.
 
         A step without requests is the answer. Without tools there are no requests.
 
         Raises:
-            LLMError: as the model raises it, after the parts that came before.
+            LLMError: the model failed. It is raised after the parts that arrived before.
             Cancelled: `run` was cancelled.
         """
 
@@ -119,9 +118,9 @@ class Policy(Protocol):
 
 
 def split_thoughts(pieces: Iterable[str]) -> Iterator[str | Thought]:
-    """The same text, with what stands between <think> and </think> as thoughts.
+    """The same text, in which the text between <think> and </think> becomes thoughts.
 
-    Reasoning models write their thoughts this way. A mark that is split over two pieces is found.
+    Reasoning models mark their thoughts this way. A tag may be split over two chunks.
     """
     held, thinking = "", False
     for piece in pieces:
@@ -141,7 +140,7 @@ def split_thoughts(pieces: Iterable[str]) -> Iterator[str | Thought]:
 
 
 _CUT = " […]"
-_SHORTEST = 200  # characters of a tool's text that are not cut further
+_SHORTEST = 200  # characters: a shorter text of a tool is not cut
 
 
 def fit_messages(
@@ -149,8 +148,8 @@ def fit_messages(
 ) -> list[ChatMessage]:
     """The messages, with the longest tool results halved until the prompt leaves room to answer.
 
-    Messages of the user and the model stay whole. If those alone are too long, the model raises
-    PromptTooLongError later.
+    Messages of the user and the model are not shortened. If they alone are too long, the model
+    raises PromptTooLongError later.
     """
     fitting = list(messages)
     window = llm.metadata.context_window
@@ -167,11 +166,11 @@ def fit_messages(
     return fitting
 
 
-# Limits of what a model writes as JSON, so that one that repeats itself comes to an end:
-# characters of a text, items of a list, tokens of the whole.
+# Limits of the JSON that a model writes, so that a model that repeats itself is stopped: characters
+# of a text, items of a list, tokens in total.
 TEXT, ITEMS, TOKENS = 200, 8, 512
 
-# JSON schema's keywords that hold schemas, and those that say what a value is.
+# The keywords of a JSON schema that contain schemas, and those that restrict a value.
 _NAMED = {"properties", "$defs"}
 _LISTED = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _SINGLE = {"items", "additionalProperties"}
@@ -180,7 +179,7 @@ _SHAPES = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"}
 
 def bounded_schema(schema: Any) -> Any:
     """A JSON schema that a grammar can express: texts and lists get a maximum length, patterns
-    are left out, and a value of any type becomes a text. The tool checks the arguments later."""
+    are removed, and a value of any type becomes a text. The tool validates the arguments later."""
     if not isinstance(schema, dict):
         return schema
     inner = {key: value for key, value in schema.items() if key != "pattern"}
@@ -200,7 +199,7 @@ def bounded_schema(schema: Any) -> Any:
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object in a text; an empty one if it was cut off or is something else."""
+    """The JSON object in a text. It is empty if the text is cut off or is no JSON object."""
     try:
         value = json.loads(text)
     except ValueError:

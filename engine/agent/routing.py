@@ -1,21 +1,22 @@
-"""RoutingPolicy: for small models. Tools are chosen for the model; it writes the answers.
+"""RoutingPolicy: for small models. The policy chooses the tools, and the model writes the answers.
 
 Each part of a task goes to the tool whose examples it is most similar to, by the embedding
-model, or to no tool if it is most similar to small talk. Arguments are read from the question if
-possible. The small model gets only the sentences of a result that answer the question, and exact
-results are quoted.
+model, or to no tool if it is most similar to small talk. Arguments are parsed from the question if
+possible. The model gets only those sentences of a result that answer the question. Exact results,
+such as those of the calculator, are quoted without the model.
 
 Measured on 60 questions that were written after the method was fixed, on two cores
 (benchmarks/agent_choice.py):
 
-    who chooses                                right tool   call or answer   median time
-    this: the three nearest examples                 0.92             0.95          8 ms
+    method                                     right tool   call or answer   median time
+    the three nearest examples (used)                0.92             0.95          8 ms
     the nearest description, by embedding            0.72             0.88          8 ms
     the best description, by cross-encoder           0.57             0.80         50 ms
     SmolLM2-135M, one example a tool                 0.52             0.92        510 ms
     SmolLM2-135M, three examples a tool              0.50             0.85        640 ms
 
-The words that the clock knows (shipped.py) were extended after that, so expect less of the clock.
+The clock's vocabulary (shipped.py) was extended afterwards, so the clock may do less well on other
+questions.
 """
 
 import json
@@ -52,16 +53,16 @@ from engine.splitting import sentence_spans
 if TYPE_CHECKING:
     from engine.embedding import Embedding, Vectors
 
-SMALL_TALK = tuple(QUESTIONS[ANSWER])  # what needs no tool
-# How many of a tool's examples count. Of 1 to 5, each example chosen for by the others (ten parts):
-# 0.95, 0.96, 0.97, 0.96, 0.97 right.
+SMALL_TALK = tuple(QUESTIONS[ANSWER])  # questions that need no tool
+# The number of a tool's nearest examples that count. For 1 to 5, tenfold cross-validation on the
+# examples gives 0.95, 0.96, 0.97, 0.96 and 0.97 right choices.
 NEAREST = 3
-# Below this similarity to small talk (cosine), a question goes to a tool: a task taken for small
-# talk gets no answer at all. 95 % of the examples of small talk have more with the others.
+# A question below this cosine similarity to small talk goes to a tool, because a task that is taken
+# for small talk gets no answer. 95 % of the small-talk examples are more similar to the others.
 SMALL_TALK_LEAST = 0.57
-PARTS = 4  # of one task that get a call each, at most
-# Characters of a tool's text that a small model is given whole: a short paragraph. From a longer
-# one it answers better by the sentences that answer the question: 0.55 against 0.44 of 200.
+PARTS = 4  # at most, of one task; each gets a call
+# A tool's text of up to this many characters, a short paragraph, goes into the prompt unshortened.
+# Of a longer text, the prompt gets the best sentences: 0.55 of 200 answers are right, against 0.44.
 WHOLE = 400
 
 
@@ -69,7 +70,7 @@ WHOLE = 400
 class Route:
     """The tool for a question, or None; the nearest example and its cosine similarity.
 
-    `example` is empty if the tool claims the question by itself.
+    `example` is empty if the tool has claimed the question (`FunctionTool.claims`).
     """
 
     tool: FunctionTool | None
@@ -93,7 +94,7 @@ class RoutingPolicy:
     def _request_calls(
         self, task: Task, tools: Sequence[FunctionTool], run: Run
     ) -> Generator[StepPart, None, bool]:
-        """Request the calls that the task's parts need. Returns whether there are any."""
+        """Request the calls that the parts of the task need. Returns whether there are any."""
         with run.span("route"):
             routes = [(part, self.choose(part, tools)) for part in parts_of(task.question)]
         requests: list[CallRequest] = []
@@ -111,7 +112,7 @@ class RoutingPolicy:
                     f"(similarity {route.similarity:.2f}). "
                 )
             else:
-                yield Thought(f"“{part}” is written so that {name} can read it. ")
+                yield Thought(f"{name} can read “{part}” directly. ")
             arguments = fill_arguments(self._llm, route.tool, part, run)
             if any((r.tool_name, r.arguments) == (name, arguments) for r in requests):
                 continue
@@ -120,7 +121,7 @@ class RoutingPolicy:
         return bool(requests)
 
     def choose(self, question: str, tools: Sequence[FunctionTool]) -> Route:
-        """The tool that a question is for."""
+        """Choose the tool for a question."""
         if claiming := next((tool for tool in tools if tool.claims(question)), None):
             return Route(claiming)
         embedding: Any = Settings.embed_model  # hashable, which its protocol does not say
@@ -141,7 +142,7 @@ class RoutingPolicy:
     def _answer(
         self, task: Task, tools: Sequence[FunctionTool], run: Run
     ) -> Iterator[StepPart]:
-        """The results of the calls, one after the other, each for its own part of the task."""
+        """An answer for each part of the task, from the result of its call."""
         if not task.calls and not task.declined:
             if tools and (reply := fixed_reply(task.question, tools)):
                 yield reply
@@ -150,7 +151,7 @@ class RoutingPolicy:
             system = ChatMessage("system", "You are a friendly assistant. Answer briefly.")
             question = ChatMessage("user", task.question)
             yield from self._write([system, *task.history, question], run)
-        # A small model changes what it repeats: of 56 computed results it kept 33 (benchmarks).
+        # Exact results are quoted: a small model repeated only 33 of 56 correctly (benchmarks).
         quoted = {tool.name for tool in tools if tool.return_direct}
         separator = ""
         for done in task.calls:
@@ -170,7 +171,7 @@ class RoutingPolicy:
         yield from split_thoughts(self._llm.stream_chat(messages, self._options, run, call))
 
     def _prompt(self, question: str, done: CompletedCall, run: Run) -> list[ChatMessage]:
-        """The question and what was found for it, as much as fits."""
+        """The question and the result of its call, shortened to fit the context window."""
 
         def prompt(context: str) -> list[ChatMessage]:
             return answer_prompt(question, context, context_format=ContextFormat.SENTENCES)
@@ -189,7 +190,7 @@ class RoutingPolicy:
         return prompt(fitting)
 
 
-# A border between two questions. Spaces are single when this is searched, so it is linear.
+# The border between two questions. The text has single spaces, so the search is linear.
 _ASKING = "what|which|who|when|where|why|how|is|are|compute|calculate|tell|search|find|look"
 _BORDER = re.compile(rf"(?<=\?) |(?:,? and (?:then )?|; ?)(?=(?:{_ASKING})\b)", re.I)
 
@@ -208,11 +209,11 @@ def _embedded(embedding: "Embedding", texts: tuple[str, ...]) -> "Vectors":
 def fill_arguments(llm: LLM, tool: FunctionTool, question: str, run: Run) -> dict[str, Any]:
     """The required arguments of a call: read from the question, or written by the model.
 
-    A grammar made of the tool's JSON schema makes the model write arguments of the right types.
-    Whether they are the right ones is up to the model, and a note says so.
+    A grammar made from the tool's JSON schema ensures arguments of the right types. Their values
+    may be wrong, and a note says so.
 
     Raises:
-        LLMError: the model failed, or the schema asks for more than a grammar can express.
+        LLMError: the model failed, or a grammar cannot express the schema.
     """
     if (read := tool.arguments_from(question)) is not None:
         return read
@@ -240,7 +241,7 @@ def _required_only(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _relevant_text(done: CompletedCall, question: str, run: Run) -> str:
-    """The part of a tool's text that answers the question: its evidence, else best sentences."""
+    """The part of a tool's text that answers the question: its evidence, or its best sentences."""
     sources, text = done.output.sources, done.output.content
     if any(source.evidence for source in sources):
         return "\n\n".join(excerpts(sources, ContextFormat.SENTENCES))
@@ -252,9 +253,9 @@ def _relevant_text(done: CompletedCall, question: str, run: Run) -> str:
     return "\n".join(sentences[at] for at in sorted(best))
 
 
-# Small talk. A small model that is asked about itself invents a life, so these replies are fixed.
-# In small_talk.json: replies, each with questions that it suits. The empty reply stands for
-# requests that the model writes something, such as a joke.
+# Small talk. The replies are fixed, because a small model that is asked about itself makes things
+# up. small_talk.json has each reply with the questions that it answers. The model itself answers
+# those of the empty reply, such as the request for a joke.
 _REPLIES: dict[str, tuple[str, ...]] = {
     entry["reply"]: tuple(entry["questions"])
     for entry in json.loads(

@@ -1,7 +1,7 @@
 """The tools that ship with First Token: document search, calculator, clock and web search.
 
-Each has examples (examples.json) by which it is chosen for small models. The examples are short,
-as people write them, and none is among the questions that the benchmark reports on.
+Each has examples (examples.json), by which RoutingPolicy chooses it. The examples are short, as
+people write them. None is among the questions of the benchmark.
 """
 
 import json
@@ -32,7 +32,7 @@ QUESTIONS: dict[str, list[str]] = json.loads(
 
 
 def search_tool(retriever: Retriever) -> FunctionTool:
-    """Search the documents: what the retriever finds, with the sources it comes from."""
+    """Document search. The result has the passages that the retriever finds, and their sources."""
 
     def search_documents(query: str, run: Run) -> ToolOutput:
         """Find passages in the user's own documents that answer a question."""
@@ -64,8 +64,8 @@ _UNITS = (
 
 
 def calculator_tool() -> FunctionTool:
-    """Arithmetic. For small models only what the task states as an expression: of 17 word
-    problems the default model got 7 right, and a wrong number looks like a computed one."""
+    """Arithmetic. A small model gets results only for expressions that the task states: of 17 word
+    problems the default model got 7 right, and a wrong result looks like a right one."""
 
     def read(question: str) -> dict[str, str] | None:
         expression = plain_arithmetic(question)
@@ -140,10 +140,10 @@ _DATE_CALCULATION = (
 
 
 def clock_tool() -> FunctionTool:
-    """The present date and time. For small models no calculations with dates."""
+    """The present date and time. It declines calculations with dates for small models."""
 
     def suits(question: str) -> bool:
-        """Nothing but the time is asked for: not "On which day is the bakery closed?"."""
+        """The question asks only for the time, unlike "On which day is the bakery closed?"."""
         words = set(re.findall(r"[a-z]+", question.lower()))
         place = set(re.findall(r"[a-z]+", _place_in(question).lower()))
         known = {*_CLOCK_WORDS.split(), *_DATE_CALCULATION.split()}
@@ -179,7 +179,7 @@ def date_and_time(place: str = "") -> str:
 
 
 def _zone_name(place: str) -> str:
-    """The time zone of that name or with that city; empty if there is none."""
+    """The time zone with this name or city; empty if there is none."""
     return _zones().get(place.strip().replace(" ", "_").lower(), "")
 
 
@@ -211,15 +211,16 @@ NO_KEY = (
     "Web search needs a key. Get one at https://tavily.com, write TAVILY_API_KEY=your-key into "
     "the file .env, and start First Token again."
 )
-# Seconds for Tavily to answer: less than the tool's own limit, so that its sentence is seen.
+# The time limit for Tavily, in seconds. It is shorter than the tool's time limit, so that the user
+# sees the message about Tavily.
 TAVILY_SECONDS = 20.0
 
 
 class TavilyToolSpec:
     """Web search through Tavily as a tool for an agent.
 
-    The query goes to api.tavily.com, and nothing else does. Without a key the tool exists and
-    says how to get one.
+    Only the query is sent, to api.tavily.com. Without a key the tool exists, and its calls fail
+    with a message that says how to get one.
 
     api_key: the configuration's by default. api_base_url: another server with Tavily's API.
     requires_approval: a person sees each query before it leaves the machine.
@@ -267,7 +268,7 @@ class TavilyToolSpec:
         return ToolOutput("\n\n".join(texts), tuple(sources))
 
     def _request(self, query: str) -> Mapping[str, Any]:
-        import requests  # with tavily half a second to import: the first search pays it
+        import requests  # here, because the import of requests and tavily takes half a second
         import tavily
         from tavily import errors
 
@@ -294,7 +295,7 @@ class TavilyToolSpec:
         except requests.exceptions.JSONDecodeError:
             sentence = "Tavily's answer is not readable. Try again."
         except requests.exceptions.HTTPError as error:
-            sentence = f"Tavily is out of order: {error}. Try again later."
+            sentence = f"Tavily has a fault: {error}. Try again later."
         except requests.exceptions.RequestException as error:
             log.warning("Tavily could not be reached: %s", type(error).__name__)
             sentence = (

@@ -1,8 +1,8 @@
-"""Tools: any typed Python function as something an agent can call, and one call of it.
+"""Tools: typed Python functions that an agent can call, and the execution of a call.
 
 The function's name, docstring and signature become the tool's name, description and JSON
-schema. Arguments that a model or a person wrote are checked against the signature before the
-function gets them.
+schema. Arguments from a model or a person are validated against the signature before the function
+is called.
 """
 
 import asyncio
@@ -28,38 +28,38 @@ from engine.run import Run
 log = logging.getLogger(__name__)
 
 SECONDS = 30.0  # the default time limit of a call
-# Characters of a tool's text that are kept by default: about 2,000 tokens, half the window of
-# the default model.
+# The default limit of a result's text, in characters: about 2,000 tokens, half of the default
+# model's context window.
 CHARACTERS = 8000
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question that a tool is right for, and the arguments it would get."""
+    """A question that a tool can answer, and the arguments for it."""
 
     question: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FunctionTool:
-    """A function that an agent may call. Sync or async; an async function gets an event loop of
-    its own for each call, so it must keep no client that belongs to another loop.
+    """A function that an agent may call. It may be async: each call then has its own event loop, so
+    the function must not keep a client that belongs to another loop.
 
-    A parameter annotated with `Run` is filled by the engine: its `check()` raises when the call
-    was stopped or has taken too long.
+    The engine fills a parameter annotated with `Run`. Its `check()` raises when the call was
+    stopped or has timed out.
 
-    name, description: the function's own by default. requires_approval: a person must approve
+    name, description: those of the function by default. requires_approval: a person must approve
     each call. timeout: seconds. max_characters: of the result's text; the rest is cut off.
     return_direct: the result is exact and short, so a small model's answer quotes it.
     unavailable: why the tool cannot be used and how to change that; empty if it can.
     check_sources: given the arguments of a call and the texts that the agent has (the user's
     messages, results of tools), returns why the call must not run, or an empty string.
 
-    The others are for small models, whose tools are chosen for them (routing.py):
-    examples: questions that the tool is right for. suits: False if a question is certainly not
-    for it. claims: True if a question certainly is. arguments_from: reads the arguments from a
-    question without a model, or returns None. declines: why a question that the tool was chosen
-    for cannot be answered reliably, or an empty string.
+    RoutingPolicy uses these for small models:
+    examples: questions that the tool can answer. suits: False if a question is certainly not for
+    the tool. claims: True if a question certainly is. arguments_from: parses the arguments from a
+    question without a model, or returns None. declines: why the tool cannot answer a question
+    reliably, or an empty string.
 
     Raises:
         ToolError: the function's signature cannot be described.
@@ -118,7 +118,7 @@ class FunctionTool:
         return ToolSpec(self.name, self.description, self.parameters)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments in the types of the signature, defaults filled in.
+        """The arguments, converted to the types of the signature, with defaults.
 
         Raises:
             ToolError: some are missing, unknown, or of the wrong type.
@@ -214,8 +214,8 @@ class CallOutcome:
 def call_tool(tool: FunctionTool, arguments: Mapping[str, Any], run: Run) -> CallOutcome:
     """Call a tool with checked arguments, on a thread of its own.
 
-    At its time limit, or when `run` is cancelled, the call ends at once. A sync function cannot
-    be interrupted from outside: its thread goes on, and its result is dropped.
+    The call ends at its time limit and when `run` is cancelled. A sync function cannot be
+    interrupted: its thread continues, and its result is dropped.
 
     Raises:
         Cancelled: `run` was cancelled.
@@ -249,7 +249,7 @@ class _Call:
         self.output = ToolOutput("")
         self.error: BaseException | None = None
         self._tool, self._arguments = tool, arguments
-        self._run = Run()  # the tool's own: a time limit ends the call, not the agent's run
+        self._run = Run()  # not the agent's, which continues after the time limit of a call
         self._ended = False
         self._woken = threading.Event()
         threading.Thread(target=self._work, name=f"tool {tool.name}", daemon=True).start()
@@ -269,7 +269,7 @@ class _Call:
             if inspect.isawaitable(value):
                 value = asyncio.run(self._finish(value))
             self.output = _as_output(value)
-        except BaseException as error:  # even a SystemExit ends this call and nothing else
+        except BaseException as error:  # even a SystemExit ends only this call
             if not isinstance(error, FirstTokenError) and not self._run.cancelled:
                 log.exception("The tool %s failed", self._tool.name)
             self.error = error
@@ -280,7 +280,7 @@ class _Call:
         task, loop = asyncio.ensure_future(awaitable), asyncio.get_running_loop()
 
         def end() -> None:
-            with suppress(RuntimeError):  # the loop has closed: the tool had just ended
+            with suppress(RuntimeError):  # the loop is closed, because the tool has just ended
                 loop.call_soon_threadsafe(task.cancel)
 
         self._run.on_cancel(end)
@@ -288,7 +288,7 @@ class _Call:
 
 
 def _as_output(value: Any) -> ToolOutput:
-    """Text stays as it is. Other values become JSON, or their `str` if they have no JSON."""
+    """The result of a tool. Values other than text become JSON, or their `str` if that fails."""
     if isinstance(value, ToolOutput):
         return value
     if isinstance(value, str):

@@ -30,13 +30,13 @@ from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MAX_STEPS = 8  # with calls, before the answer must come
+MAX_STEPS = 8  # steps with calls; the next step must be the answer
 MAX_CHARACTERS = 20_000  # of a task
 
 
 def policy_for(llm: LLM, options: GenerationOptions = GenerationOptions()) -> Policy:
-    """Native tool calls if the model has them. Otherwise a small model's tools are chosen for
-    it, and a larger model chooses its tools in JSON that a grammar constrains."""
+    """The policy for a model: native tool calls if the model has them, routing for small models,
+    and decisions in JSON for other models."""
     if llm.metadata.native_tools and isinstance(llm, ToolCallingLLM):
         return NativePolicy(llm, options)
     if llm.metadata.context_format is ContextFormat.SENTENCES:
@@ -66,8 +66,8 @@ class AgentWorkflow:
     ) -> Self:
         """An agent with these tools: typed functions, FunctionTools, or sets of them.
 
-        llm: `Settings.llm` by default. options: how to write the answer. policy: how to choose
-        between answering and calling; by default what suits the model (`policy_for`).
+        llm: `Settings.llm` by default. options: how to write the answer. policy: decides the steps;
+        by default the policy for this model (`policy_for`).
 
         Raises:
             ToolError: two tools share a name, or a signature cannot be described.
@@ -98,7 +98,7 @@ class AgentWorkflow:
         return handler
 
     def _work(self, task: Task, handler: AgentHandler) -> None:
-        """The run: steps until one has no calls."""
+        """Take steps until one has no calls."""
         try:
             while requests := self._step(task, handler):
                 task.steps.append([])
@@ -117,7 +117,7 @@ class AgentWorkflow:
             handler.finish()
 
     def _step(self, task: Task, handler: AgentHandler) -> list[tuple[ToolCall, str]]:
-        """One step of the model. Returns the calls it wants, each with what it is for."""
+        """One step of the model. Returns the requested calls, each with its part of the task."""
         handler.run.check()
         handler.emit(AgentInput(tuple(task.messages())))
         tools = list(self.tools.values()) if len(task.steps) < self.max_steps else []
