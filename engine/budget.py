@@ -143,13 +143,14 @@ def plan(
 
 
 def affordable(
-    most: int, least: int, rate: Rate | None, spent: float, needed: float, budget: float | None
+    most: int, fewest: int, rate: Rate | None, spent: float, until: float | None
 ) -> int:
-    """How many sentences are worth reranking: at most `most`, at least `least`.
+    """How many sentences are worth reranking: at most `most`, at least `fewest`.
 
-    rate: that of reranking, by sentence. needed: seconds that the smallest reading takes.
+    rate: that of reranking, by sentence. spent, until: seconds since the question, now and when
+    the search should have ended.
     """
-    if budget is None or rate is None:
+    if until is None or rate is None or rate.each <= 0:
         return most
-    left = (budget - spent - needed) / rate.margin - rate.start
-    return max(least, min(most, int(left / rate.each) if rate.each > 0 else most))
+    sentences = ((until - spent) / rate.margin - rate.start) / rate.each
+    return max(fewest, min(most, int(sentences)))

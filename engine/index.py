@@ -149,14 +149,20 @@ class VectorStoreIndex:
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         llm: LLM | None = None,
         options: GenerationOptions = GenerationOptions(),
+        first_token_budget: float | None = None,
     ) -> RetrieverQueryEngine:
-        """An engine that answers from this index. `llm` is `Settings.llm` by default."""
+        """An engine that answers from this index. `llm` is `Settings.llm` by default.
+
+        `first_token_budget`: the seconds until the answer should begin. As much of the best
+        evidence is read as fits into that time; None reads everything that is found.
+        """
         return RetrieverQueryEngine.from_args(
             self.as_retriever(similarity_top_k),
             llm=llm,
             streaming=streaming,
             response_mode=response_mode,
             options=options,
+            first_token_budget=first_token_budget,
         )
 
     def _insert_source(

@@ -6,7 +6,9 @@ read at once, and a small model answers better if it reads the question first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.llm.base import ContextFormat
 from engine.schema import ChatMessage, NodeWithScore
 from engine.splitting import sentence_spans
@@ -62,6 +64,111 @@ def excerpts(
             kept = sorted((e for e in found.evidence if e.score >= least), key=lambda e: e.start)
             texts.append(GAP.join(found.sentence(evidence) for evidence in kept))
     return [text for text in texts if text]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a prompt contains of the passages: of each, in the order of rank, the places of its
+    sentences that are read. `sentences` has the spans of all its sentences."""
+
+    nodes: Sequence[NodeWithScore]
+    sentences: Sequence[Sequence[tuple[int, int]]]
+    places: Sequence[frozenset[int]]
+
+    def texts(self, first: int | None = None) -> list[str]:
+        """The parts of the passages, in the order of rank. The passage `first` comes before them,
+        and is whole: the prompt then begins with what the model may have read before."""
+        ranks = list(range(len(self.nodes)))
+        if first is not None:
+            ranks = [first, *(rank for rank in ranks if rank != first)]
+        texts = (
+            self.nodes[rank].text if rank == first else self._text(rank)
+            for rank in ranks
+            if rank == first or self.places[rank]
+        )
+        return list(texts)
+
+    def with_whole(self, rank: int) -> "Reading":
+        """The same, and this passage whole."""
+        places = list(self.places)
+        places[rank] = frozenset(range(len(self.sentences[rank])))
+        return Reading(self.nodes, self.sentences, places)
+
+    @property
+    def left_out(self) -> list[tuple[int, int]]:
+        """Of which passages, numbered from 1, how many sentences are not read."""
+        missing = [
+            (number, len(sentences) - len(places))
+            for number, (sentences, places) in enumerate(
+                zip(self.sentences, self.places, strict=True), start=1
+            )
+        ]
+        return [(number, count) for number, count in missing if count]
+
+    def _text(self, rank: int) -> str:
+        """Neighbouring sentences with what stands between them, others with a GAP."""
+        found, sentences, places = self.nodes[rank], self.sentences[rank], self.places[rank]
+        if len(places) == len(sentences):
+            return found.text
+        parts: list[str] = []
+        for place in sorted(places):
+            start, end = sentences[place]
+            if place - 1 in places:
+                parts[-1] += found.text[sentences[place - 1][1] : end]
+            else:
+                parts.append(found.text[start:end])
+        return GAP.join(parts)
+
+
+def readings(question: str, nodes: Sequence[NodeWithScore]) -> list[Reading]:
+    """What can be read of these passages, from the smallest to the largest; each contains the one
+    before: the best sentence, further evidence, the neighbours of these sentences, the best passage
+    whole, further passages.
+    """
+    sentences = [sentence_spans(found.text) or [(0, len(found.text))] for found in nodes]
+    read: list[set[int]] = [set() for _ in nodes]
+    steps: list[Reading] = []
+
+    def step() -> None:
+        reading = Reading(nodes, sentences, [frozenset(each) for each in read])
+        if not steps or reading.places != steps[-1].places:
+            steps.append(reading)
+
+    for rank, place in _best_sentences(question, nodes, sentences):
+        read[rank].add(place)
+        step()
+    for rank, spans in enumerate(sentences):
+        beside = {place + by for place in read[rank] for by in (-1, 1)}
+        read[rank] |= beside & set(range(len(spans)))
+        step()
+    for rank, spans in enumerate(sentences):
+        read[rank] |= set(range(len(spans)))
+        step()
+    return steps
+
+
+def _best_sentences(
+    question: str,
+    nodes: Sequence[NodeWithScore],
+    sentences: Sequence[Sequence[tuple[int, int]]],
+) -> list[tuple[int, int]]:
+    """(rank, place) of the sentences that support an answer, best first: the reranker's evidence,
+    or else those that share the rarest words with the question."""
+    scored = [
+        (evidence.score, rank, place)
+        for rank, found in enumerate(nodes)
+        for evidence in found.evidence
+        for place, (start, end) in enumerate(sentences[rank])
+        if start < evidence.end and evidence.start < end
+    ]
+    if scored:
+        return [(rank, place) for _, rank, place in sorted(scored, key=lambda each: -each[0])]
+    places = [(rank, place) for rank, spans in enumerate(sentences) for place in range(len(spans))]
+    index = TermIndex()
+    texts = [nodes[rank].text[slice(*sentences[rank][place])] for rank, place in places]
+    index.add([passage_terms(text) for text in texts])
+    hits = index.search(question_terms(question), len(nodes))
+    return [places[number] for number, _ in hits] or places[:1]
 
 
 def pack(texts: Sequence[str], fits: Callable[[str], bool]) -> list[str]:

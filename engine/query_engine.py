@@ -55,10 +55,19 @@ class RetrieverQueryEngine:
         streaming: bool = False,
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
+        first_token_budget: float | None = None,
     ) -> Self:
-        """An engine with a synthesizer of these parts. `llm` None means `Settings.llm`."""
+        """An engine with a synthesizer of these parts. `llm` None means `Settings.llm`.
+
+        `first_token_budget`: the seconds until the answer should begin. As much of the best
+        evidence is read as fits into that time; None reads everything that is found.
+        """
         synthesizer = ResponseSynthesizer.from_args(
-            llm=llm, streaming=streaming, response_mode=response_mode, options=options
+            llm=llm,
+            streaming=streaming,
+            response_mode=response_mode,
+            options=options,
+            first_token_budget=first_token_budget,
         )
         return cls(retriever, synthesizer)
 
@@ -155,6 +164,7 @@ class RetrieverQueryEngine:
         # 2. The passages
         run.check()
         run.report(Phase.SEARCHING)
+        run.search_until = self.synthesizer.search_seconds(answer.question)
         sources = self.retriever.retrieve(answer.question, run, earlier)
         answer.found(sources)
         if not self._is_relevant(sources):

@@ -7,10 +7,13 @@ follow-up such as "And in 1887?", `earlier_questions` finds the questions that i
 
 import math
 import re
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from engine.budget import RateEstimate, affordable
 from engine.embedding import Embedding, Reranker
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
@@ -61,6 +64,8 @@ MARGIN = 0.15
 # has a use for more, and on a slow one fewer would cost answers. The number is the same everywhere,
 # and with it the sources of a question.
 BUDGET = 8
+# And at least, where the first token's budget leaves no time for more
+FEWEST = 2
 # How much of fused score one point of logit is worth; 1/15 to 1/40 do equally well.
 LOGIT_WEIGHT = 1 / 15
 # Passages that get a second look: at most so many, and at most so far behind (3 points of logit)
@@ -127,11 +132,32 @@ class HybridRetriever:
         run.check()
         if self._reranker is not None:
             with run.span("rerank"):
-                reranker = self._reranker
+                reranker: Reranker = _TimedReranker(self._reranker)
+                rate = _rates[type(self._reranker)].rate
                 if earlier:
                     reranker = _FollowUpReranker(reranker, question)
-                found = rerank(whole, found, reranker, run)
+                    rate = rate and rate.beside(1)  # each sentence is scored twice
+                most = affordable(BUDGET, FEWEST, rate, run.trace.now(), run.search_until)
+                found = rerank(whole, found, reranker, run, most)
         return found[: self.similarity_top_k]
+
+
+# What scoring takes on this machine by the number of sentences, for each kind of reranker
+_rates: defaultdict[type, RateEstimate] = defaultdict(RateEstimate)
+
+
+class _TimedReranker:
+    """Learns how long the reranker takes."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self._rate = _rates[type(reranker)]
+
+    def score(self, question: str, sentences: Sequence[str], run: Run | None = None) -> list[float]:
+        began = time.perf_counter()
+        logits = self._reranker.score(question, sentences, run)
+        self._rate.record(len(sentences), time.perf_counter() - began)
+        return logits
 
 
 def is_relevant(results: Sequence[NodeWithScore]) -> bool:
@@ -190,16 +216,23 @@ class _Contender:
 
 
 def rerank(
-    question: str, found: Sequence[NodeWithScore], reranker: Reranker, run: Run | None = None
+    question: str,
+    found: Sequence[NodeWithScore],
+    reranker: Reranker,
+    run: Run | None = None,
+    most: int = BUDGET,
 ) -> list[NodeWithScore]:
-    """Passages in the order of their fused scores → the same, best first, with their evidence."""
+    """Passages in the order of their fused scores → the same, best first, with their evidence.
+
+    `most`: sentences that are scored. With fewer than BUDGET there is no second look.
+    """
     # 1. The passages whose rank the reranker may change
     least = (found[0].scores.fused or 0.0) - MARGIN if found else 0.0
     near = [each for each in found[:CONTENDERS] if (each.scores.fused or 0.0) >= least]
     contenders = [_Contender(each, sentence_spans(each.text), {}) for each in near]
 
     # 2. Their sentences. The best one scores its passage.
-    sentences = _promising_sentences(question, contenders)
+    sentences = _promising_sentences(question, contenders, most)
     texts = [each.text(place, place) for each, place in sentences]
     for (each, place), logit in zip(sentences, reranker.score(question, texts, run), strict=True):
         each.logits[place] = logit
@@ -210,7 +243,7 @@ def rerank(
     #    "he" is
     close = [each for each in contenders[:CLOSE_PASSAGES] if each.logits]
     close = [each for each in close if each.score > close[0].score - CLOSE]
-    if len(close) > 1:
+    if len(close) > 1 and most >= BUDGET:
         texts = [each.text(each.best - 1, each.best + 1) for each in close]
         for each, logit in zip(close, reranker.score(question, texts, run), strict=True):
             each.logit = (each.logit + logit) / 2
@@ -229,18 +262,18 @@ def rerank(
 
 
 def _promising_sentences(
-    question: str, contenders: Sequence[_Contender]
+    question: str, contenders: Sequence[_Contender], most: int
 ) -> list[tuple[_Contender, int]]:
-    """All sentences if they are within BUDGET, else the best by BM25, one of each passage first."""
+    """All sentences, or the `most` best by BM25, one of each passage first."""
     sentences = [(each, place) for each in contenders for place in range(len(each.spans))]
-    if len(sentences) <= BUDGET:
+    if len(sentences) <= most:
         return sentences
     index = TermIndex()
     index.add([passage_terms(each.text(place, place)) for each, place in sentences])
     sharing = [number for number, _ in index.search(question_terms(question), len(sentences))]
     order = list(dict.fromkeys([*sharing, *range(len(sentences))]))
     best_of_each = {id(sentences[number][0]): number for number in reversed(order)}
-    kept = list(dict.fromkeys([*best_of_each.values(), *order]))[:BUDGET]
+    kept = list(dict.fromkeys([*best_of_each.values(), *order]))[:most]
     return [sentences[number] for number in kept]
 
 

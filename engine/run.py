@@ -62,7 +62,8 @@ class Run:
     """Passed to every call that works on one answer. Safe to use from any thread.
 
     `id` is 8 hexadecimal digits, for the log and for the sentence that a page shows. `notes` are
-    sentences for the reader of the answer.
+    sentences for the reader of the answer. `search_until`: when a search should have ended, in
+    seconds since submit, for the first token to keep its budget; None: whenever it does.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class Run:
         self.trace = Trace()
         self.progress = Progress()
         self.notes: list[str] = []
+        self.search_until: float | None = None
         self._cancelled = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()

@@ -16,11 +16,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from engine.budget import plan as plan_reading
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
-from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, refine_prompt
+from engine.prompting import (
+    answer_prompt,
+    excerpts,
+    pack,
+    parts_that_fit,
+    passage_prompt,
+    readings,
+    refine_prompt,
+)
 from engine.run import Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
+from engine.timing import PlanRecord
+
+# Tokens of the best sentence, before it is known: the 75th percentile of SQuAD's sentences
+A_SENTENCE = 45
 
 
 class ResponseMode(StrEnum):
@@ -34,6 +47,9 @@ class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
     `context_format` is what the prompt contains of the passages; None means what suits the model.
+    `first_token_budget`: in seconds since the question, for an answer in one call (COMPACT). As
+    much of the passages is read as the model can read until then; None reads all. A small model
+    answers best from one sentence, and gets one with any budget.
     """
 
     def __init__(
@@ -44,7 +60,10 @@ class ResponseSynthesizer:
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
         context_format: ContextFormat | None = None,
+        first_token_budget: float | None = None,
     ) -> None:
+        if first_token_budget is not None and not first_token_budget > 0:
+            raise ValueError("The budget of the first token is in seconds, above 0, or None.")
         if response_mode not in list(ResponseMode):
             raise ValueError(
                 f"There is no response mode {response_mode!r}. Choose one of: "
@@ -55,6 +74,7 @@ class ResponseSynthesizer:
         self.response_mode = ResponseMode(response_mode)
         self.options = options
         self.context_format = context_format or llm.metadata.context_format
+        self.first_token_budget = first_token_budget
 
     @classmethod
     def from_args(
@@ -64,11 +84,24 @@ class ResponseSynthesizer:
         streaming: bool = False,
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
+        first_token_budget: float | None = None,
     ) -> Self:
         """The same as the constructor; `llm` None means `Settings.llm`."""
         return cls(
-            llm or Settings.llm, streaming=streaming, response_mode=response_mode, options=options
+            llm or Settings.llm,
+            streaming=streaming,
+            response_mode=response_mode,
+            options=options,
+            first_token_budget=first_token_budget,
         )
+
+    def search_seconds(self, question: str) -> float | None:
+        """When the search should end, in seconds since the question, for one sentence to be read
+        within the budget; None: whenever it does."""
+        rate, budget = self.llm.reading_rate, self.first_token_budget
+        if rate is None or budget is None:
+            return None
+        return budget - rate.cautious(self._unread(self._prompt(question, [])) + A_SENTENCE)
 
     def write(
         self,
@@ -98,8 +131,10 @@ class ResponseSynthesizer:
 
         with run.span("prompt"):
             # compact answers from the best sentences of all passages; the others read each passage
-            each_passage = self.response_mode is not ResponseMode.COMPACT
-            texts = excerpts(nodes, self.context_format, of_each=each_passage)
+            if self.response_mode is ResponseMode.COMPACT:
+                texts = self._texts_in_time(question, nodes, run, fits)
+            else:
+                texts = excerpts(nodes, self.context_format, of_each=True)
             plan = _PLANS[self.response_mode](_Task(question, texts, self.context_format, fits))
             step = next(plan)
         while not step.last:
@@ -109,6 +144,67 @@ class ResponseSynthesizer:
                 step = plan.send("".join(reply))
         on_last_call()
         self._call(step, run, self.options, write)
+
+    def _texts_in_time(
+        self,
+        question: str,
+        nodes: Sequence[NodeWithScore],
+        run: Run,
+        fits: Callable[[Sequence[ChatMessage]], bool],
+    ) -> list[str]:
+        """The parts of the passages that fit into the budget; the trace gets the plan."""
+        everything = excerpts(nodes, self.context_format)
+        rate, budget = self.llm.reading_rate, self.first_token_budget
+        if rate is None:  # a server that has not answered yet
+            return everything
+        whole_passages = everything == [found.text for found in nodes]
+        steps = readings(question, nodes)
+        # The passage that the model has read before: as the beginning of a prompt it costs nothing
+        kept: int | None = None
+        if not whole_passages:
+            options = [(steps[0], everything)]
+        elif budget is None:
+            options = [(steps[-1], everything)]
+        else:
+            options = [(step, step.texts()) for step in steps]
+            beginnings = (passage_prompt(found.text) for found in nodes)
+            ahead = (self.llm.prepared(each) == 1.0 for each in beginnings)
+            kept = next((rank for rank, read in enumerate(ahead) if read), None)
+
+        def unread(place: int) -> int | None:
+            step, texts = options[place]
+            prompt = self._prompt(question, texts)
+            tokens = self._unread(prompt) if fits(prompt) else None
+            if kept is not None:
+                again = step.texts(first=kept)
+                prompt = self._prompt(question, again)
+                fewer = self._unread(prompt) if fits(prompt) else None
+                if fewer is not None and (tokens is None or fewer <= tokens):
+                    options[place] = (step.with_whole(kept), again)
+                    return fewer
+            return tokens
+
+        plan = plan_reading(len(options), unread, rate, run.trace.now(), budget)
+        read, texts = options[plan.chosen]
+        run.trace.plan = PlanRecord(
+            budget,
+            plan.predicted,
+            plan.all_predicted,
+            plan.tokens,
+            plan.all_tokens,
+            sentences=sum(len(places) for places in read.places),
+            passages=sum(1 for places in read.places if places),
+            left_out=read.left_out if whole_passages else [],
+        )
+        run.note(run.trace.plan.sentence)
+        return texts
+
+    def _prompt(self, question: str, texts: Sequence[str]) -> list[ChatMessage]:
+        context = "\n\n".join(texts)
+        return answer_prompt(question, context, context_format=self.context_format)
+
+    def _unread(self, prompt: Sequence[ChatMessage]) -> int:
+        return (self.llm.unread if self.options.reuse else self.llm.count_tokens)(prompt)
 
     def _call(
         self,

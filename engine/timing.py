@@ -63,6 +63,39 @@ class CallRecord:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class PlanRecord:
+    """What was put into the prompt of an answer, and when its first token was expected.
+
+    Seconds since submit: `budget` (None: no limit), `predicted`, and `all_predicted` if everything
+    that was found had been read. The tokens are those that were in no kept state. `sentences` of
+    `passages` were read. `left_out`: (number of a passage, sentences of it that were not read),
+    where the budget did not allow more.
+    """
+
+    budget: float | None
+    predicted: float
+    all_predicted: float
+    tokens: int
+    all_tokens: int
+    sentences: int
+    passages: int
+    left_out: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """What the reader of the answer should know; empty if everything was read."""
+        if not self.left_out:
+            return ""
+        seconds = self.all_predicted
+        about = f"{seconds:.1f}" if seconds < 3 else f"{seconds:.0f}"
+        return (
+            f"Read {self.sentences} sentence{'s' * (self.sentences != 1)} of {self.passages} "
+            f"passage{'s' * (self.passages != 1)}. Reading all of it would have taken about "
+            f"{about} s."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Seconds, tokens, and tokens per second; definitions.py defines each.
@@ -95,6 +128,7 @@ class Trace:
         self.submitted_at = time.time()
         self.spans: list[Span] = []
         self.calls: list[CallRecord] = []
+        self.plan: PlanRecord | None = None
         self.chunk_times: list[float] = []
         self.ended: float | None = None
 
@@ -136,6 +170,7 @@ class Trace:
             "submitted_at": self.submitted_at,
             "spans": [asdict(span) for span in self.spans],
             "calls": [asdict(call) for call in self.calls],
+            "plan": asdict(self.plan) if self.plan else None,
             "chunk_times": list(self.chunk_times),
             "ended": self.ended,
         }
@@ -146,6 +181,8 @@ class Trace:
         trace.submitted_at = record["submitted_at"]
         trace.spans = [Span(**span) for span in record["spans"]]
         trace.calls = [CallRecord(**call) for call in record["calls"]]
+        plan = record.get("plan")  # not in records of the first version
+        trace.plan = PlanRecord(**plan) if plan else None
         trace.chunk_times = list(record["chunk_times"])
         trace.ended = record["ended"]
         return trace

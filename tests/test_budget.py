@@ -128,8 +128,8 @@ def test_the_margin_is_what_nine_of_ten_questions_kept() -> None:
 def test_fewer_sentences_are_reranked_where_time_is_short() -> None:
     each = Rate(0.0, 0.01, margin=1.0)  # seconds a sentence
 
-    def sentences(budget: float | None) -> int:
-        return affordable(8, 2, each, spent=0.02, needed=0.1, budget=budget)
+    def sentences(until: float | None) -> int:
+        return affordable(8, 2, each, spent=0.02, until=until)
 
-    assert [sentences(budget) for budget in (None, 1.0, 0.17, 0.05)] == [8, 8, 5, 2]
-    assert affordable(8, 2, None, 0.02, 0.1, 0.05) == 8  # nothing is known yet
+    assert [sentences(until) for until in (None, 1.0, 0.075, -0.1)] == [8, 8, 5, 2]
+    assert affordable(8, 2, None, 0.02, 0.05) == 8  # nothing is known yet
