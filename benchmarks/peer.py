@@ -5,7 +5,7 @@
 Commands come as lines of JSON on standard input; to each, one line of JSON goes out:
 
     {"do": "index", "texts": [...]}                   → {"seconds"}
-    {"do": "ask", "question": ..., "top_k": ...}      → {"first", "total", "text"}
+    {"do": "ask", "question": ..., "top_k": ...}      → {"first", "total", "text"}; also "tokens"
     {"do": "write", "prompt": ..., "tokens": ...}     → {"rate"}, tokens a second after the first
 
 Everything is LlamaIndex's default but for: the embedder (the same file as First Token's), Qdrant
@@ -60,8 +60,9 @@ class Peer:
         self._engines.clear()
         return {"seconds": time.perf_counter() - began}
 
-    def ask(self, question: str, top_k: int) -> dict[str, float | str]:
+    def ask(self, question: str, top_k: int, tokens: int = 256) -> dict[str, float | str]:
         assert self._index
+        self._llm.generate_kwargs["max_tokens"] = tokens
         if top_k not in self._engines:
             self._engines[top_k] = self._index.as_query_engine(
                 streaming=True, similarity_top_k=top_k

@@ -1,0 +1,191 @@
+"""The first token's budget: right answers and kept budgets, on SQuAD.
+
+    python -m benchmarks.first_token_budget answers [--questions 300]
+    python -m benchmarks.first_token_budget large FILE.gguf ... [--questions 15]
+
+`answers`: the default model. `large`: files of larger shapes, such as those of
+benchmarks/synthetic.py, against LlamaIndex with the same file and three passages; only speed counts
+there.
+"""
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Figures, keep
+from benchmarks.retrieval import documents
+from benchmarks.squad import Question, Squad, load, sample
+from benchmarks.versus import Peer
+from engine.index import VectorStoreIndex
+from engine.llm import LlamaCpp
+from engine.llm.base import GenerationOptions
+from engine.prompting import SYSTEM
+from engine.response import Response
+from engine.schema import ChatMessage
+from engine.settings import Settings
+
+BUDGETS = (0.15, 0.25, 0.5, 1.0, 2.0)
+PASSAGES = 3
+FIRST_TOKEN = GenerationOptions(max_tokens=1)
+WARM_UP = 12  # questions before the figures: the rates are learnt from them
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Seconds; `fits`: the smallest reading was expected within the budget."""
+
+    first: float
+    predicted: float
+    fits: bool
+    sentences: int
+    passages: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["answers", "large"])
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--questions", type=int, default=0)
+    options = parser.parse_args()
+    if options.part == "answers":
+        with closing(LlamaCpp(Settings.weights.chat_model)) as llm:
+            keep("first_token_budget", "answers", answers(llm, options.questions or 300))
+    for file in options.files:
+        part = f"large, {file.name}"
+        keep("first_token_budget", part, large(file, options.questions or 15))
+
+
+def fresh(squad: Squad, count: int) -> list[Question]:
+    """Questions that no other benchmark asks, always the same."""
+    used = {id(each) for each in sample(squad.answerable, 600)}
+    used |= {id(each) for each in sample(squad.answerable, 200, seed=23)}
+    unused = [each for each in squad.answerable if id(each) not in used]
+    return random.Random(16).sample(unused, count)
+
+
+def answers(llm: LlamaCpp, count: int) -> Figures:
+    """Each question with each budget, as to a model that has read only the system message.
+
+    The same prompt gets the same words, so only different prompts of a question are answered to
+    the end.
+    """
+    squad = load()
+    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    asked = fresh(squad, count + WARM_UP)
+    for question in asked[count:]:
+        _ask(llm, index, question, 1.0)
+    right: dict[float, list[bool]] = {budget: [] for budget in BUDGETS}
+    timed: dict[float, list[Asked]] = {budget: [] for budget in BUDGETS}
+    for number, question in enumerate(asked[:count]):
+        texts: dict[object, bool] = {}
+        for place in range(len(BUDGETS)):
+            budget = BUDGETS[(place + number) % len(BUDGETS)]
+            response, figures = _ask(llm, index, question, budget)
+            timed[budget].append(figures)
+            prompt = _read(response)
+            if prompt not in texts:
+                options = GenerationOptions(max_tokens=64)
+                engine = index.as_query_engine(
+                    llm=llm, similarity_top_k=PASSAGES, options=options, first_token_budget=budget
+                )
+                again = engine.query(question.text)
+                prompt = _read(again)
+                texts[prompt] = question.answered_by(str(again))
+            right[budget].append(texts[prompt])
+    figures_of: dict[str, float | int | str] = {"questions": count}
+    for budget in BUDGETS:
+        figures_of[f"{budget} s: right answers"] = statistics.fmean(right[budget])
+        figures_of |= _figures(f"{budget} s", budget, timed[budget])
+    everything = [each for some in timed.values() for each in some]
+    return {**figures_of, "predicted within 20 %": _close(everything)}
+
+
+def large(file: Path, count: int) -> Figures:
+    """Seconds to the first token with each budget and none, and LlamaIndex's."""
+    squad = load()
+    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    asked = iter(fresh(squad, 646 * 2))
+    timed: dict[float | None, list[Asked]] = {}
+    theirs: list[float] = []
+    with closing(LlamaCpp(file)) as llm, closing(Peer(file)) as peer:
+        peer("index", texts=[each.text for each in squad.paragraphs])
+        for number in range(-2, count):
+            reply = peer("ask", question=next(asked).text, top_k=PASSAGES, tokens=1)
+            for budget in (0.5, 1.0, 2.0, None):
+                _, figures = _ask(llm, index, next(asked), budget)
+                if number >= 0:
+                    timed.setdefault(budget, []).append(figures)
+            if number >= 0:
+                theirs.append(float(reply["first"]))
+    other = statistics.median(theirs)
+    figures_of: dict[str, float | int | str] = {"questions": count, "LlamaIndex, s": other}
+    for budget, some in timed.items():
+        name = "no limit" if budget is None else f"{budget} s"
+        figures_of |= _figures(name, budget, some)
+        ours = statistics.median(each.first for each in some)
+        figures_of[f"{name}: first token / LlamaIndex"] = ours / other
+    everything = [each for some in timed.values() for each in some]
+    return {**figures_of, "predicted within 20 %": _close(everything)}
+
+
+def _ask(
+    llm: LlamaCpp, index: VectorStoreIndex, question: Question, budget: float | None
+) -> tuple[Response, Asked]:
+    llm.forget()
+    llm.prepare([ChatMessage("system", SYSTEM)])
+    while not llm.idle:
+        time.sleep(0.001)
+    engine = index.as_query_engine(
+        llm=llm,
+        streaming=True,
+        similarity_top_k=PASSAGES,
+        options=FIRST_TOKEN,
+        first_token_budget=budget,
+    )
+    response = engine.query(question.text, stream=True)
+    str(response)
+    plan, times = response.trace.plan, response.trace.calls[-1].token_times
+    assert plan
+    fits = budget is None or plan.predicted <= budget
+    return response, Asked(times[0], plan.predicted, fits, plan.sentences, plan.passages)
+
+
+def _read(response: Response) -> object:
+    """What identifies a prompt: the best sentence and its passage."""
+    best = max(
+        ((e.score, s.text[e.start : e.end]) for s in response.source_nodes for e in s.evidence),
+        default=None,
+    )
+    return best and best[1]
+
+
+def _figures(name: str, budget: float | None, asked: Sequence[Asked]) -> Figures:
+    figures: dict[str, float | int | str] = {
+        f"{name}: first token, s, median": statistics.median(each.first for each in asked),
+        f"{name}: sentences read, mean": statistics.fmean(each.sentences for each in asked),
+        f"{name}: predicted within 20 %": _close(asked),
+    }
+    if budget is not None:
+        figures[f"{name}: budget kept"] = _kept(asked, budget)
+        fitting = [each for each in asked if each.fits]
+        figures[f"{name}: the plan fits the budget"] = len(fitting) / len(asked)
+        if fitting:
+            figures[f"{name}: of those, budget kept"] = _kept(fitting, budget)
+    return figures
+
+
+def _kept(asked: Iterable[Asked], budget: float) -> float:
+    return statistics.fmean(each.first <= budget for each in asked)
+
+
+def _close(asked: Iterable[Asked]) -> float:
+    return statistics.fmean(abs(each.predicted / each.first - 1) <= 0.2 for each in asked)
+
+
+if __name__ == "__main__":
+    main()
