@@ -1,8 +1,9 @@
 """No function takes time in the square of a text that a person or a file brings.
 
 Each case is a function and a text that makes a careless regular expression, or adding to a string
-in a loop, take quadratic time. The test compares the times for n and for 4 n characters: linear
-code takes 4 times as long, quadratic code 16 times. Only their ratio is asserted.
+in a loop, take quadratic time. The test compares the times for n and for 8 n characters: linear
+code takes 8 times as long, or up to 20 times where the longer text leaves the processor's cache,
+and quadratic code 64 times. Only their ratio is asserted.
 """
 
 import time
@@ -23,9 +24,9 @@ from engine.splitting import SentenceSplitter, estimate_tokens, sentence_spans
 Work = Callable[[str], object]
 Make = Callable[[int], str]
 
-# Under this many seconds for 4 n, a function is fast enough, and its times are noise.
+# Under this many seconds for 8 n, a function is fast enough, and its times are noise.
 _FAST = 0.05
-_GROWTH = 10
+_GROWTH = 30
 
 
 def repeated(part: str, before: str = "", after: str = "") -> Make:
@@ -89,12 +90,12 @@ def growth(work: Callable[[], object], longer: Callable[[], object]) -> float:
     return long / max(took(work), _FAST / _GROWTH) if long > _FAST else 0.0
 
 
-@pytest.mark.parametrize("size", [20_000, pytest.param(75_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size", [10_000, pytest.param(37_500, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_of_text_takes_linear_time(function: str, run: str, size: int) -> None:
     work, make = FUNCTIONS[function], RUNS[run]
-    short, long = make(size), make(4 * size)
+    short, long = make(size), make(8 * size)
     assert growth(lambda: work(short), lambda: work(long)) < _GROWTH
 
 
@@ -129,11 +130,11 @@ READERS: dict[str, tuple[Callable[[Path], object], Make]] = {
 }
 
 
-@pytest.mark.parametrize("size", [20_000, pytest.param(75_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size", [10_000, pytest.param(37_500, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("reader", READERS)
 def test_a_reader_takes_linear_time(reader: str, size: int, tmp_path: Path) -> None:
     read, make = READERS[reader]
     short, long = tmp_path / "short.txt", tmp_path / "long.txt"
     short.write_text(make(size), "utf-8")
-    long.write_text(make(4 * size), "utf-8")
+    long.write_text(make(8 * size), "utf-8")
     assert growth(lambda: read(short), lambda: read(long)) < _GROWTH
