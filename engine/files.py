@@ -24,7 +24,7 @@ def damaged(wanted: Mapping[Path, str]) -> list[Path]:
         return [path for path, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[path]]
 
 
-def tell_damaged(wanted: Mapping[Path, str], on_progress: OnProgress) -> bool:
+def report_damaged(wanted: Mapping[Path, str], on_progress: OnProgress) -> bool:
     """Whether any file is missing or damaged. Damaged ones are reported to `on_progress`."""
     bad = damaged(wanted)
     for path in bad:

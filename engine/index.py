@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # Passages embedded between two writes to the collection.
 EMBEDDED_AT_ONCE = 64
 
-Stage = Literal["splitting", "embedding", "storing"]
+IngestStage = Literal["splitting", "embedding", "storing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class IngestProgress:
 
     source_id: str
     file_name: str
-    stage: Stage
+    stage: IngestStage
     done: int
     total: int
 
@@ -217,7 +217,7 @@ class _Reporter:
         self._report, self._source = report, source
         self.before = 0
 
-    def __call__(self, stage: Stage, done: int, total: int) -> None:
+    def __call__(self, stage: IngestStage, done: int, total: int) -> None:
         source = self._source
         self._report(IngestProgress(source.source_id, source.file_name, stage, done, total))
 

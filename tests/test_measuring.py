@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.measuring import Chunk, Experiment, Measurement, Mode, Role, Session, Setup, Trial
 from engine.measuring.findings import compare, first_words_of, same_text, two, verdict
 from engine.measuring.schedule import READERS, comparison_trials, readers_trials
-from engine.measuring.statistics import middle_of, ratio_of
+from engine.measuring.statistics import hodges_lehmann, ratio_of
 from engine.timing import Trace
 
 SETUP = Setup("When?", "default")
@@ -75,26 +75,26 @@ def test_readers_come_in_each_number_and_mode_equally_often() -> None:
 
 def test_the_middle_of_known_differences_is_the_hand_computed_one() -> None:
     # Walsh averages of 1, 2, 4: 1, 1.5, 2, 2.5, 3, 4. Their median is 2.25.
-    assert middle_of([4.0, 1.0, 2.0]).value == 2.25
+    assert hodges_lehmann([4.0, 1.0, 2.0]).value == 2.25
 
 
 def test_six_pairs_give_the_range_as_interval_and_five_give_none() -> None:
-    six = middle_of([3.0, 1.0, 2.0, 5.0, 4.0, 9.0])
+    six = hodges_lehmann([3.0, 1.0, 2.0, 5.0, 4.0, 9.0])
     assert (six.low, six.high) == (1.0, 9.0)
-    assert middle_of([3.0, 1.0, 2.0, 5.0, 4.0]).low is None
+    assert hodges_lehmann([3.0, 1.0, 2.0, 5.0, 4.0]).low is None
 
 
 def test_the_interval_of_ten_pairs_is_the_one_in_the_tables() -> None:
     # n = 10, 95 %: the critical rank sum is 8, so the 9th Walsh average from either end.
     means = sorted((a + b) / 2 for a in range(1, 11) for b in range(a, 11))
-    interval = middle_of([float(n) for n in range(1, 11)])
+    interval = hodges_lehmann([float(n) for n in range(1, 11)])
     assert (interval.low, interval.high) == (means[8], means[-9])
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=25))
 def test_the_middle_lies_in_its_interval_and_turns_with_the_signs(values: list[float]) -> None:
-    estimate = middle_of(values)
-    turned = middle_of([-value for value in values])
+    estimate = hodges_lehmann(values)
+    turned = hodges_lehmann([-value for value in values])
     assert turned.value == pytest.approx(-estimate.value)
     if estimate.low is not None and estimate.high is not None:
         assert min(values) <= estimate.low <= estimate.value <= estimate.high <= max(values)
@@ -102,7 +102,7 @@ def test_the_middle_lies_in_its_interval_and_turns_with_the_signs(values: list[f
 
 def test_nothing_to_compare_is_said_not_guessed() -> None:
     with pytest.raises(ValueError, match="no pair"):
-        middle_of([])
+        hodges_lehmann([])
 
 
 def test_a_ratio_weighs_twice_and_half_the_same() -> None:
@@ -128,7 +128,7 @@ def test_totals_within_five_percent_are_called_alike() -> None:
 
 def test_totals_that_scatter_widely_are_not_called_alike() -> None:
     found = compare(pairs([(1.5, 1.0), (0.7, 1.0)] * 3))
-    assert found and "these runs cannot tell" in verdict(found)
+    assert found and "no clear difference" in verdict(found)
 
 
 def test_a_streaming_that_is_slower_is_said_to_be() -> None:
@@ -139,8 +139,8 @@ def test_a_streaming_that_is_slower_is_said_to_be() -> None:
 
 def test_too_few_pairs_tell_nothing_however_clear_they_look() -> None:
     found = compare(pairs([(1.0, 5.0)] * 5))
-    assert found and not found.enough
-    assert verdict(found) == "Too few runs for a finding: 5 pairs of the 6 that are needed"
+    assert found and not found.enough_pairs
+    assert verdict(found) == "Too few runs for a finding: 5 of the 6 pairs that are needed"
 
 
 def test_only_whole_pairs_are_compared_and_no_warm_up() -> None:

@@ -14,7 +14,7 @@ from engine.errors import GenerationError, MeasuringError
 from engine.index import VectorStoreIndex
 from engine.llm.base import ContextFormat, GenerationOptions
 from engine.llm.context import Context, Entry
-from engine.measuring import Experiment, Job, Measurements, Mode, Setup, Trial
+from engine.measuring import Experiment, Measurements, MeasuringJob, Mode, Setup, Trial
 from engine.measuring.fingerprint import fingerprint
 from engine.measuring.record import Outcome
 from engine.measuring.runner import EngineFor, Runner, measured_engine
@@ -49,7 +49,7 @@ def kept(folder: Path, engine_for: EngineFor) -> Measurements:
     return Measurements(folder, engine_for, lambda: {"model": "scripted"})
 
 
-def finished(job: Job, seconds: float = 60.0) -> Job:
+def finished(job: MeasuringJob, seconds: float = 60.0) -> MeasuringJob:
     deadline = time.monotonic() + seconds  # a job that hangs for ever fails
     while job.running and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -57,7 +57,7 @@ def finished(job: Job, seconds: float = 60.0) -> Job:
     return job
 
 
-def compared(measurements: Measurements, pairs: int = 2, setup: Setup = SETUP) -> Job:
+def compared(measurements: Measurements, pairs: int = 2, setup: Setup = SETUP) -> MeasuringJob:
     return measurements.start(Experiment.COMPARISON, setup, comparison_trials(setup, pairs))
 
 

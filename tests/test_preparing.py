@@ -125,7 +125,7 @@ def test_a_model_that_reads_only_sentences_prepares_nothing(preparer: Made) -> N
     llm = KeepingLLM(context_format=ContextFormat.SENTENCES)
     prepared = preparer(llm)
     prepared.add("default", "new")
-    assert not prepared.of_use
+    assert not prepared.useful
     assert llm.read == []
 
 

@@ -497,7 +497,7 @@ def test_a_deleted_collection_is_not_made_by_reading_it(folder: Path) -> None:
     stale = opened(store)
     add(stale, "a")
     store.delete_collection("notes")
-    with pytest.raises(StoreError, match="'notes' is not there: it was deleted"):
+    with pytest.raises(StoreError, match="'notes' does not exist"):
         store.collection("notes", MODEL, DIMENSION, create=False)
     with pytest.raises(StoreError, match="'notes' was deleted"):
         stale.sources()

@@ -503,14 +503,14 @@ def test_the_code_behind_an_old_turn_has_the_defaults_for_settings_it_lacks() ->
     ast.parse(code)
 
 
-@pytest.mark.parametrize("packing", [None, ContextFormat.PASSAGES])
+@pytest.mark.parametrize("context_format", [None, ContextFormat.PASSAGES])
 def test_the_code_behind_a_comparison_runs_both_modes_with_its_setup(
-    packing: ContextFormat | None, capsys: pytest.CaptureFixture[str]
+    context_format: ContextFormat | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup = Setup("Who built the tide mill?", "default", 1, packing, length=24, warm=True)
+    setup = Setup("Who built the tide mill?", "default", 1, context_format, length=24, warm=True)
     code = code_of_comparison(setup, str(ROOT / "samples"))
     assert "max_tokens=24" in code and "reuse=True" in code and "similarity_top_k=1" in code
-    assert ("ContextFormat.PASSAGES" in code) is (packing is not None)
+    assert ("ContextFormat.PASSAGES" in code) is (context_format is not None)
     shown = executed(code, capsys)
     assert "streaming=True" in shown and "streaming=False" in shown
 

@@ -223,7 +223,7 @@ def test_closing_saves_what_an_answer_has_so_far_as_stopped(opened: Opened, gate
 def test_an_answer_that_does_not_end_in_time_is_saved_all_the_same(
     opened: Opened, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(module, "CLOSING_SECONDS", 0.0)
     workspace = with_document(opened(ScriptedLLM(["Built in ", "1684."], before_piece=gate)))
     conversation = workspace.conversations.create("default")
     response = workspace.ask(conversation, "When was the mill built?")

@@ -1,8 +1,8 @@
-"""Measuring answers: streaming against non-streaming, on this machine, kept on disk.
+"""Measurements of answers, streaming and non-streaming, on this machine. They are kept on disk.
 
-schedule.py      what is measured, in which order
-runner.py        asks the question of a trial, as a reader outside the engine would
-job.py           runs a whole schedule in the background
+schedule.py      which runs are made, in which order
+runner.py        runs one trial: asks its question and reads the answer outside the engine
+job.py           MeasuringJob: runs a whole schedule in the background
 record.py        Session and Measurement: the results
 statistics.py    pairs of runs → a difference with its confidence interval
 findings.py      a session → what it shows, in words
@@ -11,7 +11,7 @@ files.py         Session ↔ JSONL, Session → CSV
 measurements.py  Measurements: the sessions on disk, and the running job
 """
 
-from engine.measuring.job import Job
+from engine.measuring.job import MeasuringJob
 from engine.measuring.measurements import Measurements
 from engine.measuring.record import Chunk, Measurement, Session
 from engine.measuring.schedule import Experiment, Mode, Role, Setup, Trial
@@ -19,9 +19,9 @@ from engine.measuring.schedule import Experiment, Mode, Role, Setup, Trial
 __all__ = [
     "Chunk",
     "Experiment",
-    "Job",
     "Measurement",
     "Measurements",
+    "MeasuringJob",
     "Mode",
     "Role",
     "Session",

@@ -1,9 +1,9 @@
 """Sessions as files: JSONL with everything, which can be read again; CSV with one row per run.
 
 A JSONL file has one object per line. A `session` line comes first; then for each run a `run`
-line, its `token` lines and its `chunk` lines, with times in seconds since that run's submit; an
-`end` line comes last, unless First Token ended before the session did. A file may come from
-somebody else, so every line is validated: reading gives a Session or raises MeasuringError.
+line, its `token` lines and its `chunk` lines, with times in seconds since that run's submit. The
+last line is an `end` line, unless First Token ended before the session did. A file may come from
+another computer, so every line is validated: reading returns a Session or raises MeasuringError.
 """
 
 import csv
@@ -27,7 +27,7 @@ NOT_OURS = (
 
 Seconds = Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
 SessionId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-"""The id becomes the name of a file, so nothing else may stand in it."""
+"""The pattern is strict, because the id becomes the name of a file."""
 
 
 class _SessionLine(BaseModel, strict=True):
@@ -161,7 +161,7 @@ def run_lines(measurement: Measurement) -> str:
 
 
 def _written(line: BaseModel) -> str:
-    return line.model_dump_json(ensure_ascii=True) + "\n"
+    return line.model_dump_json(ensure_ascii=True, by_alias=True) + "\n"
 
 
 def from_jsonl(data: bytes) -> Session:
@@ -197,7 +197,7 @@ def header(line: bytes) -> Session | None:
     None for a map, an experiment of an earlier version. Its file is kept, but not shown.
 
     Raises:
-        MeasuringError: the line is not such a line.
+        MeasuringError: it is not a session line.
     """
     try:
         read = _SessionLine.model_validate_json(line)
@@ -218,10 +218,10 @@ def header(line: bytes) -> Session | None:
 
 
 def _measurement(lines: list[_PartLine]) -> Measurement | None:
-    """None where lines are missing. Raises ValueError or IndexError where they do not fit."""
+    """None if lines are missing. Raises ValueError or IndexError if they contradict each other."""
     head, *rest = lines
     if not isinstance(head, _RunLine):
-        raise ValueError("The lines of a run do not begin with the run.")
+        raise ValueError("The lines of a run do not begin with its run line.")
     if len(rest) != head.follow:
         return None
     trace = Trace()
@@ -233,7 +233,7 @@ def _measurement(lines: list[_PartLine]) -> Measurement | None:
         if isinstance(line, _TokenLine):
             times = trace.calls[line.call].token_times
             if times and line.time_s < times[-1]:
-                raise ValueError("A token came before the one before it.")
+                raise ValueError("A token has an earlier time than the token before it.")
             times.append(line.time_s)
         elif isinstance(line, _ChunkLine):
             chunks.append(Chunk(line.text, line.handed_s, line.received_s))
@@ -251,7 +251,7 @@ def is_session_id(text: str) -> bool:
 
 
 def to_csv(session: Session) -> str:
-    """One row per run, for spreadsheets. What all runs share is repeated in each row."""
+    """One row per run, for spreadsheets. Each row repeats the values that all runs share."""
     table = io.StringIO()
     rows = [_row(session, each) for each in session.measurements]
     writer = csv.DictWriter(table, list(rows[0]) if rows else ["session"])
@@ -277,6 +277,6 @@ def _row(session: Session, each: Measurement) -> dict[str, Any]:
         "seen_first": each.seen_first,
         "seen_last": each.seen_last,
         "unaccounted": each.unaccounted,
-        **{name: setup[name] for name in ("question", "collection", "packing", "warm")},
+        **{name: setup[name] for name in ("question", "collection", "context_format", "warm")},
         **{f"on {name}": value for name, value in session.fingerprint.items()},
     }

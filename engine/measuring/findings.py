@@ -1,7 +1,6 @@
 """The findings of a session, in words.
 
-A difference is claimed only where the confidence interval of the paired runs excludes "no
-difference".
+A finding states a difference only if the confidence interval of the paired runs excludes zero.
 """
 
 from collections.abc import Sequence
@@ -10,12 +9,12 @@ from statistics import median
 
 from engine.measuring.record import Session
 from engine.measuring.schedule import Mode
-from engine.measuring.statistics import FEWEST_PAIRS, Estimate, middle_of, ratio_of
+from engine.measuring.statistics import FEWEST_PAIRS, Estimate, hodges_lehmann, ratio_of
 from engine.timing import streaming_tax
 
-# Two totals are called equal where the whole interval lies within this share. People notice a
-# difference between two durations from about a tenth (Weber's law).
-ALIKE = 0.05
+# The equivalence margin: two totals are equal if the whole interval is within this share. People
+# notice differences between durations from about a tenth (Weber's law).
+EQUIVALENCE_MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,12 @@ class Comparison:
     tax: Estimate
 
     @property
-    def enough(self) -> bool:
+    def enough_pairs(self) -> bool:
         return self.pairs >= FEWEST_PAIRS
 
 
 def compare(session: Session) -> Comparison | None:
-    """None where there is no complete pair yet."""
+    """The comparison of a session's modes; None if there is no complete pair yet."""
     pairs = [
         ((streamed.ttft, blocked.ttft), (streamed.e2el, blocked.e2el))
         for streamed, blocked in ((s.metrics, b.metrics) for s, b in session.pairs)
@@ -73,17 +72,17 @@ def _paired(pairs: Sequence[tuple[float, float]]) -> Paired:
     return Paired(
         median(streamed for streamed, _ in pairs),
         median(blocked for _, blocked in pairs),
-        middle_of([blocked - streamed for streamed, blocked in pairs]),
+        hodges_lehmann([blocked - streamed for streamed, blocked in pairs]),
         ratio_of([(blocked, streamed) for streamed, blocked in pairs]),
     )
 
 
 def verdict(comparison: Comparison) -> str:
     """The finding, in one sentence without its full stop."""
-    if not comparison.enough:
+    if not comparison.enough_pairs:
         return (
-            f"Too few runs for a finding: {counted(comparison.pairs, 'pair')} of the "
-            f"{FEWEST_PAIRS} that are needed"
+            f"Too few runs for a finding: {comparison.pairs} of the {FEWEST_PAIRS} pairs that are "
+            "needed"
         )
     return f"{_first_words(comparison.first)}; {_whole_answer(comparison.tax)}"
 
@@ -91,7 +90,7 @@ def verdict(comparison: Comparison) -> str:
 def _first_words(first: Paired) -> str:
     ratio = first.ratio
     if not ratio.excludes(1):
-        return "Both modes may show the first words equally soon: these runs cannot tell"
+        return "These runs show no clear difference in the time to the first words"
     if ratio.value < 1:
         return f"Streaming shows the first words {two(1 / ratio.value)} times later"
     return f"Streaming shows the first words {two(ratio.value)} times sooner"
@@ -102,9 +101,10 @@ def _whole_answer(tax: Estimate) -> str:
         longer = "longer" if tax.value > 0 else "less time"
         change = f"{two(abs(tax.value) * 100)} % {longer}"
         return f"the whole answer takes {change} ({percent_range(tax)})"
-    if tax.low is not None and tax.high is not None and max(-tax.low, tax.high) <= ALIKE:
+    low, high = tax.low, tax.high
+    if low is not None and high is not None and max(-low, high) <= EQUIVALENCE_MARGIN:
         return f"the whole answer takes equally long ({percent_range(tax)})"
-    return f"the whole answer may take equally long: these runs cannot tell ({percent_range(tax)})"
+    return f"the runs show no clear difference in the whole answer's time ({percent_range(tax)})"
 
 
 def percent_range(tax: Estimate) -> str:
@@ -141,8 +141,3 @@ def two(value: float) -> str:
 
 def signed(value: float) -> str:
     return ("+" if value >= 0 else "−") + two(abs(value))
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 pair, 6 pairs."""
-    return f"{number} {noun}{'s' * (number != 1)}"

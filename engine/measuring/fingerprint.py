@@ -1,7 +1,7 @@
 """The machine, the model file and the versions with which a measurement was made.
 
-Measurements with different fingerprints may differ for that reason. A fingerprint holds no name
-of a person or a folder.
+Measurements with different fingerprints can differ for that reason. A fingerprint has no names of
+persons or folders.
 """
 
 import functools
@@ -19,7 +19,7 @@ PACKAGES = ("llama-cpp-python", "fastembed", "onnxruntime", "qdrant-client", "st
 
 
 def fingerprint(llm: LLM) -> dict[str, str]:
-    """Name → value, for everything outside the settings that influences a measurement."""
+    """Name → value, for everything besides the settings that influences a measurement."""
     return {**_model(llm), **_machine(), **_versions()}
 
 

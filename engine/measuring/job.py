@@ -1,4 +1,4 @@
-"""Job: a session that is being measured, on a thread of its own.
+"""MeasuringJob: a session that is being measured, on its own thread.
 
 Each run is written to the session's file as soon as it ends, so a Stop or a crash loses no run.
 """
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 Describe = Callable[[], dict[str, str]]
 
 
-class Job:
+class MeasuringJob:
     """A session that is being measured. Any thread may read it at any time."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Job:
 
     @property
     def done(self) -> float:
-        """The share of the answers that are written, 0 to 1."""
+        """The share of the answers that are complete, 0 to 1."""
         answers = [trial.readers for trial in self._trials]
         return sum(answers[: self._taken]) / sum(answers)
 
@@ -56,19 +56,19 @@ class Job:
 
     @property
     def progress(self) -> str:
-        """What is being measured, in words."""
+        """The number, the mode and the phase of the current run, in words."""
         now = min(self._taken, len(self._trials) - 1)
         trial = self._trials[now]
         mode = trial.mode if trial.role is Role.MEASURED else f"{trial.role}, {trial.mode}"
         return f"run {now + 1} of {len(self._trials)}: {mode}, {self._runner.progress}"
 
     def stop(self) -> None:
-        """End now. The runs that have ended are kept."""
+        """Stop the session. The runs that have ended are kept."""
         self._stopped.set()
         self._runner.stop()
 
     def work(self, describe: Describe) -> None:
-        """Run every trial, to the end or to the first problem."""
+        """Run the trials until the last one has ended or one has a problem."""
         session = self.session
         try:
             session.fingerprint = describe()
@@ -95,7 +95,7 @@ class Job:
             outcome = Outcome.FAILED
         try:
             self._append(end_line(outcome, session.problem))
-            if not session.counted:  # there is nothing to show or to export
+            if not session.counted:  # there is nothing to show or export
                 self._file.unlink(missing_ok=True)
         except OSError:
             log.exception("The end of a session could not be written to %s", self._file.name)

@@ -1,7 +1,6 @@
-"""Measurements: the sessions kept in a folder, and the one that is being measured.
+"""Measurements: the sessions kept in a folder, and the session that is being measured.
 
-A session is measured in the background. Only one is measured at a time, because two would slow
-each other down.
+Sessions are measured in the background, one at a time, because two would slow each other down.
 """
 
 import logging
@@ -15,7 +14,7 @@ from pathlib import Path
 from engine.durable import set_aside, write_whole
 from engine.errors import MeasuringError
 from engine.measuring.files import from_jsonl, header, is_session_id, to_jsonl
-from engine.measuring.job import Describe, Job
+from engine.measuring.job import Describe, MeasuringJob
 from engine.measuring.record import Session
 from engine.measuring.runner import EngineFor, Runner
 from engine.measuring.schedule import Experiment, Setup, Trial
@@ -27,18 +26,18 @@ MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs of 256 toke
 
 
 class Measurements:
-    """Everything measured, in `folder`. Safe to use from any thread.
+    """All sessions in `folder`. Safe to use from any thread.
 
-    Files that cannot be read are set aside at opening, and `notices` says so.
+    Files that cannot be read are set aside at opening, and `notices` reports them.
     """
 
     def __init__(self, folder: Path, engine_for: EngineFor, describe: Describe) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._engine_for, self._describe = folder, engine_for, describe
-        self._job: Job | None = None
+        self._job: MeasuringJob | None = None
         self._thread: threading.Thread | None = None
         self._read: dict[str, Session] = {}
-        self._headers: dict[str, Session] = {}  # by file name; a header never changes
+        self._headers: dict[str, Session] = {}  # by file name; headers never change
         self._lock = threading.Lock()
         self.notices: list[str] = []
         self._set_damaged_aside()
@@ -48,12 +47,12 @@ class Measurements:
         for file in sorted(self._folder.iterdir()):
             ours = file.suffix == ".jsonl" and is_session_id(file.stem)
             if not ours or (file.is_file() and not file.stat().st_size):
-                continue  # an empty file holds nothing: a crash came before the first line
+                continue  # an empty file: First Token ended before the first line was written
             try:
                 _read_header(file)
             except (OSError, MeasuringError):
                 log.exception("A file of measurements cannot be read")
-                with suppress(OSError):  # on a disk that is full or read-only it stays
+                with suppress(OSError):  # on a full or read-only disk, the file stays
                     aside.append(set_aside(file, self._folder.parent))
         if aside:
             files = "1 file" if len(aside) == 1 else f"{len(aside)} files"
@@ -62,7 +61,7 @@ class Measurements:
                 f"{aside[0].parent}; the other measurements are there."
             )
 
-    def start(self, experiment: Experiment, setup: Setup, trials: Sequence[Trial]) -> Job:
+    def start(self, experiment: Experiment, setup: Setup, trials: Sequence[Trial]) -> MeasuringJob:
         """Run these trials in the background.
 
         Raises:
@@ -76,7 +75,7 @@ class Measurements:
                 raise MeasuringError("A measurement is running already. Stop it, or wait for it.")
             session = Session(new_id(), experiment, time.time(), setup, {}, len(trials))
             runner = Runner(self._engine_for, setup)
-            self._job = Job(session, trials, runner, self._path(session.id))
+            self._job = MeasuringJob(session, trials, runner, self._path(session.id))
             self._read[session.id] = session
             self._thread = threading.Thread(
                 target=self._job.work, args=(self._describe,), name="measuring", daemon=True
@@ -85,7 +84,7 @@ class Measurements:
             return self._job
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> MeasuringJob | None:
         """The job that is running, or the last one since First Token was started."""
         return self._job
 
@@ -94,7 +93,7 @@ class Measurements:
         return self._job is not None and self._job.running
 
     def sessions(self, experiment: Experiment | None = None) -> list[Session]:
-        """Every session that has ended, the latest first, without its runs: see `session`."""
+        """The sessions that have ended, the latest first, without their runs (see `session`)."""
         found = [self._header(file) for file in self._folder.glob("*.jsonl")]
         ended = [
             each
@@ -124,13 +123,13 @@ class Measurements:
         """Add a session from a JSONL file that was exported here or on another computer.
 
         Raises:
-            MeasuringError: the file is not such a file, is too large, or is here already.
+            MeasuringError: the file is no such file, is too large, or has been added already.
         """
         if len(data) > MOST_BYTES:
             raise MeasuringError(f"{name} is larger than {MOST_BYTES // 1_000_000} MB.")
         session = from_jsonl(data)
         if self._file(session.id):
-            raise MeasuringError(f"{name} is here already: choose it in the list.")
+            raise MeasuringError(f"{name} has been added already. Choose it in the list.")
         session.imported = True
         try:
             write_whole(self._path(session.id), to_jsonl(session).encode())

@@ -1,7 +1,7 @@
-"""Session and Measurement: what was measured, how, and the results.
+"""Session and Measurement: the results of measuring, with their settings.
 
-A session is one measurement that a person started: a setup, and one measurement for each reader
-of each trial. The metrics of a measurement are computed from its trace by engine/timing.py.
+A session is what one click on the Compare page measures: a setup, and one measurement for each
+reader of each trial. engine/timing.py computes the metrics of a measurement from its trace.
 """
 
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of text. Seconds since submit: when the engine handed it over (`handed`), and when
-    a reader outside the engine received it (`received`)."""
+    """A chunk of text, and two times in seconds since submit: when the engine passed it on
+    (`handed`), and when a reader outside the engine received it (`received`)."""
 
     text: str
     handed: float
@@ -37,8 +37,8 @@ class Chunk:
 class Measurement:
     """One answer to one reader.
 
-    `run` is the index of the trial in the schedule; `reader` is the index of the reader among
-    those who asked at the same time.
+    `run` is the index of the trial in the schedule. `reader` is the index of the reader among the
+    readers that asked at the same time.
     """
 
     run: int
@@ -78,26 +78,26 @@ class Measurement:
 
     @property
     def wrote(self) -> bool:
-        """There are tokens, and the first and the last came after the submit."""
+        """Whether there are tokens, with times after the submit."""
         metrics = self.metrics
         return metrics.output_tokens > 0 and bool(metrics.ttft) and bool(metrics.e2el)
 
     @property
     def counts(self) -> bool:
-        """The results include it: it finished, wrote something, and is not the warm-up."""
+        """Whether the results include it: it finished, has text, and is not the warm-up."""
         finished = self.outcome is Outcome.DONE and self.wrote
         return finished and self.trial.role is Role.MEASURED
 
     @property
     def has_token_times(self) -> bool:
-        """The time of every token is known. A server that does not stream reports none."""
+        """Whether the time of every token is known. A server that does not stream reports none."""
         times = self.trace.calls[-1].token_times if self.trace.calls else []
         return bool(times) and times[-1] > 0
 
 
 @dataclass(slots=True)
 class Session:
-    """The results of one measurement. `started` is in seconds since 1970.
+    """The results of one click on the Compare page. `started` is in seconds since 1970.
 
     `planned` is the number of trials in the schedule.
     """
@@ -121,13 +121,13 @@ class Session:
         return [each for each in self.counted if each.mode is mode]
 
     def median(self, mode: Mode, metric: str) -> float | None:
-        """The median of a field of Metrics over the runs of a mode; None where no run has it."""
+        """The median of a field of Metrics over the runs of a mode; None if no run has it."""
         found = (getattr(each.metrics, metric) for each in self.of(mode))
         known = [value for value in found if value is not None]
         return float(median(known)) if known else None
 
     def median_run(self, mode: Mode) -> Measurement | None:
-        """The run with the median total time, of those with token times: the lower of two."""
+        """The run with the median total time, of those with token times; the lower one of two."""
         runs = [each for each in self.of(mode) if each.has_token_times]
         ranked = sorted(runs, key=lambda each: each.metrics.e2el or 0.0)
         return ranked[(len(ranked) - 1) // 2] if ranked else None

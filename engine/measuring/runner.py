@@ -27,10 +27,10 @@ EngineFor = Callable[[Setup, Trial], RetrieverQueryEngine]
 def measured_engine(
     index_of: Callable[[str], VectorStoreIndex], llm: LLM, setup: Setup, trial: Trial
 ) -> RetrieverQueryEngine:
-    """The engine that Ask uses, with greedy sampling, so that both modes write the same text."""
+    """The engine of the Ask page, with greedy sampling, so that both modes write the same text."""
     options = GenerationOptions(max_tokens=trial.length, temperature=0.0, reuse=setup.warm)
     retriever = index_of(setup.collection).as_retriever(similarity_top_k=trial.passages)
-    synthesizer = ResponseSynthesizer(llm, options=options, context_format=setup.packing)
+    synthesizer = ResponseSynthesizer(llm, options=options, context_format=setup.context_format)
     return RetrieverQueryEngine(retriever, synthesizer, is_relevant=is_relevant)
 
 

@@ -1,9 +1,9 @@
-"""The schedule of a measurement: which questions are asked, in which mode and order.
+"""The schedule of a session: its runs, their modes and their order.
 
 The order is ABBA: streaming, non-streaming, non-streaming, streaming. A machine that becomes
 steadily slower then favours neither mode. Every schedule begins with a warm-up run, which is kept
-and not counted: the first question after a start also pays for loading, and with a warm cache
-this run fills it.
+but does not count: the first question after a start also loads the model, and with a warm cache the
+warm-up run fills the cache.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from engine.llm.base import ContextFormat
 READERS = (1, 2, 4)
 
 Count = Annotated[int, Field(ge=0, lt=10**11)]
-"""The limits of counts in files; an import with more is refused."""
+"""A count in a file. An import with a larger count is refused."""
 
 
 class Mode(StrEnum):
@@ -43,22 +43,22 @@ class Role(StrEnum):
 class Setup:
     """The question and the settings of a session.
 
-    passages: how many are retrieved. packing: what of them goes into the prompt; None for the
-    model's own choice. length: the longest answer, in tokens. warm: cached prompt states may be
-    used.
+    passages: how many are retrieved. context_format: how they go into the prompt; None for the
+    format that suits the model. length: the longest answer, in tokens. warm: cached prompt states
+    may be used.
     """
 
     question: str
     collection: str
     passages: Count = 3
-    packing: ContextFormat | None = None
+    context_format: Annotated[ContextFormat | None, Field(alias="packing")] = None
     length: Count = 128
     warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The question, asked once by each of `readers` at the same time.
+    """One run: `readers` readers ask the question at the same time.
 
     Trials with the same `pair` are compared with each other.
     """

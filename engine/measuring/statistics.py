@@ -1,9 +1,9 @@
-"""How much pairs of runs differ, with a confidence interval.
+"""The difference between paired runs, with a confidence interval.
 
 The estimate is the Hodges–Lehmann estimator: the median of the means of every two differences.
-Its interval is the exact interval of Wilcoxon's signed-rank test. It assumes that differences are
-distributed symmetrically, not that they are normal. With fewer than six pairs there is no 95 %
-interval.
+Its interval is the exact interval of Wilcoxon's signed-rank test, which assumes that differences
+are distributed symmetrically, but not that they are normal. With fewer than six pairs there is no
+95 % interval.
 Sources: Hollander, Wolfe, Chicken, Nonparametric Statistical Methods, 3rd ed., 3.2 and 3.3.
 """
 
@@ -14,12 +14,12 @@ from itertools import combinations_with_replacement
 from statistics import median
 
 CONFIDENCE = 0.95
-FEWEST_PAIRS = 6  # 2 / 2**6 is the first below 1 - CONFIDENCE
+FEWEST_PAIRS = 6  # the smallest n for which 2 / 2**n < 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate with its 95 % confidence interval; None and None with too few pairs."""
+    """An estimate with its 95 % confidence interval, whose limits are None with too few pairs."""
 
     value: float
     low: float | None
@@ -31,7 +31,7 @@ class Estimate:
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
-def middle_of(differences: Sequence[float]) -> Estimate:
+def hodges_lehmann(differences: Sequence[float]) -> Estimate:
     """The Hodges–Lehmann estimate of paired differences.
 
     Raises:
@@ -50,16 +50,16 @@ def middle_of(differences: Sequence[float]) -> Estimate:
 def ratio_of(pairs: Sequence[tuple[float, float]]) -> Estimate:
     """The estimate of first / second, for values above 0.
 
-    It is computed from logarithms, so that a ratio of 2 and a ratio of 1/2 weigh the same.
+    It is computed from logarithms, so that the ratios 2 and 1/2 have the same weight.
     """
-    logs = middle_of([math.log(first / second) for first, second in pairs])
+    logs = hodges_lehmann([math.log(first / second) for first, second in pairs])
     low = None if logs.low is None else math.exp(logs.low)
     high = None if logs.high is None else math.exp(logs.high)
     return Estimate(math.exp(logs.value), low, high, logs.pairs)
 
 
 def _outside(pairs: int) -> int | None:
-    """How many of the sorted means lie outside the interval at each end; None: too few pairs.
+    """How many of the sorted means are outside the interval at each end; None with too few pairs.
 
     The probability of a rank sum is proportional to the number of sets of ranks with that sum.
     Each tail may hold half of 1 − CONFIDENCE.

@@ -1,12 +1,12 @@
-"""Nodes ↔ points of a Qdrant collection. The only importer of qdrant_client.
+"""Nodes ↔ points of a Qdrant collection. Only this package imports qdrant_client.
 
-Nodes with their vectors go in, one source (a file) at a time; hits and nodes come out. A
-collection is in memory, in a folder, or on a Qdrant server, by the same calls.
+Nodes with their vectors go in, one source (a file) at a time; hits and nodes come out. A collection
+is in memory, in a folder, or on a Qdrant server, with the same methods.
 
     connection.py  one client, one lock, damaged and read-only folders, errors as sentences
-    points.py      what a point and a source's record look like
-    terms.py       the lexical search of the embedded collection, which Qdrant's is too slow for
-    collection.py  Collection: add, delete, search; a source is whole or not there
+    points.py      the format of points and of sources' records
+    terms.py       lexical search in an embedded collection, because Qdrant's own is too slow
+    collection.py  Collection: add, delete, search; a source is stored completely or not at all
     store.py       Store: the collections of one folder or server
 """
 

@@ -1,8 +1,8 @@
 """Collection: add, delete and search the passages of sources.
 
-A source is there when its record is, in a second, small collection. The record is written after
-the source's last point, and deleted before its first. Points without a record are never found;
-they are deleted when the collection is next opened.
+A source exists if its record exists. Records are in a second, small collection. A record is written
+after the last point of its source, and deleted before the first. Points without a record are not
+found, and are deleted when the collection is opened the next time.
 """
 
 import logging
@@ -21,17 +21,18 @@ from engine.errors import DuplicateDocumentError, StoreError
 from engine.lexical import Terms
 from engine.schema import Node
 from engine.store import points
-from engine.store.connection import SOURCES, Connection, collector_paused
+from engine.store.connection import SOURCES, Connection, gc_paused
 from engine.store.points import DENSE, TERMS, WRITTEN_AT, Hit, Source
 from engine.store.terms import EmbeddedTerms
 
 log = logging.getLogger(__name__)
 
-# Points written or deleted while the lock is held: a search waits for these, some 15 ms.
+# Points written or deleted during one hold of the lock. A search waits for them, about 15 ms.
 SLICE = 16
-# The embedded collection holds this many passages well (benchmarks/README.md).
+# The embedded collection is fast up to this many passages (benchmarks/README.md).
 EMBEDDED_LIMIT = 20_000
-# On a server, another process may still be writing the points of a source without a record.
+# On a server, younger points without a record may belong to a source that another process is
+# writing.
 ABANDONED_AFTER = timedelta(hours=1)
 
 
@@ -44,59 +45,59 @@ class Collection:
         self.incomplete: list[Source] = []
         """Sources that had lost points when the collection was opened; they are not found."""
         self._connection = connection
-        self._store = store  # so that the store lives as long as its collections
-        self._whole: dict[str, Source] = {}
+        self._store = store  # keeps the store alive as long as its collections
+        self._sources: dict[str, Source] = {}
         self._writing: set[str] = set()
-        self._left: dict[str, list[str]] = {}  # source id → points to delete, their record is gone
+        self._hidden: dict[str, list[str]] = {}  # source id → points whose record is deleted
         self._undeleted: set[str] = set()  # sources whose record could not be deleted
         self._deleting = threading.Lock()  # taken before the connection's lock, never after
         self._terms: EmbeddedTerms | None = None
         self._read_records()
-        with collector_paused():
+        with gc_paused():
             self._read_points()
         if not connection.read_only:
-            for source_id in list(self._left):
+            for source_id in list(self._hidden):
                 try:
                     self.purge(source_id)
-                except StoreError:  # a full disk: they stay hidden, until the next opening
+                except StoreError:  # a full disk: they stay hidden until the next opening
                     log.exception("Passages left of an unfinished source could not be deleted")
                     break
 
     @property
     def passages(self) -> int:
-        return sum(source.passages for source in self._whole.copy().values())
+        return sum(source.passages for source in self._sources.copy().values())
 
     @property
     def crowded(self) -> bool:
-        """More passages than the embedded collection holds well: time for a Qdrant server."""
+        """Whether there are so many passages that a Qdrant server would be faster."""
         return self._connection.embedded and self.passages > EMBEDDED_LIMIT
 
     def sources(self) -> list[Source]:
-        """The sources that are whole, the latest first."""
+        """The complete sources, the latest first."""
         with self._guarded():
             if not self._connection.embedded:
                 self._read_records()  # another process may have changed them
-            return sorted(self._whole.values(), key=lambda each: each.added_at, reverse=True)
+            return sorted(self._sources.values(), key=lambda each: each.added_at, reverse=True)
 
     def has(self, source_id: str) -> bool:
         with self._guarded():
-            self._learn({source_id})
-            return source_id in self._whole
+            self._refresh_records({source_id})
+            return source_id in self._sources
 
     @contextmanager
     def adding(self, source: Source) -> Iterator["Writer"]:
-        """Write one source: it is whole after the block, or not there if the block raises.
+        """Write one source. After the block it is complete; if the block raises, nothing is added.
 
         `source.passages` is the number of nodes that will be added.
 
         Raises:
-            DuplicateDocumentError: a source of this id is there already.
-            StoreError: it could not be written; what was there before is safe.
+            DuplicateDocumentError: a source with this id exists already.
+            StoreError: it could not be written. The other sources are unchanged.
         """
-        self.purge(source.source_id)  # what an earlier deletion has left
+        self.purge(source.source_id)  # points that an earlier deletion has left
         with self._guarded():
-            self._learn({source.source_id})
-            if source.source_id in self._whole or source.source_id in self._writing:
+            self._refresh_records({source.source_id})
+            if source.source_id in self._sources or source.source_id in self._writing:
                 raise DuplicateDocumentError(
                     f"{source.file_name} is in the collection already. Delete it first to add "
                     "it again."
@@ -109,38 +110,38 @@ class Collection:
                 if not self._connection.embedded:
                     self._check_complete(client, source)
                 client.upsert(self.name + SOURCES, [points.record(source)])
-                self._whole[source.source_id] = source
+                self._sources[source.source_id] = source
                 if self._terms:
                     self._terms.add(source.source_id, writer.terms)
         except BaseException:
             with self._connection.lock:
-                self._left[source.source_id] = source.point_ids
-            with suppress(StoreError):  # a full disk may refuse this too; the next opening does it
+                self._hidden[source.source_id] = source.point_ids
+            with suppress(StoreError):  # on a full disk, the next opening does it
                 self.purge(source.source_id)
             raise
         finally:
             self._writing.discard(source.source_id)
 
     def delete(self, source_id: str) -> bool:
-        """Delete a source with all its passages. False where it is not there."""
+        """Delete a source with all its passages. False if there is no such source."""
         if not self.hide(source_id):
             return False
         self.purge(source_id)
         return True
 
     def hide(self, source_id: str) -> bool:
-        """Delete a source's record: it is no longer there. Its passages stay until `purge`.
+        """Delete a source's record, so that it is not found. Its passages stay until `purge`.
 
         Raises:
             StoreError: the record could not be deleted. This process hides the source anyway,
                 and `purge` tries again.
         """
         with self._changing() as client:
-            self._learn({source_id})
-            source = self._whole.pop(source_id, None)
+            self._refresh_records({source_id})
+            source = self._sources.pop(source_id, None)
             if source is None:
                 return False
-            self._left[source_id] = source.point_ids
+            self._hidden[source_id] = source.point_ids
             if self._terms:
                 self._terms.remove(source_id)
             self._undeleted.add(source_id)
@@ -148,27 +149,27 @@ class Collection:
             return True
 
     def unhide(self, source: Source) -> bool:
-        """Undo `hide`. False where passages are deleted already."""
+        """Undo `hide`. False if passages have been deleted already."""
         with self._deleting, self._changing() as client:
-            ids = self._left.get(source.source_id)
+            ids = self._hidden.get(source.source_id)
             if ids is None:
                 return False
             found = client.retrieve(self.name, ids, with_payload=False, with_vectors=[TERMS])
             if len(found) != source.passages:
                 return False
             client.upsert(self.name + SOURCES, [points.record(source)])
-            del self._left[source.source_id]
+            del self._hidden[source.source_id]
             self._undeleted.discard(source.source_id)
-            self._whole[source.source_id] = source
+            self._sources[source.source_id] = source
             if self._terms:
                 terms = {str(point.id): points.terms_of(point) for point in found}
                 self._terms.add(source.source_id, terms)
             return True
 
     def purge(self, source_id: str) -> None:
-        """Delete the passages that `hide` has left, letting searches in between."""
+        """Delete the passages that `hide` has left. Searches can run between the slices."""
         with self._deleting:
-            ids = self._left.get(source_id, [])
+            ids = self._hidden.get(source_id, [])
             if source_id in self._undeleted:
                 with self._changing() as client:
                     self._delete_record(client, source_id)
@@ -176,14 +177,14 @@ class Collection:
                 with self._changing() as client:
                     client.delete(self.name, list(ids[start : start + SLICE]))
             with self._connection.lock:
-                self._left.pop(source_id, None)
+                self._hidden.pop(source_id, None)
 
     def search_dense(self, vector: NDArray[np.float32], limit: int) -> list[Hit]:
         """The nearest passages by cosine similarity, best first."""
         return self._query(vector.tolist(), DENSE, limit)
 
     def search_terms(self, terms: Terms, limit: int) -> list[Hit]:
-        """The best passages by BM25, best first; only those that share a term."""
+        """The best passages by BM25 that share a term, best first."""
         if not terms:
             return []
         if self._terms:
@@ -192,25 +193,25 @@ class Collection:
         return self._query(points.sparse(terms), TERMS, limit)
 
     def nodes(self, point_ids: Sequence[str]) -> list[Node | None]:
-        """The passages of hits, in their order; None for one deleted since."""
+        """The passages of hits, in their order; None for a passage that has been deleted since."""
         with self._guarded() as client:
             records = client.retrieve(self.name, list(point_ids), with_payload=True)
-            shown = [each for each in records if points.source_id(each) not in self._left]
+            shown = [each for each in records if points.source_id(each) not in self._hidden]
         found = {str(record.id): points.node(record) for record in shown}
         return [found.get(point_id) for point_id in point_ids]
 
     def nodes_of(self, source_id: str) -> list[Node]:
-        """All passages of a source, in order. Empty where it is not there."""
+        """All passages of a source, in order. Empty if there is no such source."""
         with self._guarded():
-            self._learn({source_id})
-            source = self._whole.get(source_id)
+            self._refresh_records({source_id})
+            source = self._sources.get(source_id)
         nodes = self.nodes(source.point_ids) if source else []
         return [node for node in nodes if node is not None]
 
     def _query(self, query: Any, using: str, limit: int) -> list[Hit]:
-        """Search, pass over hits of sources that are not whole, and search wider if too few stay.
+        """Search, drop hits of incomplete sources, and search with a larger limit if few remain.
 
-        The embedded client's payload filter would take ten times as long as the search itself.
+        A payload filter of the embedded client would take ten times as long as the search itself.
         """
         wanted = limit
         while True:
@@ -218,8 +219,8 @@ class Collection:
                 found = client.query_points(
                     self.name, query=query, using=using, limit=wanted, with_payload=["source_id"]
                 ).points
-                self._learn({points.source_id(each) for each in found})
-                whole = [each for each in found if points.source_id(each) in self._whole]
+                self._refresh_records({points.source_id(each) for each in found})
+                whole = [each for each in found if points.source_id(each) in self._sources]
             if len(whole) >= limit or len(found) < wanted:
                 return [Hit(str(each.id), each.score) for each in whole[:limit]]
             wanted *= 4
@@ -242,40 +243,40 @@ class Collection:
         with self._connection.changing(), self._guarded() as client:
             yield client
 
-    def _learn(self, source_ids: set[str]) -> None:
-        """On a server, read the records of sources that another process may have added."""
-        unknown = source_ids - self._whole.keys() - self._writing - self._left.keys()
+    def _refresh_records(self, source_ids: set[str]) -> None:
+        """On a server, read the records of sources that another process has added."""
+        unknown = source_ids - self._sources.keys() - self._writing - self._hidden.keys()
         if unknown and not self._connection.embedded:
             ids = [Source(each, "").record_id for each in unknown]
             for each in self._connection.client.retrieve(self.name + SOURCES, ids):
                 if source := points.from_record(each):
-                    self._whole[source.source_id] = source
+                    self._sources[source.source_id] = source
 
     def _read_records(self) -> None:
         found = [points.from_record(each) for each in self._scroll(self.name + SOURCES)]
-        self._whole = {
+        self._sources = {
             source.source_id: source
             for source in found
-            if source and source.source_id not in self._left
+            if source and source.source_id not in self._hidden
         }
 
     def _read_points(self) -> None:
-        """At opening: the terms of an embedded collection, and the points to be deleted."""
+        """At opening, read the terms of an embedded collection, and find points to delete."""
         if self._connection.embedded:
             found = list(self._scroll(self.name, vector=TERMS))
             there = Counter(points.source_id(point) for point in found)
-            for source in list(self._whole.values()):
+            for source in list(self._sources.values()):
                 if there[source.source_id] != source.passages:
-                    self.incomplete.append(self._whole.pop(source.source_id))
+                    self.incomplete.append(self._sources.pop(source.source_id))
             damaged = {source.source_id for source in self.incomplete}
-            lost = [each for each in found if points.source_id(each) not in self._whole]
+            lost = [each for each in found if points.source_id(each) not in self._sources]
             self._terms = EmbeddedTerms(
-                each for each in found if points.source_id(each) in self._whole
+                each for each in found if points.source_id(each) in self._sources
             )
         else:
-            known = models.MatchAny(any=list(self._whole))
+            known = models.MatchAny(any=list(self._sources))
             condition = models.FieldCondition(key="source_id", match=known)
-            others = models.Filter(must_not=[condition] if self._whole else [])
+            others = models.Filter(must_not=[condition] if self._sources else [])
             newest = (datetime.now(UTC) - ABANDONED_AFTER).isoformat()
             damaged = set()
             lost = [
@@ -285,10 +286,10 @@ class Collection:
             ]
         for point in lost:
             if points.source_id(point) not in damaged:
-                self._left.setdefault(points.source_id(point), []).append(str(point.id))
+                self._hidden.setdefault(points.source_id(point), []).append(str(point.id))
 
     def _check_complete(self, client: QdrantClient, source: Source) -> None:
-        """Another process may have deleted points of a source that takes very long to write."""
+        """Raise if points are missing: another process may have deleted them as abandoned."""
         written = len(client.retrieve(self.name, source.point_ids, with_payload=False))
         if written != source.passages:
             raise StoreError(f"{source.file_name} was not stored completely. Add it again.")
@@ -296,7 +297,7 @@ class Collection:
     def _scroll(
         self, name: str, vector: str | None = None, chosen: models.Filter | None = None
     ) -> Iterator[models.Record]:
-        """All points, or those of the filter `chosen`. Records have their whole payload."""
+        """All points, or those that match the filter `chosen`. Records have their whole payload."""
         payload = True if name.endswith(SOURCES) else ["source_id", WRITTEN_AT]
         place: Any = None
         while True:

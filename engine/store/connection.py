@@ -1,10 +1,10 @@
 """Connection: one Qdrant client, one lock, and Qdrant's errors as sentences.
 
-The embedded client has no locks of its own, so every call goes through `guarded`, reads included.
+The embedded client has no locks, so every call goes through `guarded`, including reads.
 
-The embedded client stores each point as a pickle, and reading a pickle can run any code. People
-copy and share data folders, so this module replaces the client's `pickle` by one that restores
-points and sparse vectors only. Anything else counts as damage.
+The embedded client stores each point as a pickle, and reading a pickle can run any code. Because
+data folders are copied and shared, this module replaces the client's `pickle` by one that restores
+only points and sparse vectors. Anything else counts as damage.
 """
 
 import errno
@@ -35,10 +35,10 @@ from engine.redacting import public_address, redact
 
 log = logging.getLogger(__name__)
 
-SOURCES = ".sources"  # the name of the collection that holds a collection's records ends so
+SOURCES = ".sources"  # the suffix of the second collection, which has the records of the first
 
-# Faults of the machine, not of the files: they pass, and the folder stays where it is.
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM)
+# Errors of the machine, not of the files. They are temporary, so the folder is not set aside.
+TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM)
 
 
 class DamagedStoreError(StoreError):
@@ -49,9 +49,10 @@ class Connection:
     """To a server (`url`), to a folder (`path`), or to memory (neither).
 
     With `aside`, a damaged folder is moved into `<aside>/set-aside`, and an empty one is opened in
-    its place. `set_aside` then says where it is. A folder that cannot be written is opened as a
-    temporary copy: `read_only` is true, and every change raises StoreError. Where the disk is too
-    full for an empty one, `temporary` is true: it is in memory until the process ends.
+    its place. `set_aside` is the new place of the damaged one. If the disk is too full for an empty
+    folder, the store is in memory until the process ends, and `temporary` is true. A folder that
+    cannot be written is opened as a temporary copy: `read_only` is true, and every change raises
+    StoreError.
 
     Raises:
         StoreInUseError: another process has the folder open.
@@ -76,7 +77,7 @@ class Connection:
         else:
             with _explaining(path):
                 self._open_folder(path, aside)
-        # Also called at exit, while the modules that closing needs are still there.
+        # Also called at exit, while the modules that closing needs are still loaded.
         self.close = finalize(self, self.client.close)
 
     @property
@@ -85,7 +86,7 @@ class Connection:
 
     @contextmanager
     def guarded(self) -> Iterator[QdrantClient]:
-        """Hold the lock, and turn whatever Qdrant raises into a StoreError."""
+        """Hold the lock, and turn every exception of Qdrant into a StoreError."""
         with self.lock:
             try:
                 yield self.client
@@ -132,31 +133,30 @@ class Connection:
             except OSError as full:
                 if not is_full(full):
                     raise
-                shutil.rmtree(path, ignore_errors=True)  # what was made of it in this moment
+                shutil.rmtree(path, ignore_errors=True)  # the incomplete new folder
                 self.client, self.temporary = QdrantClient(":memory:"), True
 
     def _explained(self, fault: Exception) -> StoreError:
         if self.url:
             return StoreError(
-                f"The Qdrant server at {public_address(self.url)} did not do what was asked "
-                f"({redact(str(fault))}). Start it, or clear QDRANT_URL in .env to use the "
-                "embedded collection."
+                f"The Qdrant server at {public_address(self.url)} failed ({redact(str(fault))}). "
+                "Check that it runs, or clear QDRANT_URL in .env to use the embedded collection."
             )
         if is_full(fault):
             return StoreError(
-                "The disk is full. What was in the collection is safe, and the file being added "
-                "is not in it. Make room and add it again."
+                "The disk is full, so the file was not added. The rest of the collection is "
+                "unchanged. Make room and add the file again."
             )
         return StoreError(
-            f"The collection could not be read or written ({fault}). Nothing that was whole is "
-            "lost. Try again; if it stays so, check the disk and the folder's permissions."
+            f"The collection could not be read or written ({fault}). Your documents are kept. Try "
+            "again. If it fails again, check the disk and the folder's permissions."
         )
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """For reading a whole collection: the garbage collector would walk all the objects that come
-    again and again, and find nothing. Halves the time it takes to open 10,000 passages."""
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector while a collection is read. It would walk all the new objects
+    repeatedly and free none. The pause halves the time to open 10,000 passages."""
     running = gc.isenabled()
     gc.disable()
     try:
@@ -167,14 +167,14 @@ def collector_paused() -> Iterator[None]:
 
 
 def is_full(fault: BaseException) -> bool:
-    """Whether this is a full disk's fault."""
+    """Whether a full disk has caused this."""
     if isinstance(fault, sqlite3.Error):
         return "full" in str(fault)
     return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class _PointsOnly(pickle.Unpickler):
-    """Restores what the embedded client stores, and refuses every other class."""
+    """Restores the classes that the embedded client stores, and refuses all others."""
 
     def find_class(self, module: str, name: str) -> type:
         if module == stored.__name__ and name in ("PointStruct", "SparseVector"):
@@ -184,7 +184,7 @@ class _PointsOnly(pickle.Unpickler):
 
 
 class _RestrictedPickle:
-    """What the embedded client uses of the module `pickle`."""
+    """The part of the module `pickle` that the embedded client uses."""
 
     dumps = staticmethod(pickle.dumps)
 
@@ -221,9 +221,9 @@ def _explaining(place: Path | str) -> Iterator[None]:
 
 
 class _Disk(persistence.CollectionPersistence):
-    """Keeps SQLite's journal instead of making and deleting it with every point.
+    """Keeps SQLite's journal file instead of creating and deleting it with every point.
 
-    The room that a deletion needs on a full disk is then already taken.
+    A deletion on a full disk then needs no further room.
     """
 
     def _ensure_table(self) -> None:
@@ -235,8 +235,8 @@ local_collection.CollectionPersistence = _Disk  # type: ignore[attr-defined]
 
 
 def _open(path: Path) -> QdrantClient:
-    # The client's own check of threads is off, since `Connection.lock` does that work.
-    with collector_paused():
+    # The client's own check of threads is off, because `Connection.lock` guards every call.
+    with gc_paused():
         return QdrantClient(path=str(path), force_disable_check_same_thread=True)
 
 
@@ -255,16 +255,16 @@ def _open_copy(path: Path) -> QdrantClient:
 
 
 def _writable(path: Path) -> bool:
-    """Whether the folder, or the nearest one above that exists, can be written."""
+    """Whether the folder can be written, or the nearest parent folder that exists."""
     there = next(each for each in (path, *path.parents) if each.exists())
     return not there.is_dir() or os.access(there, os.W_OK | os.X_OK)
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock that the embedded client takes only after it has read everything."""
+    """Hold the client's lock on the folder, which it takes only after it has read everything."""
     if not path.is_dir() or (path / ".lock").is_dir():
-        yield  # damaged so badly that no client can have it open
+        yield  # it is so damaged that no client can have it open
         return
     with (path / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -272,7 +272,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _inspect(path: Path) -> None:
-    """Raise for damage that the embedded client would take for an empty store."""
+    """Raise for damage that the embedded client would treat as an empty store."""
     meta, folders = path / "meta.json", path / "collection"
     stored_names = [each.name for each in folders.iterdir()] if folders.is_dir() else []
     if not meta.exists():
@@ -285,7 +285,7 @@ def _inspect(path: Path) -> None:
         points = folders / name.removesuffix(SOURCES)
         if name not in stored_names and name.endswith(SOURCES) and points.is_dir():
             raise DamagedStoreError(f"the folder {name} is missing")
-        # A missing folder is that of a deletion cut short; an empty file is damage.
+        # An interrupted deletion leaves a missing folder; an empty file is damage.
         if name in stored_names:
             file = folders / name / "storage.sqlite"
             if not file.is_file() or not file.stat().st_size:
@@ -301,6 +301,6 @@ def _is_damage(fault: Exception) -> bool:
         return True
     if isinstance(fault, MemoryError | StoreError | BlockingIOError) or is_full(fault):
         return False
-    if isinstance(fault, OSError) and fault.errno in PASSING:
+    if isinstance(fault, OSError) and fault.errno in TEMPORARY:
         return False
     return not any(words in str(fault) for words in ("already accessed", "is locked"))

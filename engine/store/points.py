@@ -1,7 +1,7 @@
-"""What is stored: a passage as a point, and a source as a record.
+"""The stored formats: a passage is a point, and a source has a record.
 
-The ids of a source's points follow from its id and its number of passages, so that its record
-alone is enough to find or remove them.
+The ids of a source's points are computed from its id and its number of passages, so its record is
+enough to find or delete them.
 """
 
 import uuid

@@ -13,14 +13,14 @@ from engine.store.collection import Collection
 from engine.store.connection import SOURCES, Connection
 from engine.store.points import DENSE, TERMS
 
-# Written into each collection; raised when points change in a way that old code cannot read.
+# Written into each collection. Increase it when old code cannot read the points of new code.
 SCHEMA = 1
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 
 
 class Store:
-    """Safe to use from many threads. `open_store` makes one for a folder and not two."""
+    """Safe to use from many threads. `open_store` returns the same Store for the same folder."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -28,7 +28,7 @@ class Store:
 
     @property
     def set_aside(self) -> Path | None:
-        """Where the files are that were found damaged when the store was opened."""
+        """The new place of the files that were damaged when the store was opened, or None."""
         return self._connection.set_aside
 
     @property
@@ -44,7 +44,7 @@ class Store:
     def collection(
         self, name: str, embedding: str, dimension: int, create: bool = True
     ) -> Collection:
-        """Open a collection. `embedding` names the model. A missing one is made with `create`.
+        """Open a collection. With `create`, create a missing one. `embedding` is a model's name.
 
         Raises:
             StoreError: the collection is missing, its name cannot be used, or another embedding
@@ -58,7 +58,7 @@ class Store:
             if not client.collection_exists(name):
                 if not create:
                     raise StoreError(
-                        f"The collection {name!r} is not there: it was deleted. Choose another "
+                        f"The collection {name!r} does not exist. Choose another "
                         "collection."
                     )
                 self._make(name, embedding, dimension)
@@ -73,7 +73,7 @@ class Store:
         return sorted(name for name in names if name + SOURCES in names)
 
     def delete_collection(self, name: str) -> None:
-        """Delete it with all its sources. One that is not there is no error."""
+        """Delete a collection with all its sources. A missing collection is not an error."""
         with self._connection.changing() as client:
             if opened := self._collections.pop(name, None):
                 opened.deleted = True
@@ -81,7 +81,7 @@ class Store:
             client.delete_collection(name + SOURCES)
 
     def close(self) -> None:
-        """Let the folder go. Collections of this store cannot be used after."""
+        """Release the folder. Collections of this store cannot be used afterwards."""
         with self._connection.lock:
             self._connection.close()
         if self._connection.path is not None:
@@ -96,8 +96,8 @@ class Store:
                     f"There is a collection {other!r} already, and {name!r} differs only in upper "
                     "and lower case. Choose another name."
                 )
-            # Records first: passages never exist without them. Old ones are of a deletion cut
-            # short.
+            # The records' collection is created first, because passages need it. An old one is
+            # left from an interrupted deletion.
             client.delete_collection(name + SOURCES)
             client.create_collection(name + SOURCES, vectors_config={})
             client.create_collection(

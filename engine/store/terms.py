@@ -1,7 +1,7 @@
-"""The lexical search of an embedded collection: its terms, held in memory beside it.
+"""Lexical search in an embedded collection, with all its terms in memory.
 
-qdrant-client's own is a loop over all points, 100 ms at 10,000. It holds only sources that are
-whole. Not safe for threads at once: the connection's lock guards it.
+qdrant-client's own search loops over all points, which takes 100 ms for 10,000 points. The index
+has only complete sources. It is not thread-safe: the connection's lock guards it.
 """
 
 from collections.abc import Iterable, Mapping

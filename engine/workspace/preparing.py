@@ -40,19 +40,19 @@ class Preparer:
         self._read: dict[Place, list[list[ChatMessage]]] = {}
         self._run = Run()
         self._thread: threading.Thread | None = None
-        if self.of_use:
+        if self.useful:
             self._thread = threading.Thread(target=self._work, name="preparing", daemon=True)
             self._thread.start()
             self._queue.put(everything)
 
     @property
-    def of_use(self) -> bool:
+    def useful(self) -> bool:
         """Whether this model's prompts begin with whole passages."""
         return self._llm.metadata.context_format is ContextFormat.PASSAGES
 
     def add(self, collection: str, source_id: str) -> None:
         """Prepare a new document, in the background."""
-        if self.of_use:
+        if self.useful:
             self._queue.put(lambda: [(collection, source_id)])
 
     def forget(self) -> None:
@@ -61,7 +61,7 @@ class Preparer:
         self._run = Run()
         self._read = {}
         self._llm.forget()
-        if self.of_use:
+        if self.useful:
             self._queue.put(self._everything)
 
     def prepared(self, collection: str, source_id: str) -> int:

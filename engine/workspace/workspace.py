@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 LEASE = 8.0
 
 SAVE_AGAIN = 5.0  # seconds between two attempts to save answers for which there was no room
-LAST_WORDS = 4.0  # seconds that answers have to end by themselves when the workspace is closed
+CLOSING_SECONDS = 4.0  # seconds that answers have to end by themselves when the workspace is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ class Workspace:
 
     def prepared(self, collection: str, source_id: str) -> int | None:
         """How many passages of a document the model has read ahead; None where it has no need."""
-        if not self._preparer.of_use:
+        if not self._preparer.useful:
             return None
         return self._preparer.prepared(collection, source_id)
 
@@ -314,7 +314,7 @@ class Workspace:
             response.cancel()
         self.agents.close()
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, LAST_WORDS)
+            self._changed.wait_for(lambda: not self._running, CLOSING_SECONDS)
             for conversation_id, (turn, response) in self._running.items():
                 late = replace(turn.answered(response), phase=Phase.STOPPED, trace=response.trace)
                 self._unsaved[turn.id] = (conversation_id, late)

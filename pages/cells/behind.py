@@ -86,7 +86,8 @@ def code_of_turn(turn: Turn, folder: str) -> str:
 
 def code_of_comparison(setup: Setup, folder: str) -> str:
     """A comparison on the Compare page: one pair of its runs."""
-    context_format = f"ContextFormat.{setup.packing.name}" if setup.packing else "None"
+    chosen = setup.context_format
+    context_format = f"ContextFormat.{chosen.name}" if chosen else "None"
     template = COMPARISON.replace("CONTEXT_FORMAT", context_format)
     return filled(template, {**asdict(setup), "folder": folder})
 

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from engine.measuring import Measurement, Session
-from engine.measuring.findings import counted
 from engine.measuring.record import Outcome
+from pages.parts.facts import counted
 from pages.parts.markdown import plain_markdown
 
 ENDED_EARLY = {

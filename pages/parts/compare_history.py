@@ -130,7 +130,7 @@ def _differences(one: Session, other: Session) -> None:
             **each.fingerprint,
             "question": each.setup.question,
             "passages": str(each.setup.passages),
-            "in the prompt": str(each.setup.packing or "what Ask puts in"),
+            "in the prompt": str(each.setup.context_format or "like the Ask page"),
             "longest answer": str(each.setup.length),
             "cache": "warm" if each.setup.warm else "cold",
         }

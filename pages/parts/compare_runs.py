@@ -13,7 +13,6 @@ from engine.measuring import Experiment, Measurement, Mode, Session, Setup
 from engine.measuring.findings import (
     Comparison,
     compare,
-    counted,
     first_words_of,
     percent_range,
     same_text,
@@ -27,6 +26,7 @@ from engine.workspace import Workspace
 from pages.parts.charts import AXIS, BAR, LANE, hue, ink, lane, plot, seconds, show, words
 from pages.parts.compare_cells import about, behind, finding
 from pages.parts.compare_setup import run_button, show_measuring, shown_session
+from pages.parts.facts import counted
 
 # (the lane's name, mode, metric)
 LANES = (
@@ -154,7 +154,7 @@ def _show_differences(session: Session, comparison: Comparison) -> None:
     interval = (
         "The bar is the 95 % confidence interval (Hodges–Lehmann estimate, Wilcoxon's signed-rank "
         "test)."
-        if comparison.enough
+        if comparison.enough_pairs
         else "A 95 % confidence interval needs six pairs."
     )
     st.caption(

@@ -7,11 +7,12 @@ import streamlit as st
 
 from engine.errors import MeasuringError
 from engine.llm.base import ContextFormat
-from engine.measuring import Experiment, Job, Measurements, Session, Setup, Trial
-from engine.measuring.findings import compare, counted, verdict
+from engine.measuring import Experiment, Measurements, MeasuringJob, Session, Setup, Trial
+from engine.measuring.findings import compare, verdict
 from engine.measuring.record import Outcome
 from engine.measuring.schedule import comparison_trials
 from engine.workspace import Workspace
+from pages.parts.facts import counted
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely
 from pages.parts.samples import suggested_questions
@@ -23,8 +24,8 @@ SUGGESTED = 3
 # default model: test_compare_page asks it.
 DEFAULT_QUESTION = ("tide-mill.md", "What does the miller do when the tide turns?")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-PACKINGS = {
-    "What Ask puts in": None,
+CONTEXT_FORMATS = {
+    "Like the Ask page": None,
     "The best sentences": ContextFormat.SENTENCES,
     "Whole passages": ContextFormat.PASSAGES,
 }
@@ -138,15 +139,16 @@ def _settings(workspace: Workspace, collection: str, question: str) -> tuple[Set
         key="compare_passages",
         persist_state="session",
     )
-    packing = st.selectbox(
+    shown_format = st.selectbox(
         "In the prompt",
-        list(PACKINGS),
-        key="compare_packing",
+        list(CONTEXT_FORMATS),
+        key="compare_context_format",
         persist_state="session",
         help="A small model answers best from a few sentences, a large one from whole passages. "
         "A longer prompt delays the first word.",
     )
-    setup = Setup(question, collection, passages, PACKINGS[packing], length, cache == "Warm")
+    context_format = CONTEXT_FORMATS[shown_format]
+    setup = Setup(question, collection, passages, context_format, length, cache == "Warm")
     return setup, pairs
 
 
@@ -204,7 +206,7 @@ def show_measuring(measurements: Measurements, experiment: Experiment) -> None:
             st.info(text, icon=":material/stop_circle:")
 
 
-def _follow(job: Job) -> None:
+def _follow(job: MeasuringJob) -> None:
     """The progress; when the job ends, the page is drawn with the results."""
     if not job.running:
         st.session_state[shown_key(job.session.experiment)] = job.session.id

@@ -12,7 +12,8 @@ _A_MONTH = 30  # days; what is older is given by its date
 
 
 def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """A number with its noun: 1 pair, 6 pairs."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def readable_size(size: int) -> str:
