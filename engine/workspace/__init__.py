@@ -1,10 +1,10 @@
-"""What the app keeps, and what it is doing at the moment.
+"""The data that the app keeps, and the work that it is doing.
 
 library.py        collections, their documents and original files
-ingestion.py      uploads on their way in
-agent_runs.py     agents at work, and the last that ended
+ingestion.py      the queue of uploads
+agent_runs.py     the running agents, and the last ones that have ended
 conversations.py  questions and answers, in SQLite
-repair.py         what can be read of a damaged file of conversations
+repair.py         recovers rows from a damaged file of conversations
 workspace.py      Workspace: all of it in one folder, and the answers being written
 """
 

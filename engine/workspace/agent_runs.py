@@ -1,7 +1,7 @@
-"""Agent runs: those at work, and the last ones that have ended.
+"""Agent runs: the running ones, and the last ones that have ended.
 
-A run belongs to the workspace and not to a page, so that a rerun, another page and a reload find
-it in its current state. Runs are kept in memory: they end with the program.
+A run belongs to the workspace and not to a page, so a rerun, another page and a reload find it in
+its current state. Runs are kept in memory until the program ends.
 """
 
 import threading
@@ -14,9 +14,9 @@ from engine.index import VectorStoreIndex
 from engine.llm.base import LLM
 
 KEPT = 20  # runs; a run's events take about 100 KB
-PASSAGES = 3  # that a search gives
-# Seconds that a run goes on while no page shows it. A run that works is limited by its steps and
-# their time limits as well; one that waits for an approval takes no resources.
+PASSAGES = 3  # that a search returns
+# Seconds that a run continues while no page shows it. A working run is also limited by its steps
+# and their time limits. A run that waits for an approval uses no resources.
 WORKING, WAITING = 600.0, 24 * 3600.0
 
 
@@ -31,8 +31,8 @@ class AgentRun:
 class AgentRuns:
     """Safe to use from any thread.
 
-    asks_first: the tools whose every call a person must approve. By default those that send
-    something to other machines.
+    asks_first: the tools of which a person must approve each call. By default, the tools that send
+    data to other machines.
     """
 
     def __init__(self, index: Callable[[str], VectorStoreIndex], llm: LLM) -> None:
@@ -46,7 +46,7 @@ class AgentRuns:
         search = search_tool(self._index(collection).as_retriever(PASSAGES))
         tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
         for tool in tools:
-            # A tool that cannot run needs no approval: its call fails at once and says why.
+            # An unavailable tool needs no approval: its call fails at once with the reason.
             tool.requires_approval = tool.name in self.asks_first and not tool.unavailable
         return tools
 
@@ -69,16 +69,16 @@ class AgentRuns:
         return self._runs.get(run_id)
 
     def latest(self) -> list[AgentRun]:
-        """All that are kept, the latest first."""
+        """All runs that are kept, the latest first."""
         return list(reversed(list(self._runs.values())))
 
     def hold(self, handler: AgentHandler) -> None:
-        """Keep a run going while a page shows it, and for a while after. After an approval the
-        shorter time holds again."""
+        """Keep a run going while a page shows it, and for some time afterwards: longer while it
+        waits for an approval."""
         handler.hold(WAITING if handler.pending else WORKING)
 
     def ask_first(self, tool_name: str, wanted: bool) -> None:
-        """From the next run on, ask before each call of this tool, or not."""
+        """Set whether each call of this tool needs an approval, from the next run on."""
         (self.asks_first.add if wanted else self.asks_first.discard)(tool_name)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Conversations: questions and their answers, kept across restarts in SQLite.
+"""Conversations: questions and their answers, kept in SQLite.
 
-A turn is saved when it is asked and again when it has ended, so a crash loses at most the text
-of an answer that was being written. Everything is written to two files, `conversations.sqlite3` and
-its mirror. When the first is damaged, it is set aside and made again from what can be read of both.
+A turn is saved when its question is asked and again when its answer has ended, so a crash loses at
+most the text of a running answer. Everything is written to two files, `conversations.sqlite3` and
+its mirror. If the first is damaged, it is set aside and restored from the readable parts of both.
 """
 
 import json
@@ -54,11 +54,11 @@ class Conversation:
 class Turn:
     """One question, its answer, and the settings it was asked with.
 
-    `searched_for`: for a follow-up, the question together with the earlier ones that it refers to;
-    else empty. `run_id`: the id of this answer in the log. `parent`: the id of the turn before it;
-    empty for the first, None in a record without one, which follows the turn saved before it. Two
-    turns with the same parent are versions of one question. `chosen`: when it was last made the
-    end of what the conversation shows, in seconds since 1970.
+    `searched_for`: for a follow-up, the question together with the earlier questions that it refers
+    to; otherwise empty. `run_id`: the id of this answer in the log. `parent`: the id of the turn
+    before it. It is empty for the first turn, and None in old records, which follow the turn saved
+    before them. Turns with the same parent are versions of one question. `chosen`: the last time
+    when the conversation was shown up to this turn, in seconds since 1970.
     """
 
     id: str
@@ -76,7 +76,7 @@ class Turn:
     chosen: float = 0.0
 
     def answered(self, response: Response) -> "Turn":
-        """This turn with the text, sources and state that the response has so far."""
+        """This turn with the present text, sources and state of the response."""
         return replace(
             self,
             text=response.text,
@@ -134,7 +134,7 @@ class Turn:
 
     @classmethod
     def from_json(cls, turn_id: str, record: str) -> "Turn":
-        """The turn that was saved as this record; of a damaged record, what can be read of it."""
+        """The turn that was saved as this record. A damaged record gives its readable parts."""
         try:
             return cls.from_dict(json.loads(record))
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -161,7 +161,7 @@ def _source_from_dict(record: Mapping[str, Any]) -> NodeWithScore:
 class ConversationStore:
     """Conversations in one folder. Safe to use from any thread.
 
-    `notices` has a sentence for each repair that was made at opening.
+    `notices` has a sentence for each repair at opening.
 
     Raises:
         StoreError: the file can be neither opened nor set aside, for example on a full disk.
@@ -203,7 +203,7 @@ class ConversationStore:
     def list(self, collection: str, containing: str = "") -> list[Conversation]:
         """The conversations of a collection, the latest first.
 
-        `containing` keeps those with that text in the title, a question or an answer.
+        With `containing`, only those with this text in the title, a question or an answer.
         """
         pattern = "%" + re.sub(r"([\\%_])", r"\\\1", containing.strip()) + "%"
         rows = self._rows(
@@ -218,10 +218,10 @@ class ConversationStore:
         return [Conversation(*row) for row in rows]
 
     def turns(self, conversation_id: str) -> Sequence[Turn]:
-        """The turns that are shown, in order: those that lead to the one chosen last.
+        """The turns that are shown, in order: those that lead to the turn chosen last.
 
-        Other versions of a question, and what was asked after them, are left out. A damaged turn
-        has failed and says so.
+        Other versions of a question are left out, with the turns that follow them. A damaged turn
+        is a failed turn, with a message.
         """
         turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
         turn = None
@@ -235,7 +235,7 @@ class ConversationStore:
         return shown[::-1]
 
     def versions(self, conversation_id: str) -> Mapping[str, Sequence[str]]:
-        """The id of each turn → the ids of all versions of it, itself included, oldest first."""
+        """The id of each turn → the ids of all its versions, including itself, oldest first."""
         turns = self._all_turns(conversation_id)
         children: defaultdict[str, Any] = defaultdict(list)
         for turn in turns:
@@ -243,7 +243,7 @@ class ConversationStore:
         return {turn.id: children[turn.parent or ""] for turn in turns}
 
     def show_version(self, conversation_id: str, turn_id: str) -> None:
-        """Show this version of a question, and what was last asked after it."""
+        """Show this version of a question, with the turns that last followed it."""
         turns = {turn.id: turn for turn in self._all_turns(conversation_id)}
         last_after = {turn.parent: turn.id for turn in turns.values()}
         while turn_id in last_after:
@@ -318,7 +318,7 @@ class ConversationStore:
     def close(self) -> None:
         with self._lock:
             if self._mirror is None and not self._read_only:
-                self._mirror = self._opened_mirror()  # it could not be written for a while
+                self._mirror = self._opened_mirror()  # it had failed, and may be writable again
             self._db.close()
             if self._mirror:
                 self._mirror.close()
@@ -327,11 +327,11 @@ class ConversationStore:
         """Execute the statements in one transaction, then again in the mirror.
 
         Raises:
-            StoreError: they could not be written; what was there before is safe.
+            StoreError: they could not be written. The saved data is unchanged.
         """
         with self._lock:
             try:
-                if self._read_only:  # there may be room by now
+                if self._read_only:  # the disk may have room again
                     self._open()
                 version = self._version + 1
                 _execute(self._db, statements, version)
@@ -345,7 +345,7 @@ class ConversationStore:
                 return
             try:
                 _execute(self._mirror, statements, version)
-            except sqlite3.Error:  # it is made again at the next opening, by its version
+            except sqlite3.Error:  # its version is old, so the next opening makes it again
                 log.exception("The mirror of the conversations could not be written")
                 self._mirror.close()
                 self._mirror = None
@@ -371,7 +371,7 @@ class ConversationStore:
             if int(value_of(db, "PRAGMA user_version")) >= version_of(self._mirror_path):
                 return db
             db.close()
-            files = (self._mirror_path,)  # it is whole and newer: what it lacks was deleted
+            files = (self._mirror_path,)  # it is complete and newer: what it lacks was deleted
             raise DamagedFile("it is older than its mirror: its write-ahead log is lost")
         except DamagedFile as damage:
             log.warning("The conversations are damaged: %s", damage)
@@ -407,7 +407,7 @@ class ConversationStore:
         return connect(self._path)
 
     def _opened_mirror(self) -> sqlite3.Connection | None:
-        """The mirror, made again where it is not at the same version."""
+        """The mirror. It is made again if it has another version."""
         try:
             with suppress(DamagedFile, FileNotFoundError):
                 self._mirror_path.stat()

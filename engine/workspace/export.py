@@ -12,7 +12,7 @@ from engine.run import Phase
 from engine.schema import NodeWithScore
 from engine.workspace.conversations import Conversation, Turn
 
-QUOTED = 1  # sentences of each source: the one that the page quotes
+QUOTED = 1  # sentence of each source: the sentence that the page quotes
 
 
 def as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:
@@ -60,6 +60,6 @@ def _turn(turn: Turn) -> str:
 
 
 def _source(number: int, source: NodeWithScore) -> str:
-    """Its place, and its best sentences quoted."""
+    """The file and page of a source, with its best sentences as quotations."""
     quotes = [" ".join(source.sentence(each).split()) for each in source.evidence[:QUOTED]]
     return "\n".join([f"{number}. {source.node.label}", *(f"   > “{quote}”" for quote in quotes)])

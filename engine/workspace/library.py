@@ -1,7 +1,7 @@
 """Library: collections, the documents in them, and their original files.
 
-The originals are the truth; the passages in the store are derived from them. When the library is
-opened, it compares both, and indexes in the background the originals that the store lacks.
+The original files are the source of truth, and the passages in the store are derived from them. At
+opening, the library compares both and indexes missing originals again, in the background.
 """
 
 import logging
@@ -48,9 +48,8 @@ INSTANT_UNDO = 60.0
 class Library:
     """All collections of one folder. Safe to use from any thread.
 
-    `notices` are sentences about what was found when the library was opened, for every page to
-    show. `on_ready` is called with the collection and the source id of a document that was
-    rebuilt or restored.
+    `notices` are sentences about problems found at opening, which every page shows. `on_ready` is
+    called with the collection and the source id of each document that was rebuilt or restored.
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
@@ -93,7 +92,7 @@ class Library:
         return self._store.collections()
 
     def create(self, collection: str) -> VectorStoreIndex:
-        """Make a collection; one that is there is opened.
+        """Create a collection, or open an existing one.
 
         Raises:
             StoreError: the name cannot be used, or another embedding model filled it.
@@ -115,15 +114,15 @@ class Library:
         return VectorStoreIndex(opened, embedding)
 
     def documents(self, collection: str) -> list[Source]:
-        """What is indexed, the latest first."""
+        """The indexed documents, the latest first."""
         return self.index(collection).sources()
 
     def passages(self, collection: str, source_id: str) -> list[Node]:
-        """A document's passages, in order; none where it is gone."""
+        """A document's passages, in order; empty if there is no such document."""
         return self.index(collection).collection.nodes_of(source_id)
 
     def places(self) -> list[tuple[str, str]]:
-        """Every document's collection and id, those of each collection the latest first."""
+        """The collection and the id of every document; in each collection the latest first."""
         return [
             (collection, document.source_id)
             for collection in self.collections()
@@ -131,7 +130,7 @@ class Library:
         ]
 
     def original(self, collection: str, source_id: str) -> Path | None:
-        """The file as it was added; None where it is gone."""
+        """The file as it was added, or None if it is missing."""
         original = self._originals.find(collection, source_id)
         return original.path if original else None
 
@@ -139,7 +138,7 @@ class Library:
         """Delete documents: their passages are deleted, their files go to the trash.
 
         Raises:
-            StoreError: a document could not be deleted. Those before it are.
+            StoreError: a document could not be deleted. Those before it have been deleted.
         """
         index = self.index(collection).collection
         there = {each.source_id: each for each in index.sources()}
@@ -164,10 +163,10 @@ class Library:
                     timer.start()
 
     def restore(self, collection: str, source_ids: Iterable[str]) -> list[str]:
-        """Undo `delete` or `delete_collection`, for as long as the trash has the files.
+        """Undo `delete` or `delete_collection`, while the files are in the trash.
 
-        For a minute after the deletion it takes effect at once. Later, the documents are indexed
-        again in the background (`repairs`). Returns the ids of those that were restored.
+        Within a minute after the deletion, this takes effect at once. Later, the documents are
+        indexed again in the background (`repairs`). Returns the ids of the restored documents.
 
         Raises:
             StoreError: a file could not be moved out of the trash.
@@ -208,11 +207,11 @@ class Library:
         return restored
 
     def trash(self) -> list[Original]:
-        """What was deleted in the last 30 days, the latest first: name, collection, time, size."""
+        """The documents deleted in the last 30 days, the latest first."""
         return self._originals.trash()
 
     def empty_trash(self) -> None:
-        """Delete the files in the trash for good, which makes room on the disk."""
+        """Delete the files in the trash permanently, which frees disk space."""
         with self._lock:
             self._originals.empty_files()
             for _, timer in self._hidden.values():
@@ -243,22 +242,22 @@ class Library:
             self.create(DEFAULT_COLLECTION)
 
     def take(self, upload: Upload) -> list[Packed]:
-        """Take one upload in: read, split, embed, store, and keep its original.
+        """Add the document of an upload: read, split, embed, store, and keep its original.
 
-        Of a ZIP, nothing is taken in: its files are unpacked, and given.
+        A ZIP itself is not added: its files are unpacked and returned.
 
         Raises:
-            DocumentError: it cannot be read, or is there already.
-            ChangedFile: another file of this name is there, and nobody has decided yet.
+            DocumentError: it cannot be read, or has been added already.
+            ChangedFile: there is another file of this name, and the user has to decide.
             StoreError: its collection was deleted, or could not be written.
-            Cancelled: it was stopped; nothing of it stays.
+            Cancelled: it was stopped. Nothing of it is kept.
         """
         if self._store.read_only:
             raise StoreError(self._read_only)
         index = self.index(upload.collection)
         upload.enter(Stage.READING)
         if original := self._arrived.pop(upload.folder.name, None):
-            # The last process ended when the document was in and its upload not yet removed.
+            # The last process ended after the document was added and before its upload was removed.
             upload.source_id = original.source_id
             upload.passages = len(index.collection.nodes_of(original.source_id))
         elif is_archive(upload.path):
@@ -278,10 +277,10 @@ class Library:
         return []
 
     def repairs(self, collection: str | None = None) -> list[Upload]:
-        """Documents being indexed again from their originals, with their progress as of uploads.
+        """The documents that are being indexed again from their originals, in the form of uploads.
 
-        Empty when all are done. One that needs its password is `Stage.LOCKED`, one that failed is
-        `Stage.FAILED` with a message; both keep their original, and `repair` tries again.
+        Empty when all are done. A document that needs its password is `Stage.LOCKED`, and one that
+        failed is `Stage.FAILED` with a message. Their originals are kept, and `repair` tries again.
         """
         return self._rebuilder.repairs(collection)
 
@@ -297,12 +296,12 @@ class Library:
         self._rebuilder.close()
         self._store.close()
 
-    # Taking in
+    # Adding
 
     def _store_documents(
         self, upload: Upload, index: VectorStoreIndex, documents: Sequence[Document]
     ) -> Source:
-        """Stage the original, index it, commit the original: a crash between leaves no half."""
+        """Stage the original, index it, commit the original. A crash leaves all or nothing."""
         source_id = documents[0].source_id
         there = {each.source_id: each for each in index.sources()}
         names = {each.file_name: each.source_id for each in there.values()}
@@ -369,7 +368,7 @@ class Library:
     # Rebuilding
 
     def _compare(self) -> None:
-        """Compare originals and store: rebuild what the store lacks, finish deletions."""
+        """Compare originals and store: rebuild missing documents, and finish deletions."""
         if self._store.read_only:
             return
         originals = self._originals.recovered()
@@ -398,8 +397,8 @@ class Library:
             lost = [s.file_name for s in index.collection.incomplete if s.source_id not in kept]
             if lost:
                 self.notices.append(
-                    f"Passages of {', '.join(lost)} are damaged, and no original was kept. Add the "
-                    "file again."
+                    f"Passages of {', '.join(lost)} are damaged, and the original file is missing. "
+                    "Add the file again."
                 )
             for source_id in kept.keys() - there:
                 self._rebuilder.add(kept[source_id])
@@ -418,7 +417,7 @@ class Library:
             run=upload.run,
         )
         if read.documents[0].source_id != upload.source_id:
-            raise DocumentError(f"The kept file of {upload.name} has changed since it was added.")
+            raise DocumentError(f"The file of {upload.name} has changed since it was added.")
         try:
             (source,) = index.insert(
                 read.documents, _reporting(upload), upload.run, original.added_at
@@ -436,8 +435,8 @@ def _unpacked(upload: Upload) -> list[Packed]:
     """Unpack a ZIP, within what its upload may still unpack."""
     if upload.depth >= UNPACKED_DEPTH:
         raise LimitExceededError(
-            f"{upload.name} is a ZIP file within {upload.depth} others. At most {UNPACKED_DEPTH} "
-            "levels are unpacked. Unpack it, and add the files in it."
+            f"{upload.name} is a ZIP file within {upload.depth} others, and only {UNPACKED_DEPTH} "
+            "levels are unpacked. Unpack it, and add its files."
         )
     limits = replace(LIMITS, archive_files=upload.files_left, archive_bytes=upload.bytes_left)
     try:
@@ -446,15 +445,15 @@ def _unpacked(upload: Upload) -> list[Packed]:
         if upload.depth == 0:
             raise
         raise LimitExceededError(
-            f"{upload.name} holds more than may still be unpacked of the ZIP file that it came in "
-            f"({upload.files_left:,} files, {upload.bytes_left / 1e6:,.0f} MB). Unpack it, and "
-            "add the files in it."
+            f"{upload.name} is too large: of the ZIP file that it came in, only "
+            f"{upload.files_left:,} files and {upload.bytes_left / 1e6:,.0f} MB may still be "
+            "unpacked. Unpack it, and add its files."
         ) from error
     upload.notices = list(unpacked.notices)
     upload.files = len(unpacked.files)
     if not unpacked.files:
         raise EmptyDocumentError(
-            f"Nothing could be taken out of {upload.name}: all that is in it is damaged."
+            f"{upload.name} could not be unpacked: all its files are damaged."
         )
     return [(each.path.name, each.path) for each in unpacked.files]
 

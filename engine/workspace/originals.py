@@ -1,12 +1,12 @@
 """Originals: the files as they were added, and the trash.
 
     files/<collection>/<source id>/<file>          the original
-    files/<collection>/<source id>/.document.json  what is known of it beside its content
+    files/<collection>/<source id>/.document.json  its record: name, times, upload
     files/<collection>/.arriving-<source id>/      the same, while the file is being indexed
     trash/<time>~<source id>/                      a deleted one, for 30 days
 
-Originals are the truth and the index is derived from them. Nothing here removes an original,
-except from the trash.
+The originals are the source of truth, and the index is derived from them. This module removes
+originals only from the trash.
 """
 
 import json
@@ -53,7 +53,7 @@ class Original:
 
     @property
     def size(self) -> int:
-        """In bytes; 0 where the file is gone."""
+        """In bytes; 0 if the file is missing."""
         with suppress(OSError):
             return self.path.stat().st_size
         return 0
@@ -67,7 +67,7 @@ class Originals:
                 each.mkdir(parents=True, exist_ok=True)
 
     def stage(self, collection: str, source_id: str, file: Path, upload: str = "") -> Original:
-        """Keep a file, not yet as an original: `commit` makes it one, `drop` removes it.
+        """Copy a file into a staging folder. `commit` makes it an original, `drop` removes it.
 
         Raises:
             OSError: it could not be written, for example on a full disk.
@@ -108,8 +108,8 @@ class Originals:
         return [each.name for each in folders if _SOURCE_ID.fullmatch(each.name)]
 
     def recovered(self) -> list[Original]:
-        """Every original. Those that were staged when the last process ended are committed first,
-        so this is for a start only."""
+        """Every original. Those that the last process had staged are committed first, so call this
+        only at a start."""
         found: list[Original] = []
         for collection in _folders(self._files):
             for folder in _folders(collection):
@@ -125,16 +125,16 @@ class Originals:
                         original = self.commit(original)
                     elif not _has_record(folder):
                         _write_record(original)  # written by an earlier version
-                except OSError:  # a full or a read-only disk: the next start does it
+                except OSError:  # a full or read-only disk: the next start tries again
                     log.exception("The record of an original could not be written")
                 found.append(original)
         return found
 
     def discard(self, collection: str, source_id: str) -> Original | None:
-        """Move an original to the trash. None where there is none.
+        """Move an original to the trash. None if there is no such original.
 
         Raises:
-            OSError: it could not be moved; it is where it was.
+            OSError: it could not be moved, and is still in its place.
         """
         original = self.find(collection, source_id)
         if original is None:
@@ -142,7 +142,7 @@ class Originals:
         return replace(original, folder=self._to_trash(original.folder))
 
     def remove_collection(self, collection: str) -> None:
-        """Remove a collection's folder, with nothing in it but what a file manager leaves."""
+        """Remove a collection's folder if it has no originals, only files of a file manager."""
         folder = self._files / collection
         for original in folder.glob("*"):
             if original.is_dir():
@@ -161,7 +161,7 @@ class Originals:
         return found
 
     def put_back(self, trashed: Original) -> Original:
-        """Move an original out of the trash, to where it was.
+        """Move an original out of the trash, back to its collection.
 
         Raises:
             OSError: it could not be moved; it stays in the trash.
@@ -169,7 +169,7 @@ class Originals:
         return self.commit(self._moved(trashed))
 
     def deleted(self) -> set[tuple[str, str]]:
-        """Collection and source id of all that is in the trash, also of what has lost its file."""
+        """The collection and source id of all entries of the trash, even those without a file."""
         return {
             (str(record.get("collection", "")), folder.name.partition("~")[2])
             for folder in _folders(self._trash)
@@ -177,7 +177,7 @@ class Originals:
         }
 
     def empty_files(self) -> None:
-        """Delete the files in the trash. Their folders still say what was deleted."""
+        """Delete the files in the trash. Their records are kept."""
         for original in self.trash():
             with suppress(OSError):
                 original.path.unlink()
@@ -201,7 +201,7 @@ class Originals:
         return replace(trashed, folder=folder, deleted_at="")
 
     def _to_trash(self, folder: Path) -> Path:
-        """By one rename, which needs no room."""
+        """Move a folder to the trash by one rename, which works on a full disk too."""
         self._trash.mkdir(exist_ok=True)
         source_id = folder.name.removeprefix(_ARRIVING)
         target = self._trash / f"{datetime.now(UTC).strftime(_TIME)}~{source_id}"
@@ -228,7 +228,7 @@ def _write_record(original: Original) -> None:
 
 
 def _read(folder: Path, collection: str, source_id: str) -> Original | None:
-    """The original in this folder. What its record does not say is taken from the folder."""
+    """The original in this folder. Fields that its record lacks are taken from the folder."""
     try:
         files = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
     except OSError:
@@ -248,7 +248,7 @@ def _read(folder: Path, collection: str, source_id: str) -> Original | None:
 
 
 def _record(folder: Path) -> dict[str, object]:
-    """Empty where it cannot be read."""
+    """The record in a folder; empty if it cannot be read."""
     with suppress(OSError, ValueError):
         read = json.loads((folder / _RECORD).read_bytes())
         return read if isinstance(read, dict) else {}

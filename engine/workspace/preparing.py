@@ -1,8 +1,8 @@
 """Preparing: while the model is idle, it reads the passages that prompts may begin with.
 
-A prompt that carries whole passages begins with the best one. Once the model has read that
-passage, a question waits only for its own words. Prompts that carry single sentences need no
-preparing. The model serves questions first.
+A prompt that has whole passages begins with the best one. If the model has already read that
+passage, the first token waits only for the rest of the prompt. Prompts that have single sentences
+need no preparing. Questions have priority over preparing.
 """
 
 import logging
@@ -25,8 +25,8 @@ Place = tuple[str, str]
 class Preparer:
     """A queue of documents, and one thread that has the model read their passages.
 
-    `passages` returns those of a document, in order; `everything` all documents, the latest
-    first.
+    `passages` returns the passages of a document, in order. `everything` returns all documents,
+    the latest first.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Preparer:
             self._queue.put(lambda: [(collection, source_id)])
 
     def forget(self) -> None:
-        """Drop everything that was read, and start again with the documents that are left."""
+        """Drop all prepared passages, and start again with the present documents."""
         self._run.cancel()
         self._run = Run()
         self._read = {}
@@ -84,11 +84,11 @@ class Preparer:
                 continue
             except FirstTokenError as error:  # such as a collection that was deleted
                 log.info("Preparing stopped: %s", error)
-            except Exception:  # questions work without; the thread lives on
+            except Exception:  # questions work without preparing, so the thread continues
                 log.exception("Preparing failed")
 
     def _prepare(self, places: Iterable[Place], run: Run) -> None:
-        """Prepare as much as the model has room for: until it has dropped the first again."""
+        """Prepare passages until the model drops the first one because its memory is full."""
         first: list[ChatMessage] | None = None
         for place in places:
             read = self._read.setdefault(place, [])

@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 class Rebuilder:
-    """A queue of repairs and the one thread that works through it. Repairs look like uploads.
+    """A queue of repairs, in the form of uploads, and the one thread that works through it.
 
-    `rebuild` indexes one, and raises what went wrong; `on_done` is called after it.
+    `rebuild` indexes one document, and raises if that fails. `on_done` is called after each one.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Rebuilder:
         self._enqueue(upload)
 
     def cancel(self, collection: str, source_id: str | None = None) -> None:
-        """Forget the repair of a source, or those of all sources, because it is deleted."""
+        """Remove the repair of a source that is deleted, or of all sources of a collection."""
         with self._lock:
             for upload in self._repairs.copy():
                 if upload.collection == collection and source_id in (None, upload.source_id):
@@ -53,7 +53,7 @@ class Rebuilder:
                     self._repairs.remove(upload)
 
     def close(self) -> None:
-        """Stop. The next start rebuilds what is left."""
+        """Stop. The next start continues with the rest."""
         for each in self.repairs():
             each.run.cancel()
         self._queue.put(None)

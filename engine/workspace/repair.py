@@ -1,7 +1,7 @@
-"""Repair: a damaged SQLite file of conversations → the rows that can still be read.
+"""Repair: a damaged SQLite file of conversations → its readable rows.
 
-`connect` opens and checks a file. `Found` collects rows from damaged ones, by SQLite itself, row by
-row, and writes them into a new file.
+`connect` opens and checks a file. `Found` reads damaged files with SQLite, row by row, and writes
+the rows into a new file.
 """
 
 import json
@@ -35,15 +35,15 @@ CREATE INDEX IF NOT EXISTS turns_of ON turns (conversation, number);
 
 
 class DamagedFile(Exception):  # noqa: N818 - handled here, never shown
-    """The file is not a database of conversations, or not a whole one."""
+    """The file is not a database of conversations, or is not complete."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a file of conversations, which is created where there is none, and check it.
+    """Open or create a file of conversations, and check it.
 
     Raises:
-        DamagedFile: see there.
-        OSError: it cannot be used now, but may be whole: the disk is full, or it is in use.
+        DamagedFile: the file is damaged, or is another program's.
+        OSError: it cannot be used now, but may be undamaged: the disk is full, or it is in use.
     """
     if path.exists() and (not path.is_file() or not os.access(path, os.R_OK)):
         raise DamagedFile("it is not a file that can be read")
@@ -78,7 +78,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class Found:
-    """What can be read of damaged files: rows by their ids. Files read later add to the first."""
+    """The readable rows of damaged files, by their ids. Later files add to earlier ones."""
 
     def __init__(self) -> None:
         self.conversations: dict[str, tuple[Any, ...]] = {}
@@ -86,7 +86,7 @@ class Found:
         self._version = 0
 
     def read(self, path: Path, folder: Path) -> None:
-        """Add what is in the file and its write-ahead log. `folder` takes copies to work on."""
+        """Add the rows of the file and its write-ahead log, from working copies in `folder`."""
         copy = folder / "copy"
         with suppress(OSError):
             shutil.copyfile(path, copy)
@@ -98,8 +98,8 @@ class Found:
             return
         if not is_empty(copy):
             self._read_rows(copy)
-        # The first page has the places of the tables. All our files begin with the same one but
-        # for the counters: where it is damaged, that of a new file makes the others readable.
+        # The first page says where the tables are. It is the same in all our files, except for
+        # counters. If it is damaged, the first page of a new file makes the other pages readable.
         with suppress(sqlite3.Error, OSError, DamagedFile):
             pattern = folder / "pattern"
             connect(pattern).close()
@@ -128,7 +128,7 @@ class Found:
                         self.turns[row[0]] = row
 
     def write(self, db: sqlite3.Connection) -> None:
-        """Put it all into a new database. Turns without their conversation get a new one."""
+        """Write all rows into a new database. Turns without a conversation get a new one."""
         for _, conversation, _, record in self.turns.values():
             if conversation not in self.conversations:
                 title = string_in(str(record), "question")[:TITLE_LENGTH] or "Recovered"
@@ -151,7 +151,7 @@ _MOST_UNREADABLE = 10_000  # row numbers in a row, before the end of a damaged t
 
 
 def _readable_rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a damaged table that SQLite can read, one after another, by their row number."""
+    """The rows of a damaged table that SQLite can read, in the order of their row numbers."""
     query = f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1"
     number = unreadable = 0
     while unreadable < _MOST_UNREADABLE:
@@ -167,7 +167,7 @@ def _readable_rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ..
 
 
 def _worth(record: object) -> int:
-    """Which of two records of one turn to keep: one that is whole and whose answer has ended."""
+    """A rank for choosing between two records of a turn: best is a complete one that has ended."""
     try:
         return 2 if Phase(json.loads(str(record))["phase"]).ended else 1
     except (ValueError, LookupError, TypeError):
@@ -193,7 +193,7 @@ def encodable(value: Any) -> Any:
 
 
 def version_of(path: Path) -> int:
-    """How many writes a file of conversations has had; -1 if that cannot be read."""
+    """The number of writes that a file of conversations has had; -1 if it cannot be read."""
     if is_empty(path):
         return -1
     try:
@@ -204,7 +204,7 @@ def version_of(path: Path) -> int:
 
 
 def is_empty(path: Path) -> bool:
-    """It is missing, or a file of no bytes."""
+    """Whether the file is missing or has no bytes."""
     return not os.path.lexists(path) or (path.is_file() and path.stat().st_size == 0)
 
 

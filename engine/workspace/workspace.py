@@ -1,7 +1,7 @@
-"""Workspace: what the app keeps in one folder, and the answers it is writing now.
+"""Workspace: the app's data in one folder, and its running answers.
 
-There is one workspace for a folder and a process. Pages keep no state that matters: they ask the
-workspace, so that a rerun, a reload and a second tab see the same.
+A process has one workspace for a folder. Pages keep no important state: they read it from the
+workspace, so a rerun, a reload and a second tab show the same.
 """
 
 import fcntl
@@ -43,13 +43,13 @@ log = logging.getLogger(__name__)
 # the same session every 3 s. When the tab is closed, the answer stops within this time.
 LEASE = 8.0
 
-SAVE_AGAIN = 5.0  # seconds between two attempts to save answers for which there was no room
-CLOSING_SECONDS = 4.0  # seconds that answers have to end by themselves when the workspace is closed
+SAVE_AGAIN = 5.0  # seconds between two attempts to save answers after the disk was full
+CLOSING_SECONDS = 4.0  # that `close` waits for stopped answers to end
 
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
-    """How to answer; saved. `length` is in tokens at most, temperature 0 is greedy."""
+    """The saved settings of answers. `length`: at most, in tokens. `temperature`: 0 is greedy."""
 
     streaming: bool = True
     passages: int = field(default=3, metadata={"range": (1, 10)})
@@ -59,7 +59,7 @@ class AskSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> tuple[Self, list[str]]:
-        """The settings, with the default for each value that cannot be used, and those names."""
+        """The settings, and the names of unusable values, which are replaced by their defaults."""
         settings, unusable = cls(), []
         for each in fields(cls):
             if each.name in values:
@@ -72,10 +72,10 @@ class AskSettings:
 
 
 def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> Any:
-    """The value as one of the default's type and within the limits.
+    """The value, if it has the default's type and is within the limits.
 
     Raises:
-        ValueError, TypeError: it is not.
+        ValueError, TypeError: it has another type or is outside the limits.
     """
     if isinstance(default, float) and type(value) is int:
         value = float(value)
@@ -91,8 +91,7 @@ def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> An
 class Workspace:
     """Everything in `folder`: library, uploads, conversations, measurements, settings.
 
-    `notices` has a sentence for each thing that was repaired at the start, for a page to show
-    until somebody has read it.
+    `notices` has a sentence for each repair at the start. A page shows it until the user closes it.
 
     Raises:
         FirstTokenError: something in the folder can be neither opened nor set aside.
@@ -137,7 +136,7 @@ class Workspace:
         self._closed = False
 
     def _load_settings(self) -> AskSettings:
-        """Those saved; the default for each value that is damaged, with a notice."""
+        """The saved settings. A damaged value is replaced by its default, with a notice."""
         file = self._settings_file
         if not os.path.lexists(file):
             return AskSettings()
@@ -161,8 +160,8 @@ class Workspace:
                 log.exception("The damaged settings could not be replaced")
                 aside = file
             self.notices.append(
-                f"Saved settings for questions were damaged and have their defaults again ({names})"
-                f". The damaged file is kept as {aside}."
+                f"Some saved settings were damaged and were reset to their defaults ({names}). "
+                f"The damaged file is kept as {aside}."
             )
         return settings
 
@@ -172,10 +171,10 @@ class Workspace:
 
     @settings.setter
     def settings(self, settings: AskSettings) -> None:
-        """Save these.
+        """Save the settings.
 
         Raises:
-            StoreError: they could not be written; those saved before hold.
+            StoreError: they could not be written. The earlier settings stay in force.
         """
         with self._settings_lock:
             try:
@@ -191,14 +190,14 @@ class Workspace:
     def ask(
         self, conversation: Conversation, question: str, instead_of: Turn | None = None
     ) -> StreamingResponse:
-        """Ask in a conversation, with the current settings. One answer at a time in each.
+        """Ask in a conversation, with the current settings. A conversation has one running answer.
 
-        The question comes after the last turn shown, or replaces the turn `instead_of` and what
-        follows it; those are kept as another version.
+        The question follows the last turn that is shown, or replaces the turn `instead_of` and the
+        turns after it, which are kept as another version.
 
         Raises:
             ValueError: the question is empty or too long, or an answer is still being written.
-            StoreError: the question could not be saved; nothing is asked.
+            StoreError: the question could not be saved, and was not asked.
         """
         with self._lock:
             if self._closing:
@@ -229,20 +228,20 @@ class Workspace:
             try:
                 self.conversations.save(conversation.id, turn, title)
             except StoreError:
-                response.cancel()  # `_ended` does not save what was never in `_running`
+                response.cancel()  # `_ended` saves only answers in `_running`
                 raise
             response.hold(LEASE)
             self._running[conversation.id] = (turn, response)
         return response
 
     def running(self, conversation_id: str) -> tuple[Turn, StreamingResponse] | None:
-        """The turn whose answer is being written there now, and that answer."""
+        """The turn whose answer is running in this conversation, and the answer."""
         live = self._running.get(conversation_id)
         return None if live is None or live[1].phase.ended else live
 
     def turns(self, conversation_id: str) -> list[Turn]:
-        """Those that have ended, in order. One that a crash interrupted has failed."""
-        with self._lock:  # else an answer may end, and be saved, between the three
+        """The turns that have ended, in order. A turn that a crash has interrupted is failed."""
+        with self._lock:  # otherwise an answer may end, and be saved, between the three
             live = self._running.get(conversation_id)
             unsaved = dict(self._unsaved)
             all_saved = self.conversations.turns(conversation_id)
@@ -259,13 +258,13 @@ class Workspace:
 
     @property
     def unsaved(self) -> list[str]:
-        """The ids of turns whose answers are in memory only, because there was no room to save
-        them. They are saved again every few seconds; pages can say so until then."""
-        with self._changed:  # not while an answer that has just ended is being saved
+        """The ids of turns whose answers are only in memory, because the disk was full. The
+        workspace tries to save them every few seconds."""
+        with self._changed:  # waits for an answer that is being saved
             return list(self._unsaved)
 
     def delete_conversation(self, conversation_id: str) -> None:
-        """With all its turns; an answer being written there is stopped."""
+        """Delete a conversation with all its turns. Its running answer is stopped."""
         if live := self.running(conversation_id):
             live[1].cancel()
         self.conversations.delete(conversation_id)
@@ -275,7 +274,7 @@ class Workspace:
                     del self._unsaved[turn_id]
 
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
-        """For good: passages, files, and what the model kept of having read them."""
+        """Delete documents: their passages, files, and the prompt states that contain them."""
         self.library.delete(collection, source_ids)
         for upload in self.ingestor.uploads(collection):
             if upload.source_id in source_ids:
@@ -283,7 +282,7 @@ class Workspace:
         self._preparer.forget()
 
     def delete_collection(self, collection: str) -> None:
-        """With its documents and its conversations."""
+        """Delete a collection with its documents and its conversations."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
         self.ingestor.drop(collection)
@@ -291,20 +290,20 @@ class Workspace:
         self._preparer.forget()
 
     def prepared(self, collection: str, source_id: str) -> int | None:
-        """How many passages of a document the model has read ahead; None where it has no need."""
+        """How many passages of a document are prepared; None if the model needs no preparing."""
         if not self._preparer.useful:
             return None
         return self._preparer.prepared(collection, source_id)
 
     def hold(self, conversation_id: str) -> bool:
-        """Keep the answer being written there alive a while longer. False where there is none."""
+        """Keep the conversation's running answer going for `LEASE` seconds. False if none runs."""
         live = self.running(conversation_id)
         if live:
             live[1].hold(LEASE)
         return live is not None
 
     def close(self) -> None:
-        """Stop all work, and save what answers have so far as stopped. Safe to repeat."""
+        """Stop all work, and save the text of running answers. Safe to repeat."""
         with self._lock:
             if self._closed:
                 return
@@ -332,7 +331,7 @@ class Workspace:
     def _take(self, upload: Upload) -> list[Packed]:
         packed = self.library.take(upload)
         if upload.replaces:
-            self._preparer.forget()  # and what is there now is prepared
+            self._preparer.forget()  # it has states of the replaced document
         elif upload.source_id:
             self._preparer.add(upload.collection, upload.source_id)
         return packed
@@ -349,7 +348,7 @@ class Workspace:
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
     def _history(self, turns: Sequence[Turn]) -> list[ChatMessage]:
-        """These questions and answers as messages, in order."""
+        """The questions and answers of these turns as messages, in order."""
         return [
             message
             for turn in turns
@@ -360,12 +359,12 @@ class Workspace:
         ]
 
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
-        """Save the answer. If that fails, keep it, and save it again when there is room."""
+        """Save the answer. If that fails, keep it and try again later."""
         answered = turn.answered(response)
         with self._changed:
             live = self._running.get(conversation.id)
             if self._closed or live is None or live[0].id != turn.id:
-                return  # the question could not be saved, or `close` has saved the answer
+                return  # its question could not be saved, or `close` has saved it
             self._unsaved[turn.id] = (conversation.id, answered)
             del self._running[conversation.id]
             if not self._save_again():
@@ -374,7 +373,7 @@ class Workspace:
             self._changed.notify_all()
 
     def _save_again(self) -> bool:
-        """Save the answers that are in memory only. False if that failed. Needs the lock."""
+        """Save the answers that are only in memory. False if that fails. Call it with the lock."""
         try:
             for turn_id, (conversation_id, turn) in list(self._unsaved.items()):
                 self.conversations.save(conversation_id, turn)
