@@ -144,12 +144,28 @@ def show_settings(workspace: Workspace) -> None:
                 "Response mode",
                 [str(mode) for mode in ResponseMode],
                 index=list(ResponseMode).index(ResponseMode(now.response_mode)),
-                help="How passages become one answer: in as few model calls as fit (compact), one "
-                "after another (refine), as a tree, or in a single call.",
+                help="How the model answers from several passages. compact: in as few calls of the "
+                "model as possible. refine: one passage after another, each improving the answer. "
+                "tree_summarize: answers from parts are combined. simple_summarize: one call, with "
+                "the beginnings of the passages.",
             )
         ),
-        length=st.slider("Longest answer, in tokens", 16, 1024, now.length, step=16),
-        temperature=st.slider("Temperature", 0.0, 1.5, now.temperature, step=0.1),
+        length=st.slider(
+            "Longest answer, in tokens",
+            16,
+            1024,
+            now.length,
+            step=16,
+            help="A token is a word or a part of a word. 100 tokens are about 75 English words.",
+        ),
+        temperature=st.slider(
+            "Temperature",
+            0.0,
+            1.5,
+            now.temperature,
+            step=0.1,
+            help="0: the model always takes the most likely word. Higher values vary the words.",
+        ),
     )
     if chosen != now:
         try:
@@ -162,13 +178,14 @@ def show_settings(workspace: Workspace) -> None:
 def invite_documents(workspace: Workspace, collection: str) -> None:
     """An empty collection: the whole page is the way in for documents."""
     st.markdown(
-        "Drop in your files and ask. A model on this computer answers from them, and shows "
-        "the passages it read. Nothing leaves the machine."
+        "Add your files and ask. A model on this computer answers from them, and the page shows "
+        "the passages that it used. Nothing leaves this computer."
     )
     if workspace.llm.metadata.context_format is ContextFormat.SENTENCES:
         st.caption(
-            "The model in use is small and English: trust the quotation above an answer more "
-            "than the answer. The Models page says how to use a larger one."
+            "The model in use is small and knows only English. If an answer and the quotation "
+            "above it disagree, trust the quotation. The Models page explains how to use a larger "
+            "model."
         )
     add_documents(workspace, collection)
     offer_samples(workspace, collection)

@@ -56,7 +56,7 @@ def show_head(workspace: Workspace, collection: str) -> None:
 
 def _manage_collections(workspace: Workspace, collection: str) -> None:
     with st.form("new-collection", border=False, clear_on_submit=True):
-        name = st.text_input("New collection", placeholder="Its name")
+        name = st.text_input("New collection", placeholder="Name")
         if st.form_submit_button("Create", icon=":material/add:") and name.strip():
             with shown_errors():
                 workspace.library.create(name.strip())
@@ -102,8 +102,8 @@ def show_documents(workspace: Workspace, collection: str) -> None:
         return
     if workspace.library.index(collection).collection.crowded:
         st.warning(
-            "This is more than the embedded collection searches quickly. Start a Qdrant server "
-            "and set QDRANT_URL in .env."
+            "This collection is so large that searching it is slow. A Qdrant server is faster: "
+            "start one, and set QDRANT_URL in .env."
         )
     if len(documents) >= SEARCH_FROM:
         documents = _found(documents)

@@ -33,11 +33,11 @@ SUGGESTED = [
 ]
 WHERE = (
     "On Hugging Face, the repository bartowski/*model*-GGUF has each file as *model*-Q4_K_M.gguf. "
-    "Memory is what should be free."
+    "Memory is the free memory that you need."
 )
 ENV = """\
 CHAT_MODEL=models/qwen2.5-1.5b-instruct-q4_k_m.gguf
-CONTEXT_WINDOW=0    # tokens; 0: at most 4,096, fewer where memory is short
+CONTEXT_WINDOW=0    # tokens; 0: at most 4,096, fewer if memory is short
 GPU_LAYERS=0        # 999: all layers, if llama.cpp was compiled for a GPU
 CORES=0             # 0: all cores"""
 SERVER = """\
@@ -82,7 +82,7 @@ def show_diagnostics(workspace: Workspace) -> None:
     """Versions, settings and the last errors, with a button that copies them."""
     text = diagnostics(workspace.llm, Settings.config)
     st.markdown(
-        "Add these diagnostics to a report of a fault. They have no keys and nothing from your "
+        "Add these diagnostics when you report a problem. They have no keys and nothing from your "
         f"documents or questions. The whole log is in `{log_file(Settings.config)}`."
     )
     copy_button(text, key="copy-diagnostics", label="Copy diagnostics")

@@ -55,7 +55,7 @@ def show_downloads(notebook: Notebook) -> None:
             mime="text/x-python",
             on_click="ignore",
         )
-    st.caption("The first lines of each file say how to run it.")
+    st.caption("The first lines of each file explain how to run it.")
 
 
 def main() -> None:

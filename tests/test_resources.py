@@ -35,7 +35,7 @@ def test_a_data_folder_that_cannot_be_used_is_told_in_the_frame_and_tried_again(
     (tmp_path / "app").touch()  # a file where the folder should be
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
     (error,) = app.error
-    assert f"Nothing can be kept in {tmp_path}" in error.value
+    assert f"Nothing can be saved in {tmp_path}" in error.value
     assert page_errors  # it is logged with its traceback
     assert "DATA_DIR" in error.value
     assert not app.exception

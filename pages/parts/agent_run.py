@@ -154,7 +154,7 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
         )
         if folder := folder_of(workspace, run.collection):
             show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
-    st.caption(f"Run {handler.run.id}", help="The log names the run by this id.")
+    st.caption(f"Run {handler.run.id}", help="The log has this id for the run.")
 
 
 # Its cells

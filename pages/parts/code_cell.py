@@ -32,7 +32,7 @@ def code_switch() -> bool:
 def show_code_behind(code: str, key: str) -> None:
     """A button that shows the engine calls of what the page has just done."""
     with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
-        st.caption("The same in Python. It runs in the folder of First Token.")
+        st.caption("The same in Python. Run it in the folder of First Token.")
         st.code(code, wrap_lines=True)
 
 

@@ -158,7 +158,7 @@ def _show_differences(session: Session, comparison: Comparison) -> None:
         else "A 95 % confidence interval needs six pairs."
     )
     st.caption(
-        f"A dot is a pair: one streaming and one non-streaming run, one directly after the other "
+        f"Each dot is a pair: a streaming and a non-streaming run, one directly after the other "
         f"(n = {comparison.pairs}). {interval}"
     )
 
@@ -168,7 +168,7 @@ def _ahead(name: str, difference: Estimate) -> str:
         return f"{name} by {_seconds(difference.value)} s"
     likely = f"({_seconds(difference.low)} to {_seconds(difference.high)} s)"
     if not difference.excludes(0):
-        return f"{name} too close to call {likely}"
+        return f"{name} with no clear difference {likely}"
     return f"{name} by {_seconds(difference.value)} s {likely}"
 
 

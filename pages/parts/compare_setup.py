@@ -130,9 +130,10 @@ def _settings(workspace: Workspace, collection: str, question: str) -> tuple[Set
         128,
         key="compare_length",
         persist_state="session",
+        help="A token is a word or a part of a word. 100 tokens are about 75 English words.",
     )
     passages = st.slider(
-        "Passages found",
+        "Passages to answer from",
         1,
         10,
         workspace.settings.passages,

@@ -78,25 +78,25 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
     side = f"{contexts} × {sequences}"
     return [
         _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
-        _row("Contexts × answers", side, "Side by side; each works on its answers in turns."),
-        _row("Window", f"{now['window']:,} tokens", "Prompt and answer of one question."),
-        _row("Largest slice", f"{now['largest_slice']} tokens", "Of a prompt, read in one step."),
-        _row("Tokens a batch", now["decode_batch"], "Of different answers, computed in one step."),
-        _row("Layers on a GPU", now["gpu_layers"], "GPU_LAYERS in .env."),
+        _row("Contexts × answers", side, "Contexts that compute at once × answers in each."),
+        _row("Window", f"{now['window']:,} tokens", "The longest prompt and answer together."),
+        _row("Largest slice", f"{now['largest_slice']} tokens", "Read of a prompt in one step."),
+        _row("Tokens per batch", now["decode_batch"], "Of different answers, written in one step."),
+        _row("Layers on a GPU", now["gpu_layers"], "Set by GPU_LAYERS in .env."),
         _row("Cache", now["cache_type"], "The number type of the key-value cache."),
         _row("Flash attention", *_flash_attention(now["flash_attention"], figures)),
-        _row("Prefill", f"{figures.prefill:,.0f} tokens/s", "Of a prompt, when calibrated."),
-        _row("Decode", f"{1 / figures.alone:,.0f} tokens/s", "Of one answer, when calibrated."),
+        _row("Prefill", f"{figures.prefill:,.0f} tokens/s", "Speed of reading, measured."),
+        _row("Decode", f"{1 / figures.alone:,.0f} tokens/s", "Speed of writing, measured."),
         _row("llama.cpp", now["llama_cpp"], "The Python binding's version."),
     ]
 
 
 def _flash_attention(on: bool, figures: Figures) -> tuple[str, str]:
     gain = figures.flash_gain
-    would = f"A typical answer takes {1 / gain:.0%} of the time with it, when calibrated."
+    would = f"With it, a typical answer takes {1 / gain:.0%} of the time, as measured here."
     if on:
-        return "on", f"{would} DETERMINISTIC=true turns it off, for answers that repeat exactly."
-    return "off", f"{would} DETERMINISTIC=false allows it; words may then vary."
+        return "on", f"{would} DETERMINISTIC=true turns it off, so that answers repeat exactly."
+    return "off", f"{would} DETERMINISTIC=false allows it, but then words may vary."
 
 
 def _row(name: str, value: object, meaning: str) -> dict[str, Any]:

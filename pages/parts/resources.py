@@ -65,7 +65,7 @@ def _open() -> "Workspace":
     except OSError as error:
         log.exception("The workspace could not be opened")
         raise ConfigError(
-            f"Nothing can be kept in {config.data_dir} ({error}). Make room or correct its "
+            f"Nothing can be saved in {config.data_dir} ({error}). Make room or correct its "
             "permissions, or name another folder as DATA_DIR in .env, and reload this page."
         ) from error
 
@@ -148,8 +148,8 @@ def show_problems() -> None:
         return
     if _opened[0].unsaved:
         st.warning(
-            "The last answers are not saved yet, because there is no room on the disk. Make room: "
-            "they are then saved by themselves. Until then they are lost if First Token ends.",
+            "The last answers are not saved yet, because the disk is full. Make room, and they are "
+            "saved automatically. If First Token ends before that, they are lost.",
             icon=":material/save:",
         )
     for notice in list(_opened[0].notices):

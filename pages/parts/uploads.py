@@ -215,7 +215,7 @@ def _upload_row(workspace: Workspace, upload: Upload) -> None:
                 args=(upload,),
             )
     if report := _report(upload):
-        st.caption(report, help="Storing is the database's part; the rest is the computer's work.")
+        st.caption(report, help="The database's part is storing. The other steps are computation.")
     if upload.total and not upload.stage.ended:
         st.progress(min(1.0, upload.done / upload.total))
     for notice in upload.notices:

@@ -84,7 +84,7 @@ _PASSAGES = "How many passages are found for a question and used for the answer.
 PARAMETERS: dict[str, dict[str, Callable[[Any, str], Any]]] = {
     "build_index": {
         "chunk_size": Slider(
-            "Longest passage, in tokens", 32, 512, 32, "The embedding reads at most 512."
+            "Longest passage, in tokens", 32, 512, 32, "The embedding model reads at most 512."
         ).draw
     },
     "set_the_model": {
@@ -92,12 +92,12 @@ PARAMETERS: dict[str, dict[str, Callable[[Any, str], Any]]] = {
             "Longest answer, in tokens", 16, 512, 16, "The model may end earlier."
         ).draw,
         "temperature": Slider(
-            "Temperature", 0.0, 1.5, 0.1, "0: always the most likely word, so all runs are equal."
+            "Temperature", 0.0, 1.5, 0.1, "0: always the most likely word, so each run is the same."
         ).draw,
     },
     "stream_the_last_call": {"response_mode": _mode},
     "survive_an_error": {
-        "pieces": Slider("Pieces before the error", 0, 30, 1, "0: the error comes first.").draw
+        "pieces": Slider("Chunks before the error", 0, 30, 1, "0: the error comes first.").draw
     },
     "watch_an_agent": {"task": _task},
 }
