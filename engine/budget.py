@@ -1,11 +1,12 @@
-"""A first token within a budget: how much of what was found is read before the answer begins.
+"""The budget of the first token: how much of the passages is read before the answer begins.
 
-Rates and counts go in, a plan comes out. This module knows no model and no clock.
+Rates and counts go in, and a plan comes out. This module uses no model and no clock.
 
-The rule: what can be read is a list of readings, from the smallest (the best sentence) to the
-largest (every passage whole). Each costs the tokens that the model has not read before. The plan is
-the largest reading whose first token is expected within the budget; if there is none, it is the
-smallest. `cautious` seconds decide, which 9 of 10 earlier questions kept; `seconds` are predicted.
+The possible readings are in a list, from the smallest (the best sentence) to the largest (all
+passages). A reading costs the tokens that the model has not read before. The plan is the largest
+reading whose first token is expected within the budget, or the smallest if there is none. It is
+chosen by `cautious` seconds, which 9 of 10 earlier questions did not exceed. The plan's prediction
+is in `seconds`, without that margin.
 """
 
 import threading
@@ -14,13 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-# Recent questions that a rate is computed from: enough to smooth over other programs, few enough to
-# follow them.
+# The number of recent questions from which a rate is computed: enough to smooth the effect of other
+# programs, and few enough to follow their changes.
 WINDOW = 24
-# Tokens. Prompts are often of nearly one length. These two points of the first estimate, scaled to
-# what was measured, then give the line its slope.
+# Tokens. Prompts often have nearly the same length, which does not determine the slope of a line.
+# Therefore these two points of the first estimate are added, scaled to the measured times.
 SHORT, LONG = 32, 512
-# The actual seconds are at most so many times the predicted ones, until it is known from experience
+# The assumed largest ratio of actual to predicted seconds, until enough questions are recorded
 MARGIN = 1.15
 # The share of questions whose actual seconds `cautious` covers
 COVERED = 0.9
@@ -28,9 +29,8 @@ COVERED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Seconds until the first of a model's words: `start` for any prompt, and `each` for every
-    token of it that is in no kept state. The actual ones are rarely more than `margin` times that.
-    """
+    """The seconds until a model's first token: `start` for any prompt, and `each` for every token
+    that is in no kept state. The actual seconds are rarely more than `margin` times these."""
 
     start: float
     each: float
@@ -43,14 +43,14 @@ class Rate:
         return self.margin * self.seconds(tokens)
 
     def beside(self, others: int) -> "Rate":
-        """The rate while so many others are served: they share the processor."""
+        """The rate while `others` more requests share the processor."""
         return replace(self, start=self.start * (1 + others), each=self.each * (1 + others))
 
 
 class RateEstimate:
-    """A Rate, learnt from what earlier questions took. Safe to use from many threads.
+    """A Rate that is estimated from earlier questions. Safe to use from many threads.
 
-    `first`: an estimate from before the first question. Without one, nothing is known until then.
+    `first`: an estimate for the time before the first question. Without it, `rate` is then None.
     """
 
     def __init__(self, first: Rate | None = None) -> None:
@@ -59,7 +59,7 @@ class RateEstimate:
         self._lock = threading.Lock()
 
     def record(self, tokens: int, seconds: float) -> None:
-        """A prompt of which so many tokens were read took so long to its first token."""
+        """Record that the first token came `seconds` after a prompt of which `tokens` were read."""
         if tokens > 0 and seconds > 0:
             with self._lock:
                 self._known.append((tokens, seconds))
@@ -74,7 +74,7 @@ class RateEstimate:
         scale = median(seconds / shape.seconds(tokens) for tokens, seconds in known)
         anchors = [(tokens, scale * shape.seconds(tokens)) for tokens in (SHORT, LONG)]
         rate = _line([*known, *anchors])
-        # One question in five is disturbed by other programs: without the worst, once more.
+        # Other programs disturb about one question in five, so fit again without the worst fifth.
         known.sort(key=lambda each: abs(each[1] / rate.seconds(each[0]) - 1))
         rate = _line([*known[: max(1, len(known) * 4 // 5)], *anchors])
         if len(known) < WINDOW // 2:
@@ -84,7 +84,7 @@ class RateEstimate:
 
 
 def _line(points: Sequence[tuple[int, float]]) -> Rate:
-    """The line with the least relative errors, of weights 1 / seconds². No part is negative."""
+    """The line with the least squared relative errors. Neither coefficient is negative."""
     weights = [1 / seconds**2 for _, seconds in points]
     total = sum(weights)
     mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
@@ -101,8 +101,8 @@ def _line(points: Sequence[tuple[int, float]]) -> Rate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which reading was chosen, by its place, and what is predicted in seconds since the question:
-    its first token, and that of the largest reading. The tokens are those still to be read."""
+    """The index of the chosen reading, its unread tokens, and the predicted seconds from the
+    question to the first token; and the same two numbers for the largest reading."""
 
     chosen: int
     tokens: int
@@ -118,11 +118,11 @@ def plan(
     spent: float,
     budget: float | None,
 ) -> Plan:
-    """The largest of so many readings that is expected within `budget`, or else the smallest.
+    """The largest of `readings` readings that is expected within `budget`, or the smallest.
 
-    `unread` gives the tokens that a reading costs, and None if it cannot be read at all, because
-    it does not fit the model's context. It is called from the largest on, and no more often than
-    necessary. `spent` are the seconds since the question. Without a budget, all is read.
+    `unread` returns the tokens that a reading costs, or None if it does not fit the context window.
+    It is called from the largest reading down, and only as often as necessary. `spent`: seconds
+    since the question. Without a budget, the largest reading that fits is chosen.
     """
     largest: int | None = None
     for place in reversed(range(readings)):
@@ -145,10 +145,10 @@ def plan(
 def affordable(
     most: int, fewest: int, rate: Rate | None, spent: float, until: float | None
 ) -> int:
-    """How many sentences are worth reranking: at most `most`, at least `fewest`.
+    """How many sentences can be reranked in time: at most `most`, at least `fewest`.
 
-    rate: that of reranking, by sentence. spent, until: seconds since the question, now and when
-    the search should have ended.
+    rate: of the reranker, per sentence. spent, until: the present time and the time limit of the
+    search, in seconds since the question.
     """
     if until is None or rate is None or rate.each <= 0:
         return most

@@ -3,12 +3,12 @@
 Texts of any length go in; unit vectors or logits come out, in the same order. Both models read
 512 tokens at once. They run through fastembed, offline.
 
-`map_texts` runs them on many texts, one by one, on as many cores as are free. One text takes one
-core: the ONNX sessions have one thread, and the parallelism comes from here. Batches are slower on
-a processor. Measured with the int8 models on SQuAD on one core, texts a second by batch size 1, 2,
-4, 8, 32: embedding paragraphs 25, 26, 21, 18, 11; reranking sentences 85, 86, 84, 68, 50. And the
-int8 models scale a batch by its largest value, so that a text's vector depends on its neighbours
-(cosines down to 0.995); alone it does not.
+`map_texts` runs them on many texts, one by one, on all free cores. Each text uses one core, because
+the ONNX sessions have one thread. There are no batches, for two reasons. They are slower on a
+processor: with the int8 models on SQuAD and one core, batches of 1, 2, 4, 8 and 32 embed 25, 26,
+21, 18 and 11 paragraphs per second, and rerank 85, 86, 84, 68 and 50 sentences per second. And the
+int8 models scale a batch by its largest value, so a text's vector would depend on the other texts
+of its batch (cosines down to 0.995).
 """
 
 import logging
@@ -34,15 +34,15 @@ Vectors = NDArray[np.float32]
 
 Result = TypeVar("Result")
 
-# What a window of a long text repeats of the one before, in tokens: about two sentences, so
-# that a sentence across the border is whole in one of them.
+# The overlap of two windows of a long text, in tokens. It is about two sentences, so that each
+# sentence at a border is complete in one of the windows.
 WINDOW_OVERLAP = 64
 
-# Somebody waits while a question is embedded, and nobody types this much: of a longer question,
-# the beginning is read. The windows of one take 0.4 s on one core.
+# The limits of a question, because a user waits while it is embedded. Only the beginning of a
+# longer question is read. The windows of a question take up to 0.4 s on one core.
 _QUESTION_CHARACTERS = 8_192
 _QUESTION_WINDOWS = 4
-# Of a text for the reranker, which reads 512 tokens; English has 5 characters a token.
+# The limit of a text for the reranker, which reads 512 tokens. English has 5 characters per token.
 _PAIR_CHARACTERS = 8_192
 
 _QUESTION_PREFIX = "Represent this sentence for searching relevant passages: "  # bge's own
@@ -54,7 +54,7 @@ class Embedding(Protocol):
 
     @property
     def name(self) -> str:
-        """Vectors of different names must not be mixed."""
+        """The name of the model. Vectors of models with different names must not be mixed."""
 
     @property
     def dimension(self) -> int: ...
@@ -65,14 +65,14 @@ class Embedding(Protocol):
         run: Run | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Vectors:
-        """Passages → [n, dimension], each of length 1. `on_progress` gets how many are done.
+        """Passages → [n, dimension], each of length 1. `on_progress` gets the number of texts done.
 
         Raises:
-            Cancelled: between texts, where `run` is cancelled.
+            Cancelled: `run` was cancelled. It is checked between texts.
         """
 
     def embed_query(self, text: str) -> Vectors:
-        """A question → [dimension], of length 1. Of a very long one, the beginning is read."""
+        """A question → [dimension], of length 1. Only the beginning of a very long one is read."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The length of each text in tokens, without those that the model adds."""
@@ -82,21 +82,21 @@ class Reranker(Protocol):
     """(question, sentence) → relevance. Safe to use from many threads at once."""
 
     def score(self, question: str, sentences: Sequence[str], run: Run | None = None) -> list[float]:
-        """A logit for each sentence: above 0 it more likely answers than not.
+        """A logit for each sentence. Above 0, the sentence probably answers the question.
 
         Raises:
-            Cancelled: between sentences, where `run` is cancelled.
+            Cancelled: `run` was cancelled. It is checked between sentences.
         """
 
 
 class BgeEmbedding:
     """bge-small-en-v1.5: 384 dimensions, 512 tokens.
 
-    The vector of a longer text is the mean of the vectors of its windows, so that all of the text
+    The vector of a longer text is the mean of the vectors of its windows, so that every part of it
     can be found.
 
     Raises:
-        WeightsError: the folder does not hold a usable model.
+        WeightsError: the folder has no usable model.
     """
 
     name = "BAAI/bge-small-en-v1.5"
@@ -149,11 +149,11 @@ class BgeEmbedding:
 
 
 class CrossEncoder:
-    """ms-marco-MiniLM-L-12-v2. Of a sentence over 512 tokens, question included, it reads the
-    beginning.
+    """ms-marco-MiniLM-L-12-v2. It reads at most 512 tokens: the question and the beginning of a
+    sentence.
 
     Raises:
-        WeightsError: the folder does not hold a usable model.
+        WeightsError: the folder has no usable model.
     """
 
     name = "cross-encoder/ms-marco-MiniLM-L-12-v2"
@@ -180,15 +180,15 @@ def map_texts(
 ) -> list[Result]:
     """`[work(text) for text in texts]`, in threads. `on_progress` gets the number of texts done.
 
-    The first error ends the work, and is raised when every thread has ended.
+    The first error ends the work, and is raised when all threads have ended.
 
     Raises:
-        Cancelled: between texts, where `run` is cancelled.
+        Cancelled: `run` was cancelled. It is checked between texts.
     """
     results: dict[int, Result] = {}
     errors: list[BaseException] = []
     lock = threading.Lock()
-    # the long ones first, so that no thread is left with a long one at the end
+    # The long texts come first, so that no thread starts a long one at the end
     places = iter(sorted(range(len(texts)), key=lambda place: -len(texts[place])))
 
     def take_texts() -> None:
@@ -224,7 +224,7 @@ def map_texts(
 
 
 def _valid(text: str) -> str:
-    """Without lone surrogates, which the tokenizers refuse: each becomes "?"."""
+    """The text with "?" in place of lone surrogates, which the tokenizers refuse."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 

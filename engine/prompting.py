@@ -1,8 +1,8 @@
 """Prompts: a question and passages (and the answer so far) → messages. Pure: no model, no clock.
 
 The order of a prompt depends on the model. Whole passages take long to read, so they come before
-the question: the kept state of that beginning then serves every question. A sentence or two are
-read at once, and a small model answers better if it reads the question first.
+the question, and the kept state of that beginning can be reused for every question. One or two
+sentences are read quickly, and a small model answers better if it reads the question first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +14,9 @@ from engine.schema import ChatMessage, NodeWithScore
 from engine.splitting import sentence_spans
 
 SYSTEM = "You answer questions from the given text. Answer with the shortest words that are right."
-# The share of answers that contain SQuAD's gold span, end to end, default model. Chosen on 200
-# questions among 24 prompts: question first, one sentence 0.665, two 0.50; the question last 0.525
-# and 0.41. On 300 others: question first 0.62, last 0.50.
+# The best of 24 prompts on 200 questions, by the share of answers that contain SQuAD's gold span
+# (whole path, default model): question first with one sentence 0.665, with two 0.50; question last
+# 0.525 and 0.41. On 300 other questions: question first 0.62, last 0.50.
 EVIDENCE_SENTENCES = 1
 GAP = " … "
 
@@ -40,7 +40,7 @@ def passage_prompt(passage: str) -> list[ChatMessage]:
 
 
 def refine_prompt(question: str, context: str, so_far: str) -> list[ChatMessage]:
-    """Ask for a better answer, from a context that the answer so far does not know."""
+    """Ask for a better answer, from a context that the answer so far was made without."""
     task = f"{context}\n\nQuestion: {question}\nAnswer so far: {so_far}\nGive the better answer."
     return [ChatMessage("system", SYSTEM), ChatMessage("user", task)]
 
@@ -50,9 +50,9 @@ def excerpts(
 ) -> list[str]:
     """The parts of the passages that go into the prompt, in the order of rank.
 
-    PASSAGES: every passage, whole. This is also what happens if there is no evidence. SENTENCES:
-    the few most relevant sentences, of all passages together or, with `of_each`, of each passage
-    that has evidence. The sentences of one passage stay in their own order.
+    PASSAGES: every passage, complete; also used if there is no evidence. SENTENCES: the few most
+    relevant sentences, of all passages together or, with `of_each`, of each passage that has
+    evidence. The sentences of a passage keep their order.
     """
     if context_format is ContextFormat.PASSAGES or not any(found.evidence for found in nodes):
         return [found.text for found in nodes]
@@ -68,16 +68,16 @@ def excerpts(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a prompt contains of the passages: of each, in the order of rank, the places of its
-    sentences that are read. `sentences` has the spans of all its sentences."""
+    """A choice of sentences for a prompt: for each passage, in the order of rank, the indexes of
+    the sentences that are read. `sentences` has the spans of all sentences of each passage."""
 
     nodes: Sequence[NodeWithScore]
     sentences: Sequence[Sequence[tuple[int, int]]]
     places: Sequence[frozenset[int]]
 
     def texts(self, first: int | None = None) -> list[str]:
-        """The parts of the passages, in the order of rank. The passage `first` comes before them,
-        and is whole: the prompt then begins with what the model may have read before."""
+        """The parts of the passages, in the order of rank. The passage `first` comes before them
+        and is complete, so that the prompt begins with text that the model may have read before."""
         ranks = list(range(len(self.nodes)))
         if first is not None:
             ranks = [first, *(rank for rank in ranks if rank != first)]
@@ -89,14 +89,14 @@ class Reading:
         return list(texts)
 
     def with_whole(self, rank: int) -> "Reading":
-        """The same, and this passage whole."""
+        """The same reading with all sentences of this passage."""
         places = list(self.places)
         places[rank] = frozenset(range(len(self.sentences[rank])))
         return Reading(self.nodes, self.sentences, places)
 
     @property
     def left_out(self) -> list[tuple[int, int]]:
-        """Of which passages, numbered from 1, how many sentences are not read."""
+        """(number of a passage, from 1; its sentences that are not read), where there are any."""
         missing = [
             (number, len(sentences) - len(places))
             for number, (sentences, places) in enumerate(
@@ -106,7 +106,7 @@ class Reading:
         return [(number, count) for number, count in missing if count]
 
     def _text(self, rank: int) -> str:
-        """Neighbouring sentences with what stands between them, others with a GAP."""
+        """The sentences that are read. A GAP marks sentences that are left out between them."""
         found, sentences, places = self.nodes[rank], self.sentences[rank], self.places[rank]
         if len(places) == len(sentences):
             return found.text
@@ -121,9 +121,9 @@ class Reading:
 
 
 def readings(question: str, nodes: Sequence[NodeWithScore]) -> list[Reading]:
-    """What can be read of these passages, from the smallest to the largest; each contains the one
-    before: the best sentence, further evidence, the neighbours of these sentences, the best passage
-    whole, further passages.
+    """The possible readings of these passages, from the smallest to the largest. Each contains the
+    one before. They begin with the best sentence, and add further evidence, the neighbours of these
+    sentences, the rest of the best passage, and further passages.
     """
     sentences = [sentence_spans(found.text) or [(0, len(found.text))] for found in nodes]
     read: list[set[int]] = [set() for _ in nodes]
@@ -152,8 +152,8 @@ def _best_sentences(
     nodes: Sequence[NodeWithScore],
     sentences: Sequence[Sequence[tuple[int, int]]],
 ) -> list[tuple[int, int]]:
-    """(rank, place) of the sentences that support an answer, best first: the reranker's evidence,
-    or else those that share the rarest words with the question."""
+    """(rank, index) of the sentences that support an answer, best first: the reranker's evidence,
+    or the sentences that share the rarest words with the question."""
     scored = [
         (evidence.score, rank, place)
         for rank, found in enumerate(nodes)
@@ -172,7 +172,7 @@ def _best_sentences(
 
 
 def pack(texts: Sequence[str], fits: Callable[[str], bool]) -> list[str]:
-    """Join texts into as few contexts as fit, in order. Nothing is left out."""
+    """Join texts, in order, into the fewest contexts that fit. Nothing is left out."""
     contexts: list[str] = []
     for text in (part for whole in texts for part in parts_that_fit(whole, fits)):
         joined = f"{contexts[-1]}\n\n{text}" if contexts else text
@@ -186,7 +186,8 @@ def pack(texts: Sequence[str], fits: Callable[[str], bool]) -> list[str]:
 def parts_that_fit(text: str, fits: Callable[[str], bool]) -> Iterator[str]:
     """Halve a text between sentences (or anywhere, if it has only one) until each part fits.
 
-    If not even an empty text fits, the text stays whole, and the model raises PromptTooLongError.
+    If even an empty text does not fit, the text is not cut, and the model raises
+    PromptTooLongError.
     """
     if fits(text) or len(text) < 2 or not fits(""):
         yield text

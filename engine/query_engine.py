@@ -1,6 +1,6 @@
 """RetrieverQueryEngine: a question → passages → an answer.
 
-`start` begins an answer on a thread of its own, and `_answer` is the whole path of a question.
+`start` begins an answer on a new thread, and `_answer` is the whole path of a question.
 `query` and `aquery` start an answer and wait for it.
 """
 
@@ -24,16 +24,16 @@ Judge = Callable[[Sequence[NodeWithScore]], bool]
 
 NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
 
-# Characters. A longer text is no question but a document: it would fill the context window and the
-# 512 tokens that the cross-encoder reads, and be embedded for seconds.
+# Characters. A longer text is a document rather than a question. It would take seconds to embed,
+# and would fill the context window and the 512 tokens that the cross-encoder reads.
 LONGEST_QUESTION = 4000
 
 
 class RetrieverQueryEngine:
-    """Answers questions from what a retriever finds. Safe to use from many threads at once.
+    """Answers questions from retrieved passages. Safe to use from many threads at once.
 
-    `is_relevant` judges what was found. If it says no, the model is not asked, the answer is
-    empty, and a note says so.
+    `is_relevant` decides whether the passages are relevant. If it returns False, the model is not
+    asked, and the answer is empty and has a note.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RetrieverQueryEngine:
         options: GenerationOptions = GenerationOptions(),
         first_token_budget: float | None = None,
     ) -> Self:
-        """An engine with a synthesizer of these parts. `llm` None means `Settings.llm`.
+        """An engine with a synthesizer made from the arguments. `llm` is `Settings.llm` by default.
 
         `first_token_budget`: the seconds until the answer should begin. As much of the best
         evidence is read as fits into that time; None reads everything that is found.
@@ -79,15 +79,15 @@ class RetrieverQueryEngine:
     def query(self, question: str, stream: bool | None = None) -> Response: ...
 
     def query(self, question: str, stream: bool | None = None) -> Response:
-        """Ask. The result is a StreamingResponse if `stream`, or the engine's default, says so.
+        """Ask. The result is a StreamingResponse if `stream`, by default the engine's, is true.
 
         Returns when the last LLM call begins (streaming) or has ended (not streaming). Under a
-        running event loop it returns at once: await the result, and the event loop is not blocked.
+        running event loop it returns at once, and awaiting the result does not block the loop.
 
         Raises:
             QuestionError: the question is empty or too long. It is a ValueError too.
-            NotImplementedError: a stream is asked of a model that cannot stream.
-            FirstTokenError: the search, or an LLM call before the last, failed.
+            NotImplementedError: the model cannot stream.
+            FirstTokenError: the search failed, or an LLM call before the last one.
         """
         streaming = self.synthesizer.streaming if stream is None else stream
         response = self.start(question, stream=streaming)
@@ -112,13 +112,13 @@ class RetrieverQueryEngine:
     ) -> StreamingResponse:
         """Ask, and return the live answer at once, before the search.
 
-        Not streaming, the answer is one chunk, which comes when the text is whole. `on_done` is
-        called on the engine's thread once the answer has ended in any way. A follow-up is searched
-        for together with the questions of `history` that it refers to.
+        Without streaming, the answer is one chunk, which arrives when the text is complete.
+        `on_done` is called on the engine's thread when the answer has ended in any way. The search
+        for a follow-up includes the questions of `history` that it refers to.
 
         Raises:
             QuestionError: the question is empty or too long. It is a ValueError too.
-            NotImplementedError: a stream is asked of a model that cannot stream.
+            NotImplementedError: the model cannot stream.
         """
         question = checked_question(question)
         metadata = self.synthesizer.llm.metadata
@@ -171,10 +171,10 @@ class RetrieverQueryEngine:
             run.note(NOT_FOUND)
             return
 
-        # 3. The text. A small model, given the one sentence that was found, answers a follow-up
-        # better without the earlier questions: 34 of 41 right, 26 with them
-        # (benchmarks/follow_ups.py). From whole passages a model has to be told what "it" is. No
-        # model that reads whole passages was at hand to measure this.
+        # 3. The text. A small model, which gets one sentence, answers a follow-up better without
+        # the earlier questions: 34 of 41 right instead of 26 (benchmarks/follow_ups.py). A model
+        # that reads whole passages gets them, because it needs to know what "it" refers to; this
+        # has not been measured.
         alone = self.synthesizer.context_format is ContextFormat.SENTENCES
         question = answer.question if alone else answer.searched_for
         whole: list[str] = []
@@ -186,13 +186,13 @@ class RetrieverQueryEngine:
                 write=answer.write if answer.streaming else whole.append,
                 on_last_call=answer.begin_last_call,
             )
-        finally:  # an answer that is stopped or fails keeps the text that came before
+        finally:  # an answer that is stopped or fails keeps its text so far
             if whole:
                 answer.write("".join(whole))
 
 
 def checked_question(question: str) -> str:
-    """The question as it can be encoded.
+    """The question without characters that cannot be encoded.
 
     Raises:
         QuestionError: it is empty, or longer than LONGEST_QUESTION characters.
@@ -201,7 +201,7 @@ def checked_question(question: str) -> str:
         raise QuestionError("The question is empty. Write one.")
     if len(question) > LONGEST_QUESTION:
         raise QuestionError(
-            f"The question has {len(question):,} characters, and {LONGEST_QUESTION:,} is the most. "
+            f"The question has {len(question):,} characters, and {LONGEST_QUESTION:,} are allowed. "
             "Shorten it, or add the long text as a document and ask about that."
         )
     return _encodable(question)

@@ -16,9 +16,9 @@ from engine.timing import Trace
 
 
 class Answer(Live[str]):
-    """One answer being made. `stream` holds its chunks of text.
+    """A running answer. `stream` has its chunks of text.
 
-    The thread that makes the answer calls the methods, in this order; the responses below read.
+    The answer's thread calls the methods in this order. The responses below read the answer.
     """
 
     kind = "answer"
@@ -45,20 +45,20 @@ class Answer(Live[str]):
 
     @property
     def ready(self) -> bool:
-        """Whether `query()` may return: the last LLM call has begun or, not streaming, ended."""
+        """Whether `query()` may return: the last LLM call has begun, or ended without streaming."""
         return self.stream.ended or (self.streaming and self.last_call_began)
 
 
 class Response:
-    """An answer as a whole. A property waits for what is not there yet; `await` waits too, without
-    blocking the event loop."""
+    """A whole answer. Its properties wait until their value is available. `await` waits too,
+    without blocking the event loop."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     @property
     def run_id(self) -> str:
-        """What the log calls this answer: 8 hexadecimal digits."""
+        """The id of this answer in the log: 8 hexadecimal digits."""
         return self._answer.run.id
 
     @property
@@ -67,7 +67,7 @@ class Response:
 
     @property
     def searched_for(self) -> str:
-        """The question as it was searched for: for a follow-up, with the earlier questions."""
+        """The text of the search: the question, and for a follow-up also the earlier questions."""
         return self._answer.searched_for
 
     @property
@@ -75,7 +75,7 @@ class Response:
         """The whole text.
 
         Raises:
-            FirstTokenError: the answer failed; `text` keeps what had been written.
+            FirstTokenError: the answer failed. `text` has the text that arrived before.
         """
         self._answer.stream.wait(lambda: False)
         if self.error is not None:
@@ -102,12 +102,12 @@ class Response:
 
     @property
     def text(self) -> str:
-        """What has arrived so far. It stays when the answer fails or is stopped."""
+        """The text so far. It is kept when the answer fails or is stopped."""
         return "".join(self._answer.stream.items)
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about how this answer was made, for its reader."""
+        """Sentences for the user about this answer, such as what was left out."""
         return list(self._answer.run.notes)
 
     @property
@@ -128,11 +128,11 @@ class Response:
         return self._answer.error
 
     def cancel(self) -> None:
-        """Stop the work, in any phase. What has been written stays."""
+        """Stop the answer, in any phase. The text so far is kept."""
         self._answer.cancel()
 
     def wait_ready(self) -> Self:
-        """Block until `query()` may return. An answer that failed before that raises."""
+        """Block until `query()` may return. Raises if the answer has failed before that."""
         try:
             self._answer.stream.wait(lambda: self._answer.ready)
         except BaseException:  # Ctrl-C stops the model too
@@ -152,7 +152,8 @@ class Response:
         return self._raise_early_failure()
 
     def _raise_early_failure(self) -> Self:
-        """In mid-stream an error reaches the reader after the chunks, and so not here."""
+        """Raise an error of the search. An error in mid-stream is raised after the chunks
+        instead."""
         answer = self._answer
         if answer.error is not None and not (answer.streaming and answer.last_call_began):
             raise answer.error
@@ -166,7 +167,7 @@ class Response:
 
 
 class StreamingResponse(Response):
-    """An answer that any number of readers read while it is written, at their own pace.
+    """An answer that any number of readers can read while it is written, each at its own speed.
 
     Each reader gets every chunk from the first, then the end or the error. When the last reader
     leaves early and nobody holds the answer, the model stops.
@@ -192,7 +193,7 @@ class StreamingResponse(Response):
         return self._answer.wait_for(seconds)
 
     def as_whole(self) -> Response:
-        """The same answer, for a caller that wants it only as a whole."""
+        """The same answer as a Response, which has only the whole text."""
         return Response(self._answer)
 
     def hold(self, seconds: float) -> None:

@@ -21,54 +21,55 @@ from engine.schema import ChatMessage, Evidence, NodeWithScore, Scores
 from engine.splitting import sentence_spans
 from engine.store import Collection, Hit
 
-# Hits taken from each search. Measured on SQuAD: 20, 30, 50 differ by a thousandth in hit@5.
+# Hits of each search. Measured on SQuAD: hit@5 differs by 0.001 between 20, 30 and 50.
 CANDIDATES = 50
-# fused = cosine + LEXICAL_WEIGHT * BM25 / ln(1 + passages): BM25 grows with the logarithm of the
-# collection, the cosine does not. Measured on SQuAD (646 paragraphs, 2,910 questions), hit@1 and
-# hit@5: dense 0.716 and 0.909, BM25 0.833 and 0.948, reciprocal rank fusion (k = 10) 0.827 and
-# 0.965, z-scores added 0.853 and 0.970, this 0.861 and 0.972; 0.08 to 0.14 do equally well.
+# fused = cosine + LEXICAL_WEIGHT * BM25 / ln(1 + passages), because BM25 grows with the logarithm
+# of the collection's size, and the cosine does not. Measured on SQuAD (646 paragraphs, 2,910
+# questions), hit@1 and hit@5: dense 0.716 and 0.909, BM25 0.833 and 0.948, reciprocal rank fusion
+# (k = 10) 0.827 and 0.965, sum of z-scores 0.853 and 0.970, this formula 0.861 and 0.972. Weights
+# from 0.08 to 0.14 give equal results.
 LEXICAL_WEIGHT = 0.12
-# If the best passage's logit is below this, nothing relevant was found. It is the logit that 5 %
-# of the questions on SQuAD's articles of even number stay below, although their paragraph is
-# there. On the other articles it refuses 3 % of such questions, and 97 % of those whose article
-# is not there.
+# If the best passage's logit is below this, nothing relevant was found. It is the 5th percentile of
+# the logits of answerable questions on SQuAD's articles of even number. On the other articles, it
+# refuses 3 % of the answerable questions, and 97 % of those whose article was removed.
 RELEVANT = -0.5
 
-# Reranking. The cross-encoder takes milliseconds for each sentence, so it gets only those that may
-# change the ranking. The constants are for the default models. They were chosen on half of SQuAD's
-# questions, over 646 paragraphs; benchmarks/retrieval.py measures the whole again. Hit@1, and how
-# often the gold span is in the best two sentences, with 16 sentences at most:
+# Reranking. The cross-encoder takes milliseconds for each sentence, so it gets only sentences that
+# may change the ranking. The constants are for the default models. They were chosen with half of
+# SQuAD's questions, over 646 paragraphs; benchmarks/retrieval.py measures all of them. Hit@1, and
+# the share of gold spans in the best two sentences, with at most 16 sentences:
 #     fused score alone                                             0.861
 #     the best 5 passages, all sentences, ranked by logit alone     0.866  0.875
 #     the same 8 passages, by fused score and logit together        0.911  0.906
 #     of those, only the passages within MARGIN                     0.911  0.906
 #     and a second look                                             0.915  0.907
 #     and bonuses for neighbours of the best sentence               0.915  0.912
-# Titles before the sentences, whole passages, and sentence embeddings at ingestion gave nothing.
+# Titles before the sentences, whole passages, and sentence embeddings at ingestion gained nothing.
 
 # Passages that are reranked, at most, and how far behind the best fused score they may be. In 6 of
 # 10 questions only one passage is that close.
 CONTENDERS = 8
 MARGIN = 0.15
-# Sentences that are scored, at most. Hit@1, hit@3, the gold span in the best sentence, and how many
-# are scored, mean and 95th percentile, second look included; 600 questions on SQuAD's paragraphs |
-# 400 on its articles, cut into passages of CHUNK_SIZE tokens:
+# The largest number of sentences that are scored. The columns are hit@1, hit@3, the share of gold
+# spans in the best sentence, and the mean and the 95th percentile of the number of scored
+# sentences, including the second look. Left: 600 questions on SQuAD's paragraphs. Right: 400
+# questions on its articles, in passages of CHUNK_SIZE tokens.
 #     32   0.910 0.978 0.832  11.2 34  |  0.895 0.948 0.830  14.4 34
 #     16   0.910 0.978 0.832   8.9 18  |  0.895 0.953 0.830  10.8 19
 #     10   0.908 0.975 0.833   7.3 12  |  0.898 0.950 0.835   8.6 13
 #      8   0.912 0.973 0.837   6.5 10  |  0.898 0.948 0.835   7.5 10
 #      6   0.908 0.973 0.832   5.5  8  |  0.888 0.940 0.823   6.1  8   (of 5 passages)
 #      3   0.910 0.965 0.823   3.2  5  |  0.880 0.943 0.810   3.3  5   (of 3 passages)
-# From 8 on, more sentences find nothing more, and refusals stay the same (5.0 % of questions that
-# can be answered, 97 % of those that cannot); below 8 both get worse. So no machine, however quick,
-# has a use for more, and on a slow one fewer would cost answers. The number is the same everywhere,
-# and with it the sources of a question.
+# With more than 8 sentences, neither the results nor the refusals improve (5.0 % of the answerable
+# and 97 % of the unanswerable questions are refused). With fewer, both get worse. Therefore the
+# number is the same on fast and on slow machines, and a question has the same sources everywhere.
 BUDGET = 8
-# And at least, where the first token's budget leaves no time for more
+# The smallest number, if the budget of the first token leaves no time for more
 FEWEST = 2
-# How much of fused score one point of logit is worth; 1/15 to 1/40 do equally well.
+# The fused score that one point of logit is worth. 1/15 to 1/40 give equal results.
 LOGIT_WEIGHT = 1 / 15
-# Passages that get a second look: at most so many, and at most so far behind (3 points of logit)
+# Passages that get a second look: at most this many, and at most this far behind (3 points of
+# logit)
 CLOSE_PASSAGES = 3
 CLOSE = 0.2
 # Points of logit for the sentence after the best one, and for the one before it
@@ -127,7 +128,7 @@ class HybridRetriever:
             found = [
                 NodeWithScore(node, scores.fused or 0.0, scores)
                 for node, (_, scores) in zip(nodes, fused, strict=True)
-                if node is not None  # deleted between the search and now
+                if node is not None  # it was deleted after the search
             ]
         run.check()
         if self._reranker is not None:
@@ -142,12 +143,12 @@ class HybridRetriever:
         return found[: self.similarity_top_k]
 
 
-# What scoring takes on this machine by the number of sentences, for each kind of reranker
+# The time of scoring on this machine by the number of sentences, for each type of reranker
 _rates: defaultdict[type, RateEstimate] = defaultdict(RateEstimate)
 
 
 class _TimedReranker:
-    """Learns how long the reranker takes."""
+    """Records how long the reranker takes."""
 
     def __init__(self, reranker: Reranker) -> None:
         self._reranker = reranker
@@ -169,7 +170,7 @@ def is_relevant(results: Sequence[NodeWithScore]) -> bool:
 
 
 def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tuple[str, Scores]]:
-    """Point ids with their scores, best first. `passages`: how many the collection has.
+    """Point ids with their scores, best first. `passages`: the number in the collection.
 
     A passage that only the lexical search found gets the lowest cosine that the dense search
     found; one that only the dense search found gets a BM25 score of 0.
@@ -210,7 +211,7 @@ class _Contender:
         return (self.found.scores.fused or 0.0) + LOGIT_WEIGHT * self.logit
 
     def text(self, first: int, last: int) -> str:
-        """From one sentence to another. Places beyond the ends are the ends."""
+        """The text from one sentence to another. Indexes are limited to the passage's sentences."""
         start = self.spans[max(first, 0)][0]
         return self.found.text[start : self.spans[min(last, len(self.spans) - 1)][1]]
 
@@ -239,7 +240,7 @@ def rerank(
         each.logit = max(each.logit, logit)
     contenders.sort(key=lambda each: -each.score)
 
-    # 3. A second look at close passages: the best sentence among its neighbours, which tell who
+    # 3. A second look at close passages: the best sentence with its neighbours, which may say who
     #    "he" is
     close = [each for each in contenders[:CLOSE_PASSAGES] if each.logits]
     close = [each for each in close if each.score > close[0].score - CLOSE]
@@ -280,8 +281,8 @@ def _promising_sentences(
 def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:
     """The best sentences, with scores that can be compared between passages.
 
-    In the best passage a sentence's score is its logit, plus a bonus next to the best sentence.
-    In another passage it is lowered by how far that passage is behind.
+    In the best passage, a sentence's score is its logit, plus a bonus next to the best sentence. In
+    another passage, it is lower by the distance of that passage from the best one.
     """
     if not each.logits:
         return []
@@ -296,23 +297,23 @@ def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:
     return sorted(scored, key=lambda evidence: -evidence.score)[:EVIDENCE]
 
 
-# Follow-ups, measured with benchmarks/follow_ups.py. The default model rewrites such a question
-# worse than it is.
+# Follow-ups, measured with benchmarks/follow_ups.py. Rewriting the question with the default model
+# makes the results worse.
 
-# What the better of two logits weighs if a follow-up is scored by itself and with the earlier
-# questions. Of 20 follow-ups the best sentence was right for 18 with this and with 0.5, 16 with
-# 0.9 and 1, and taken for relevant for 16, 12, 15 and 15.
+# A follow-up is scored alone and with the earlier questions. This is the weight of the better of
+# the two logits. With 0.75, 0.5, 0.9 and 1, the best sentence was right for 18, 18, 16 and 16 of 20
+# follow-ups, and relevant enough to be shown for 16, 12, 15 and 15.
 BETTER = 0.75
 
-# English words that stand for something said before, and words that continue it
+# English words that refer to something said before, and words that continue it
 _POINTING_WORDS = """
     it its he him his she her hers they them their theirs this that these those there then one ones
     so
 """
 _POINTING = frozenset(_POINTING_WORDS.split())
 _CONTINUING = frozenset(["and", "but", "or", "why"])
-_SHORT = 6  # words; a longer question that begins so names its own subject
-_FEW = 2  # terms of its own
+_SHORT = 6  # words; a longer question that begins with "and" names its subject itself
+_FEW = 2  # terms that the question itself has
 _LONGEST = 300  # characters of each; the cross-encoder reads 512 tokens, sentence included
 
 _NAME = re.compile(r"(?<!^)\b[A-Z][a-z]")  # or anything else with a capital inside the sentence
@@ -322,8 +323,8 @@ _WORD = re.compile(r"[^\W_]+")
 def is_follow_up(question: str) -> bool:
     """Whether a question probably cannot be understood without the earlier ones.
 
-    It has a pronoun, begins with a word such as "and", or has hardly a term of its own and no
-    name. The words are English; in other languages only the last rule works.
+    A follow-up has a pronoun, begins with a word such as "and", or has very few terms and no name.
+    The words are English; in other languages only the last rule works.
     """
     words = [word.lower() for word in _WORD.findall(question)]
     if not words:
@@ -335,12 +336,12 @@ def is_follow_up(question: str) -> bool:
 
 
 def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:
-    """The earlier questions that this one refers to. Empty if it can stand alone.
+    """The earlier questions that this one refers to. Empty if it is self-contained.
 
-    These are the last question and, if that is a follow-up itself, the last one that is not.
+    These are the last question and, if that is a follow-up itself, the last one that is none.
     """
     said = [message.content for message in history if message.role == "user"]
-    asked = [each for each in said if each != question]  # a repeated question is not its own past
+    asked = [each for each in said if each != question]  # a repetition does not refer to itself
     if not asked or not is_follow_up(question):
         return ""
     began = next((each for each in reversed(asked) if not is_follow_up(each)), asked[0])
@@ -348,9 +349,9 @@ def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:
 
 
 class _FollowUpReranker:
-    """Scores sentences for a follow-up with the earlier questions, and for it alone.
+    """Scores sentences for a follow-up alone and for the follow-up with the earlier questions.
 
-    With them alone, the sentence that answered the earlier question would win again.
+    With only the second score, the answer to the earlier question would often win again.
     """
 
     def __init__(self, reranker: Reranker, follow_up: str) -> None:

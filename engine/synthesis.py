@@ -1,13 +1,13 @@
 """ResponseSynthesizer: passages and a question → text, in one LLM call or several.
 
-A response mode is a plan: a generator that yields prompts and is sent the replies. The reply to
-the last prompt is the answer, and the only one that streams. What does not fit one prompt is
-spread over several; only `simple_summarize` cuts.
+A response mode is a plan: a generator that yields prompts and receives the replies. The reply to
+the last prompt is the answer, and only this one streams. Text that does not fit into one prompt is
+divided among several; only `simple_summarize` cuts it.
 
-    compact           as few calls as the context window allows; later ones refine the answer
-    refine            a call for each passage, each refining the answer of the one before
+    compact           as few calls as the context window allows; later calls refine the answer
+    refine            a call for each passage, which refines the answer of the call before
     tree_summarize    an answer from each context, then an answer from those answers
-    simple_summarize  one call; if the passages do not fit together, the beginning of each
+    simple_summarize  one call; if the passages do not fit, with the beginning of each passage
 """
 
 from bisect import bisect_left
@@ -32,7 +32,7 @@ from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from engine.timing import PlanRecord
 
-# Tokens of the best sentence, before it is known: the 75th percentile of SQuAD's sentences
+# The assumed length of the best sentence before the search, in tokens: the 75th percentile on SQuAD
 A_SENTENCE = 45
 
 
@@ -46,10 +46,10 @@ class ResponseMode(StrEnum):
 class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
-    `context_format` is what the prompt contains of the passages; None means what suits the model.
-    `first_token_budget`: in seconds since the question, for an answer in one call (COMPACT). As
-    much of the passages is read as the model can read until then; None reads all. A small model
-    answers best from one sentence, and gets one with any budget.
+    `context_format`: sentences or whole passages in the prompt; None chooses by the model.
+    `first_token_budget`: seconds from the question to the first token, for an answer in one call
+    (COMPACT). The prompt contains as much of the passages as the model can read in that time; with
+    None, all of it. A small model answers best from one sentence, and gets one with any budget.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ResponseSynthesizer:
         first_token_budget: float | None = None,
     ) -> None:
         if first_token_budget is not None and not first_token_budget > 0:
-            raise ValueError("The budget of the first token is in seconds, above 0, or None.")
+            raise ValueError("first_token_budget must be a number of seconds above 0, or None.")
         if response_mode not in list(ResponseMode):
             raise ValueError(
                 f"There is no response mode {response_mode!r}. Choose one of: "
@@ -96,8 +96,8 @@ class ResponseSynthesizer:
         )
 
     def search_seconds(self, question: str) -> float | None:
-        """When the search should end, in seconds since the question, for one sentence to be read
-        within the budget; None: whenever it does."""
+        """The time limit of the search, in seconds since the question, so that the model can read
+        one sentence within the budget; None without a limit."""
         rate, budget = self.llm.reading_rate, self.first_token_budget
         if rate is None or budget is None:
             return None
@@ -111,19 +111,20 @@ class ResponseSynthesizer:
         write: Callable[[str], None],
         on_last_call: Callable[[], None] = lambda: None,
     ) -> None:
-        """Pass the answer to `write`, piece by piece, as the last LLM call writes it.
+        """Pass the answer to `write`, chunk by chunk, as the last LLM call writes it.
 
         `on_last_call` is called just before that call. Without passages there is no call and no
         text.
 
         Raises:
             PromptTooLongError: the question alone leaves no room.
-            LLMError: as the model raises it, after the pieces that came before.
+            LLMError: the model failed. It is raised after the chunks that arrived before.
         """
         if not nodes:
             return
         window = self.llm.metadata.context_window
-        # Tokens kept free for a reply: at most a quarter, so that a refined answer fits again
+        # Tokens reserved for a reply: at most a quarter, so that a refined answer fits into a
+        # prompt
         room = min(self.options.max_tokens, window // 4)
 
         def fits(messages: Sequence[ChatMessage]) -> bool:
@@ -152,14 +153,14 @@ class ResponseSynthesizer:
         run: Run,
         fits: Callable[[Sequence[ChatMessage]], bool],
     ) -> list[str]:
-        """The parts of the passages that fit into the budget; the trace gets the plan."""
+        """The parts of the passages that fit into the budget. The plan is recorded in the trace."""
         everything = excerpts(nodes, self.context_format)
         rate, budget = self.llm.reading_rate, self.first_token_budget
         if rate is None:  # a server that has not answered yet
             return everything
         whole_passages = everything == [found.text for found in nodes]
         steps = readings(question, nodes)
-        # The passage that the model has read before: as the beginning of a prompt it costs nothing
+        # A passage that the model has read before costs nothing as the beginning of the prompt
         kept: int | None = None
         if not whole_passages:
             options = [(steps[0], everything)]
@@ -231,7 +232,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a plan works on. `fits` says whether a prompt leaves room for its answer."""
+    """The input of a plan. `fits`: whether a prompt leaves room for its answer."""
 
     question: str
     texts: Sequence[str]
@@ -279,7 +280,8 @@ def _tree_summarize(task: _Task) -> _Plan:
             reply = yield _Step("summarize", task.answer(context), last=False)
             replies.append(reply)
         fewer = pack(replies, task.context_fits)
-        # Replies as long as their contexts would never come together: refine over them instead.
+        # If replies are as long as their contexts, they never fit into one: refine over them
+        # instead
         if len(fewer) >= len(contexts):
             yield from _refine_over(task, fewer)
             return
@@ -288,8 +290,8 @@ def _tree_summarize(task: _Task) -> _Plan:
 
 
 def _simple_summarize(task: _Task) -> _Plan:
-    """One call. If the texts do not fit together, each gives the same share, the largest that fits.
-    """
+    """One call. If the texts do not fit, the same percentage of each is used, the largest that
+    fits."""
 
     def beginnings(percent: int) -> str:
         return "\n\n".join(text[: len(text) * percent // 100] for text in task.texts)

@@ -1,8 +1,8 @@
 """Trace: when each stage of one answer began and ended, and the metrics computed from that.
 
-The clock is `time.perf_counter`, in seconds; zero is the moment the question was submitted.
-Every metric of one answer that a page or a benchmark shows is computed here, from a Trace.
-definitions.py says what each metric means, and where the definition comes from.
+The clock is `time.perf_counter`, in seconds; zero is the moment when the question was submitted.
+Every metric of an answer on a page or in a benchmark is computed here, from a Trace. definitions.py
+has the meaning and the source of each metric.
 """
 
 import itertools
@@ -34,7 +34,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a waterfall, in seconds since submit; `call` is the number of its LLM call."""
+    """A bar of a waterfall, in seconds since submit. `call` is the number of its LLM call."""
 
     name: str
     start: float
@@ -65,11 +65,12 @@ class CallRecord:
 
 @dataclass(slots=True)
 class PlanRecord:
-    """What was put into the prompt of an answer, and when its first token was expected.
+    """The part of the passages in the prompt of an answer, and the expected time of the first
+    token.
 
-    Seconds since submit: `budget` (None: no limit), `predicted`, and `all_predicted` if everything
-    that was found had been read. The tokens are those that were in no kept state. `sentences` of
-    `passages` were read. `left_out`: (number of a passage, sentences of it that were not read),
+    Seconds since submit: `budget` (None: no limit), `predicted` for the part that was read, and
+    `all_predicted` for all passages. The tokens are those that were in no kept state. `sentences`
+    of `passages` were read. `left_out`: (number of a passage, its sentences that were not read)
     where the budget did not allow more.
     """
 
@@ -84,7 +85,7 @@ class PlanRecord:
 
     @property
     def sentence(self) -> str:
-        """What the reader of the answer should know; empty if everything was read."""
+        """A sentence for the user about what was left out; empty if everything was read."""
         if not self.left_out:
             return ""
         seconds = self.all_predicted
@@ -121,7 +122,8 @@ class Metrics:
 
 
 class Trace:
-    """Written by the threads that do the work; any thread may read it at any time."""
+    """The record of one answer. The working threads write it; any thread may read it at any
+    time."""
 
     def __init__(self) -> None:
         self.origin = time.perf_counter()
@@ -150,7 +152,7 @@ class Trace:
         return self.calls[-1]
 
     def chunk(self) -> None:
-        """Record that a non-empty piece of the answer was handed to its readers."""
+        """Record that readers got a non-empty chunk of the answer."""
         self.chunk_times.append(self.now())
 
     def finish(self) -> None:
@@ -216,12 +218,12 @@ def compute_metrics(trace: Trace) -> Metrics:
 
 
 def waterfall(trace: Trace, received: float | None = None) -> list[Segment]:
-    """What happened in every second from submit to the last text, in order of time.
+    """The stages from submit to the last text, in order of time and without gaps.
 
-    The spans of the trace, except that of each call "first token" lasts from the end of its
-    prefill until the first token is computed, "decode" from there until the last one, and
-    "hand-over" from the end of the last call until the reader has the last text: at `received`,
-    in seconds since submit, where that was measured. UNACCOUNTED fills the gaps.
+    These are the spans of the trace, with three changes. In each call, "first token" lasts from the
+    end of the prefill until the first token is computed, and "decode" from there until the last
+    token. "hand-over" lasts from the end of the last call until the reader has the last text, at
+    `received` seconds since submit if that was measured. UNACCOUNTED fills the gaps.
     """
     end = received or trace.metrics.e2el or 0.0
     named = [
@@ -261,7 +263,7 @@ def streaming_tax(streaming: float, blocking: float) -> float:
 
 
 def time_waiting(arrivals: Iterable[float], seconds_each: float) -> float:
-    """Seconds for which a reader who needs `seconds_each` for each token waits for text.
+    """The seconds that a reader waits for text, if reading one token takes `seconds_each`.
 
     `arrivals` are seconds since submit. The reader begins with the first token, and waits again
     whenever the next token has not arrived yet.

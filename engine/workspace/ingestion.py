@@ -1,12 +1,12 @@
 """Ingestion: uploaded files → documents of a collection, one after another, in the background.
 
-    incoming/<id>/.upload.json  what is known of an upload; written first
-    incoming/<id>/<file>        the file; the upload has arrived when it is there
-    incoming/<id>/unpacked/     the files of a ZIP, until each is an upload of its own
+    incoming/<id>/.upload.json  the record of the upload; written first
+    incoming/<id>/<file>        the file; when it exists, the upload has arrived
+    incoming/<id>/unpacked/     the files of a ZIP, until each becomes a separate upload
 
-An upload is on disk before its work begins and until it has ended, so a crash in between loses
-nothing: the next start continues. One bad file does not stop the others. Pages read `Upload`
-objects as they change.
+An upload is on disk from before its processing begins until it has ended, so a crash loses nothing,
+and the next start continues. One bad file does not stop the others. Pages read `Upload` objects
+while they change.
 """
 
 import json
@@ -30,17 +30,17 @@ from engine.store.connection import is_full
 
 log = logging.getLogger(__name__)
 
-# What one upload may unpack to, with all ZIPs within it, so that a ZIP of 1 kB cannot fill the
-# disk. 2 GB is a tenth of the free room of a small laptop and ten times the largest file that is
-# read; 10,000 files are more than the embedded collection holds passages well.
+# The limits of unpacking one upload, including the ZIPs within it, so that a ZIP of 1 kB cannot
+# fill the disk. 2 GB are a tenth of the free disk space of a small laptop, and ten times the size
+# limit of a file. 10,000 files give more passages than the embedded collection can search quickly.
 UNPACKED_BYTES = 2_000_000_000
 UNPACKED_FILES = 10_000
-# A ZIP, the ZIPs in it, and those in them: an archive of archives that people do make.
+# Levels of ZIPs: a ZIP, the ZIPs in it, and the ZIPs in those. Users do have such archives.
 UNPACKED_DEPTH = 3
 
 
 class Stage(StrEnum):
-    """Where an upload is. The value is the word a page shows."""
+    """The stage of an upload. The value is the word that a page shows."""
 
     WAITING = "waiting"
     READING = "reading"
@@ -68,13 +68,13 @@ Packed = tuple[str, Path]
 
 @dataclass(slots=True)
 class Upload:
-    """One file on its way in. `done` of `total` counts what the stage works through.
+    """One uploaded file. `done` of `total` is the progress of the stage.
 
-    `seconds` is what each stage has taken; `message` says why it failed, or what it asks.
-    `files` counts those that were packed in it; `source_id` is the document it became.
-    `known_as` is the name under which the same content is in the collection already.
-    `depth` is the number of ZIPs that it came in, `root` the outermost one's folder name.
-    `bytes_left` and `files_left` are what may still be unpacked of that ZIP.
+    `seconds` has the duration of each stage. `message` is the reason of a failure, or a question.
+    `files` is the number of files in a ZIP. `source_id` is the document made from the upload.
+    `known_as` is the name of a document in the collection with the same content. `depth` is the
+    number of ZIPs that contained the file, and `root` the folder name of the outermost one.
+    `bytes_left` and `files_left` are how much may still be unpacked of that ZIP.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Upload:
     depth: int = 0
     bytes_left: int = UNPACKED_BYTES
     files_left: int = UNPACKED_FILES
-    packed: list[Packed] | None = None  # once unpacked: the files to hand over
+    packed: list[Packed] | None = None  # after unpacking: the files that become uploads
     run: Run = field(default_factory=Run)
     _since: float = field(default_factory=time.perf_counter)
 
@@ -107,14 +107,14 @@ class Upload:
         return self.folder / self.name
 
     def enter(self, stage: Stage, done: int = 0, total: int = 0) -> None:
-        """Go on to a stage, or on within it."""
+        """Set the stage and its progress."""
         now = time.perf_counter()
         self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + now - self._since
         self.stage, self.done, self.total, self._since = stage, done, total, now
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate for the running stage, from its pace so far; None while there is none."""
+        """An estimate for the running stage from its speed so far, or None."""
         spent = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self._since
         if not self.done or not self.total or self.stage.ended:
             return None
@@ -122,14 +122,14 @@ class Upload:
 
 
 Take = Callable[[Upload], Iterable[Packed]]
-"""Takes an upload in. Returns the files that were packed in it."""
+"""Adds the document of an upload. Returns the files of a ZIP."""
 
 
 class Ingestor:
     """A queue of uploads and the one thread that works through it.
 
-    `take` does the work for one upload: it moves the upload through its stages, and raises what
-    went wrong. Files it finds packed in the upload become uploads of their own.
+    `take` processes one upload: it moves the upload through its stages, and raises if that fails.
+    The files of a ZIP become separate uploads.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ class Ingestor:
         take: Take,
         check: Callable[[str], object] = lambda _collection: None,
     ) -> None:
-        """`check` raises FirstTokenError where a collection cannot take uploads."""
+        """`check` raises FirstTokenError if a collection cannot take uploads."""
         self.notices: list[str] = []
-        """Sentences about uploads that could not be continued, for every page to show."""
+        """Sentences about uploads that could not be continued. Every page shows them."""
         self._incoming = incoming
         self._take = take
         self._check = check
@@ -151,17 +151,17 @@ class Ingestor:
         self._thread = threading.Thread(target=self._work, name="ingestion", daemon=True)
         try:
             incoming.mkdir(parents=True, exist_ok=True)
-        except OSError:  # a folder that cannot be written: `add` says so
+        except OSError:  # the folder cannot be written: `add` raises then
             log.exception("The folder for uploads could not be made")
         self._resume()
         self._thread.start()
 
     def add(self, collection: str, name: str, content: bytes | Path) -> Upload:
-        """Keep the file, given as its bytes or as one to copy, and queue it.
+        """Save a file, given as bytes or as a path to copy from, and queue it.
 
         Raises:
             FirstTokenError: the collection was deleted.
-            OSError: it could not be written, for example on a full disk; nothing is left behind.
+            OSError: it could not be written, for example on a full disk. Nothing of it is kept.
         """
         self._check(collection)
         upload = Upload(safe_name(name), collection, self._incoming / new_id())
@@ -185,7 +185,7 @@ class Ingestor:
         return upload
 
     def uploads(self, collection: str) -> list[Upload]:
-        """Those not yet dismissed, in the order they came."""
+        """The uploads that are not dismissed, in the order of arrival."""
         return [upload for upload in self._uploads.copy() if upload.collection == collection]
 
     @property
@@ -197,38 +197,38 @@ class Ingestor:
         self._requeue(upload)
 
     def decide(self, upload: Upload, keep_both: bool) -> None:
-        """A file of this name but other content is there: replace it, or keep both."""
+        """Replace the file with the same name and other content, or keep both."""
         upload.keep_both = keep_both
         if keep_both:
             upload.replaces = None
         try:
             _write_record(upload)
-        except OSError:  # a full disk: a crash would ask the question again
+        except OSError:  # a full disk: after a crash, the question is asked again
             log.exception("An answer about an upload could not be recorded")
         self._requeue(upload)
 
     def cancel(self, upload: Upload) -> None:
-        """Stop it, wherever it is. Nothing of it stays in the collection."""
+        """Stop an upload in any stage. Nothing of it stays in the collection."""
         upload.run.cancel()
         if upload.stage.needs_answer:
             self._end(upload, Stage.STOPPED)
 
     def dismiss(self, upload: Upload) -> None:
-        """Forget an upload that has ended."""
+        """Remove an upload that has ended from the list."""
         if upload.stage.ended and upload in self._uploads:
             self._uploads.remove(upload)
 
     def drop(self, collection: str) -> None:
-        """Stop and forget all uploads of a collection, because it is deleted."""
+        """Stop and remove all uploads of a collection that is deleted."""
         for upload in self.uploads(collection):
             upload.run.cancel()
             waits = upload.stage.ended or upload.stage.needs_answer or upload.stage is Stage.WAITING
-            if waits:  # else the thread that works on it removes its folder
+            if waits:  # otherwise the working thread removes the folder
                 shutil.rmtree(upload.folder, ignore_errors=True)
             self._uploads.remove(upload)
 
     def close(self) -> None:
-        """Stop after the file in work, which is taken up again at the next start."""
+        """Stop. The next start continues with the present file."""
         self._closing = True
         self._queue.put(None)
         for upload in self._uploads:
@@ -237,7 +237,7 @@ class Ingestor:
         self._thread.join(30)
 
     def _resume(self) -> None:
-        """Continue with what the last process left. What is not an upload stays where it is."""
+        """Continue the uploads that the last process left. Other files stay where they are."""
         try:
             folders = [each for each in self._incoming.iterdir() if each.is_dir()]
         except OSError:
@@ -263,7 +263,7 @@ class Ingestor:
                 upload.files = len(packed)
             spent = tuple(record.get("spent", (0, 0)))
         except FileNotFoundError:
-            if not files:  # a folder of something else, or one just made
+            if not files:  # another program's folder, or one just created
                 return
             record = None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -276,7 +276,7 @@ class Ingestor:
                 f"An upload ({names}) was interrupted, and its record is damaged. It was moved to "
                 f"{place}. Add it again."
             )
-        elif not files:  # interrupted before it had arrived
+        elif not files:  # the upload was interrupted before the file had arrived
             shutil.rmtree(folder, ignore_errors=True)
         else:
             known = self._spent.get(upload.root, (0, 0))
@@ -300,7 +300,7 @@ class Ingestor:
                     self._unpack(upload, list(self._take_within(upload)))
                 self._hand_over(upload)
             except Cancelled:
-                if not self._closing:  # else its file stays, for the next start
+                if not self._closing:  # otherwise its file stays for the next start
                     self._end(upload, Stage.STOPPED)
             except PasswordNeededError as error:
                 upload.enter(Stage.LOCKED)
@@ -314,11 +314,11 @@ class Ingestor:
             except Exception as fault:  # one bad file must not end the thread for all others
                 log.exception("Upload %s failed", upload.run.id)
                 if upload.packed is not None:
-                    # Its files exist nowhere else: they stay, and the next start continues.
+                    # Its files exist nowhere else, so they are kept, and the next start continues.
                     upload.enter(Stage.FAILED)
                     upload.message = (
-                        f"Not all files of {upload.name} could be taken out{_because(fault)} They "
-                        "are kept: start First Token again to continue."
+                        f"Not all files of {upload.name} could be unpacked{_because(fault)} They "
+                        "are kept. Start First Token again to continue."
                     )
                 else:
                     message = f"{upload.name} could not be added{_because(fault)} Add it again."
@@ -327,31 +327,31 @@ class Ingestor:
                 self._end(upload, Stage.READY)
 
     def _take_within(self, upload: Upload) -> Iterable[Packed]:
-        """Take an upload in, with what is left of the common budget of its outermost ZIP."""
+        """Process an upload, within the remaining limits of its outermost ZIP."""
         spent_bytes, spent_files = self._spent.get(upload.root, (0, 0))
         upload.bytes_left = max(0, UNPACKED_BYTES - spent_bytes)
         upload.files_left = max(0, UNPACKED_FILES - spent_files)
-        shutil.rmtree(upload.folder / "unpacked", ignore_errors=True)  # half unpacked before
+        shutil.rmtree(upload.folder / "unpacked", ignore_errors=True)  # left from an interruption
         return self._take(upload)
 
     def _unpack(self, upload: Upload, packed: list[Packed]) -> None:
-        """Record what was unpacked. From here on a restart unpacks nothing a second time."""
+        """Record the unpacked files. After this, a restart does not unpack again."""
         if not packed:
             return
         spent_bytes, spent_files = self._spent.get(upload.root, (0, 0))
         size = sum(path.stat().st_size for _, path in packed)
         self._spent[upload.root] = (spent_bytes + size, spent_files + len(packed))
         upload.files = len(packed)
-        os.sync()  # all of the files, before the record that says they are there
+        os.sync()  # the files must be on the disk before the record that lists them
         _write_record(upload, packed, self._spent[upload.root])
         upload.packed = packed
 
     def _hand_over(self, upload: Upload) -> None:
-        """Make each unpacked file an upload of its own, by one rename, so exactly once."""
+        """Make each unpacked file an upload, by one rename, so that it happens exactly once."""
         for name, path in upload.packed or ():
             upload.run.check()
             if not path.exists():
-                continue  # handed over before the last process ended
+                continue  # the last process has already made it an upload
             child = Upload(safe_name(name), upload.collection, self._incoming / new_id())
             child.root, child.depth = upload.root, upload.depth + 1
             child.folder.mkdir()
@@ -363,7 +363,7 @@ class Ingestor:
 
     def _end(self, upload: Upload, stage: Stage, message: str = "") -> None:
         upload.message = message
-        # Without a whole file in it, a folder that is removed only in part is not taken up again.
+        # The file is removed first: a start ignores a folder without it, even if the rest remains.
         with suppress(OSError):
             upload.path.unlink()
         shutil.rmtree(upload.folder, ignore_errors=True)
@@ -373,7 +373,7 @@ class Ingestor:
 
 
 class ChangedFile(Exception):  # noqa: N818 - a question to the person, not an error
-    """A file of this name is there with other content, of the source named."""
+    """The source `source_id` has the same name and other content."""
 
     def __init__(self, name: str, source_id: str) -> None:
         super().__init__(f"You have another {name}. Replace it, or keep both?")
@@ -384,7 +384,7 @@ _RECORD, _PART = ".upload.json", ".part"
 
 
 def safe_name(name: str) -> str:
-    """The last part of a file's name, fit for any file system, never empty."""
+    """The last part of a file's name, valid on every file system and never empty."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "").strip()
     kept = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*').lstrip(".")
     stem, dot, suffix = kept.rpartition(".")
