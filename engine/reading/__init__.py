@@ -1,11 +1,11 @@
-"""Reading: files → Documents, each with its place to cite.
+"""Reading: files → Documents, each with a place that can be cited.
 
-In the app's process, which never opens another person's file:
+In the app's process, which does not open untrusted files:
 
     files.py     one file → Documents and notices; a page of a PDF → its picture
     folders.py   folders, lists of files, and ZIP files
     formats.py   the formats, how to recognise them, and how to add one
-    process.py   starts the reading process, asks it, ends it in time; limits.py has its limits
+    process.py   starts the reading process, sends requests, and ends it; limits.py has its limits
 
 In the reading process (worker.py), by format:
 
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports on first use: without this, the reading process takes twice as long to start."""
+    """Import on first use. Otherwise the reading process would take twice as long to start."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,7 +1,7 @@
 """One file → Documents and notices; a page of a PDF → its picture.
 
-The app's process never opens another person's file. It asks a process of its own
-(process.py), which ends with what it reads if that takes too much time or memory.
+The app's process does not open untrusted files. It sends requests to a separate process
+(process.py), which is ended if a file takes too much time or memory.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ _SHORT_TEXT = 100  # characters of a page that may be no more than a stamp or a 
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """What a file holds. `notices` are sentences to show: about what could not be read, or was
-    read otherwise than the file's name says.
+    """The text of a file. `notices` are sentences for the user about parts that could not be read,
+    or about a format that differs from the file's name.
     """
 
     documents: tuple[Document, ...]
@@ -62,16 +62,16 @@ def read_file(
     run: Run | None = None,
     process: ReadingProcess | None = None,
 ) -> FileText:
-    """Read one file. A ZIP holds many: unpack it with `unpack_archive`.
+    """Read one file. Unpack a ZIP with `unpack_archive` first.
 
     The documents share a `source_id`, the sha256 of the file's content, so that the same file is
-    recognised. `file_name` is its name if its path has another. `on_progress` gets the number of
-    pages read and the number of pages, or 0 and 1 of 1; it is also called while nothing comes.
-    `process` is a reading process to use; without it, one is started and ended.
+    recognised. `file_name` is the file's name if its path has another. `on_progress` gets the
+    number of pages read and the total, or 0 and 1 of 1; it is also called while the process is
+    busy. `process` is the reading process to use; without it, one is started and ended.
 
     Raises:
         UnsupportedFormatError: not a format that can be read.
-        EmptyDocumentError: nothing in it, or only pictures of text.
+        EmptyDocumentError: it is empty, or has only pictures of text.
         PasswordNeededError: encrypted, and no password or a wrong one was given.
         LimitExceededError: too large, or it took too much time or memory.
         DocumentError: damaged, or not there.
@@ -130,7 +130,7 @@ def read_file(
 
 
 def _checked_size(file: Path, most: int) -> int:
-    """In bytes, more than 0 and at most `most`."""
+    """The size in bytes. Raises if it is 0 or larger than `most`."""
     if not file.is_file():
         raise DocumentError("is a folder." if file.is_dir() else f"is not there: {file}.")
     size = file.stat().st_size
@@ -148,7 +148,7 @@ def _within(sections: Generator[Section], limits: Limits) -> list[Section]:
     """The sections that have text, cleaned.
 
     Raises:
-        LimitExceededError: they are too long together.
+        LimitExceededError: together they are too long.
     """
     kept: list[Section] = []
     size = 0
@@ -176,7 +176,7 @@ def _place(section: Section) -> dict[str, object]:
 
 
 class _Reading:
-    """Any format but PDF, in one request. `notices` are complete after `sections`."""
+    """Reads any format except PDF in one request. `notices` are complete after `sections`."""
 
     def __init__(self, path: Path, kind: str, process: ReadingProcess) -> None:
         self.notices: list[str] = []
@@ -194,8 +194,9 @@ class _Reading:
 
 
 class _PdfReading:
-    """The pages of a PDF. A page that takes too much time or memory, or crashes the process, is
-    left out; a new process goes on after it. `notices` are complete after `sections`.
+    """Reads the pages of a PDF. A page that takes too much time or memory, or crashes the process,
+    is left out, and a new process continues with the next page. `notices` are complete after
+    `sections`.
     """
 
     def __init__(self, path: Path, password: str | None, process: ReadingProcess) -> None:
@@ -210,7 +211,7 @@ class _PdfReading:
         """
         Raises:
             EmptyDocumentError: no page has text.
-            LimitExceededError: the file, or every page with text, took too much.
+            LimitExceededError: the file, or every page with text, exceeded a limit.
             PasswordNeededError, DocumentError: from the reading process.
         """
         end = time.monotonic() + self._process.limits.seconds_per_file
@@ -305,8 +306,8 @@ def _pages(numbers: Iterable[int], one: str = "has", many: str = "have") -> str:
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A PNG, `width` by `height` pixels, and what is marked in it. A passage that could not be
-    found on the page is not marked and has no boxes.
+    """A PNG of `width` by `height` pixels, and the boxes that are marked in it. If the passage was
+    not found on the page, there are no boxes.
     """
 
     png: bytes
@@ -330,9 +331,9 @@ def render_page(
     password: str | None = None,
     run: Run | None = None,
 ) -> PagePicture:
-    """The picture of page `page_number`, from 1, with the passage marked lightly and, in it, the
-    sentences strongly. `width` is in pixels; a very long page comes narrower. Takes about 0.2 s
-    of computing.
+    """The picture of page `page_number`, from 1. The passage is marked in a light colour, and the
+    sentences in it in a strong colour. `width` is in pixels; the picture of a very long page is
+    narrower. This takes about 0.2 s of computing.
 
     Raises:
         PasswordNeededError: the file is encrypted, and no password or a wrong one was given.

@@ -1,6 +1,6 @@
 """Many files at once: folders (`SimpleDirectoryReader`) and ZIP files (`unpack_archive`).
 
-Unpacking writes only into the folder that it is given, and only as much as the limits allow.
+Unpacking writes only into the given folder, and only as much as the limits allow.
 """
 
 import logging
@@ -29,16 +29,16 @@ from engine.schema import Document
 
 log = logging.getLogger(__name__)
 
-# Files in a ZIP that are no larger than this may have any ratio.
+# Files in a ZIP up to this size may have any compression ratio.
 _HARMLESS = 10 * MEGABYTE
 
 
 class SimpleDirectoryReader:
-    """Reads every file of a folder, and those inside its ZIP files; hidden ones are passed over.
+    """Reads every file of a folder, including files inside ZIP files, but no hidden files.
 
-    A file that cannot be read is left out: its error is logged as a warning and added to
-    `problems`; `notices` has what could not be read of the others. If nothing could be read, the
-    error is raised.
+    A file that cannot be read is left out, and its error is logged as a warning and added to
+    `problems`. `notices` has sentences about unreadable parts of the other files. If no file could
+    be read, the error is raised.
 
     `password` opens every encrypted PDF.
 
@@ -148,19 +148,19 @@ class Unpacked:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether this is a ZIP of files; a DOCX, which is a ZIP too, is not."""
+    """Whether this is a ZIP of files. A DOCX, which is a ZIP too, does not count."""
     try:
         return path.is_file() and detect_format(path)[0].name == "zip"
-    except (DocumentError, OSError):  # the error comes when it is read
+    except (DocumentError, OSError):  # reading the file raises the error
         return False
 
 
 def unpack_archive(
     path: Path, folder: Path, run: Run | None = None, limits: Limits = LIMITS
 ) -> Unpacked:
-    """Unpack into `folder`, each file into a folder of its own, whatever its name in the ZIP.
+    """Unpack into `folder`, each file into a separate folder, independent of its name in the ZIP.
 
-    Hidden files, links, and what macOS adds are left out.
+    Hidden files, links, and files that macOS adds are left out.
 
     Raises:
         LimitExceededError: too many files, or too much in them.
@@ -180,7 +180,7 @@ def unpack_archive(
                     run.check()
                 name = _display_name(entry)
                 stem, dot, suffix = name.rsplit("/", 1)[-1].rpartition(".")
-                # 40 characters are 160 bytes at most, which any file system takes
+                # 40 characters are at most 160 bytes, which every file system allows
                 target = folder / f"{number:04}" / f"{stem[:40]}{dot}{suffix[:40]}"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 try:
@@ -199,7 +199,7 @@ def unpack_archive(
 
 
 def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
-    """By the sizes that the ZIP declares: the zipfile module never unpacks more than those."""
+    """Check the sizes that the ZIP declares. The zipfile module never unpacks more than those."""
     if not entries:
         raise EmptyDocumentError("has no files in it.")
     if any(entry.flag_bits & 1 for entry in entries):
@@ -220,8 +220,8 @@ def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
         if entry.file_size > _HARMLESS and ratio > limits.archive_ratio:
             raise LimitExceededError(
                 f"has a file in it, {_display_name(entry)}, that is {ratio:,.0f} times as large "
-                f"unpacked; no document is packed more than {limits.archive_ratio} times. If it "
-                "is harmless, unpack it, and add the files in it."
+                f"unpacked, and at most {limits.archive_ratio} times are allowed. If it is "
+                "harmless, unpack it, and add its files."
             )
 
 

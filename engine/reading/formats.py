@@ -4,11 +4,11 @@ To add a format:
 
 1. Write a reader: a function that takes a path and yields `Section`s in order, and a `str` for
    each sentence about something that it left out (a notice). It runs in the reading process, so
-   it may use any library. It raises a DocumentError whose text goes on after the file's name:
-   "is not whole JSON: …". Put it into the module whose subject it shares, or a new one.
+   it may use any library. It raises a DocumentError whose text continues the file's name:
+   "is not whole JSON: …". Put it into the module with the same subject, or into a new one.
 2. Add a line to `FORMATS`.
-3. If its first bytes, or a file inside it, identify the format, say so there. A format that was
-   refused until now has an entry in `_REFUSED` or `_REFUSED_ZIPPED`, which goes.
+3. If its first bytes, or a file inside it, identify the format, say so there. If the format was
+   refused until now, remove its entry from `_REFUSED` or `_REFUSED_ZIPPED`.
 
 This module opens a file only to look at some of its bytes.
 """
@@ -26,7 +26,7 @@ _LONGEST_TITLE = 200  # each section repeats the titles above it
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A citable place of a file and its text: a page, what is under one heading, some rows.
+    """A citable part of a file with its text: a page, the text below a heading, or some rows.
 
     A newline in `text` ends a sentence, an empty line a paragraph. `page_number` counts from 1
     and is 0 in formats without pages; `page_label` is the number as printed.
@@ -53,10 +53,10 @@ class Format:
 
     suffixes: endings of file names, without the dot, separated by spaces.
     reader: "module.function" in this package. PDF has none: its pages are read one by one.
-    title: how a sentence names it, with its article. Only formats that are recognised by their
-        content have one: a file that is merely named like them is refused.
-    zipped: the path of a file that every ZIP of this format holds.
-    is_text: the file is text all through.
+    title: the format's name in a sentence, with its article. Only formats that are recognised by
+        their content have one, and other files with their suffixes are refused.
+    zipped: the path of a file that every ZIP of this format contains.
+    is_text: the file is plain text.
     """
 
     name: str
@@ -113,8 +113,8 @@ _PICTURE = (
 _OFFICE = "Save it as .docx, .pptx or .pdf, without a password."
 _ARCHIVE = "Unpack it, or make a ZIP of it."
 _SHEET = "Save its tables as CSV."
-# Known formats that are not read: their first bytes, their name, and what to do. Text could begin
-# like those in the second table, so they count only where the file is binary.
+# Known formats that are not read: their first bytes, their name, and what to do. Text may begin
+# with the bytes in the second table, so that table counts only if the file is binary.
 _REFUSED: dict[bytes, tuple[str, str]] = {
     b"\x89PNG": ("a PNG picture", _PICTURE),
     b"\xff\xd8\xff": ("a JPEG picture", _PICTURE),
@@ -150,18 +150,18 @@ _REFUSED_ZIPPED = {
 
 _SAMPLE = 16_384  # bytes at the beginning, in the middle and at the end
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
-# Of packed or random data every ninth byte is a control character that text does not have; of
-# the text files here, in any encoding, at most a stray one.
+# The largest share of control characters that text does not have. In packed or random data, it is
+# one byte in nine; in text files of any encoding, there is at most a single one.
 _MOST_CONTROLS = 0.03
 
 
 def detect_format(path: Path) -> tuple[Format, str]:
-    """What to read the file as, by its content first and its name second, and a notice: a
-    sentence where the two differ or the content is damaged, else "".
+    """The format of a file, by its content or else by its name, and a notice: a sentence if the two
+    differ or the content is damaged, otherwise "".
 
     Raises:
-        UnsupportedFormatError: it cannot be read; the text goes on after the file's name.
-        DocumentError: a ZIP-based file that is not whole.
+        UnsupportedFormatError: it cannot be read; the text continues the file's name.
+        DocumentError: it is a damaged ZIP-based file.
     """
     suffix = (path.suffix.removeprefix(".") or path.name).lower()
     by_name = _BY_SUFFIX.get(suffix)
@@ -177,7 +177,7 @@ def detect_format(path: Path) -> tuple[Format, str]:
     _refuse(head, _REFUSED)
     notice = ""
     if (fault := _binary_fault(head, samples)) and by_name is BY_NAME["pdf"]:
-        return by_name, ""  # its first bytes may be all that is damaged
+        return by_name, ""  # perhaps only its first bytes are damaged
     if fault == "nul" and by_name and by_name.is_text:
         notice = (
             "It holds NUL bytes, which no text has; they were left out. The file may be damaged "
@@ -196,8 +196,8 @@ def detect_format(path: Path) -> tuple[Format, str]:
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """The kind of UTF-16 of a text without a byte order mark, if it is UTF-16: every second byte
-    of Western text is zero.
+    """The UTF-16 encoding of a text without a byte order mark, if it is UTF-16: in Western text,
+    every second byte is zero.
     """
     even, odd = head[::2].count(0), head[1::2].count(0)
     if max(even, odd) <= 0.3 * len(head):
@@ -209,7 +209,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def _samples(path: Path) -> tuple[bytes, bytes]:
-    """The beginning of a file, and that with parts of its middle and end."""
+    """The beginning of a file, and the beginning with parts of its middle and end."""
     with path.open("rb") as file:
         head = file.read(_SAMPLE)
         size = path.stat().st_size
@@ -240,8 +240,8 @@ def _refuse(head: bytes, table: dict[bytes, tuple[str, str]]) -> None:
 
 
 def _binary_fault(head: bytes, samples: bytes) -> str:
-    """"" where the bytes are text in some encoding, "nul" where only NUL bytes speak against it,
-    else "binary".
+    """"" if the bytes are text in some encoding, "nul" if they are text except for NUL bytes,
+    otherwise "binary".
     """
     marks = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
     if head.startswith(marks) or wide_encoding(head):

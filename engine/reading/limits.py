@@ -1,10 +1,11 @@
-"""How much one file may take. A file that exceeds a limit is refused with a sentence."""
+"""The limits of reading one file. A file that exceeds a limit is refused with a sentence."""
 
 from dataclasses import dataclass
 
 MEGABYTE = 1_000_000
 
-# A step may take so many times its computing time by the clock: the machine may be busy.
+# The longest time of a step by the clock, as a multiple of its computing time: the machine may be
+# busy.
 PATIENCE = 5
 
 OUT_OF_MEMORY = 81
@@ -15,20 +16,21 @@ OUT_OF_MEMORY = 81
 class Limits:
     """The defaults suit a laptop with 8 GB that also runs the chat model.
 
-    file_bytes: a scanned book has 100 MB or so; it is read twice, once for its hash.
-    text_bytes: of files that are text all through, four bytes for each of `characters`, so that
-        they are refused before they fill the memory.
-    pages: the longest books; 5,000 pages of prose make 10,000 passages.
-    characters: of one file's text: 10,000 passages of 1,000, what the collection holds well.
-    seconds_per_step: of computing, for opening a file, and then for each page or section. Of
-        2,000 pages of test files for PDF readers, the slowest took 1.6 s on the machine where
-        this was measured, the next 0.5 s. By the clock, a step may take PATIENCE times as long.
+    file_bytes: a scanned book has about 100 MB, and is read twice, once for its hash.
+    text_bytes: of files that are plain text. Four bytes for each of `characters`, so that larger
+        files are refused before they fill the memory.
+    pages: of the longest books. 5,000 pages of prose give 10,000 passages.
+    characters: of one file's text. 10,000 passages of 1,000 characters, which the collection can
+        search quickly.
+    seconds_per_step: computing time for opening a file, and for each page or section. Of 2,000
+        pages of test files for PDF readers, the slowest took 1.6 s on the machine of the
+        measurement, and the next 0.5 s. By the clock, a step may take PATIENCE times as long.
     seconds_per_file: by the clock.
-    memory: bytes resident in the reading process. The same test files stayed below 220 MB.
-    lost_pages: after so many pages that took too long or crashed, the rest is left out.
-    archive_files, archive_bytes: what a ZIP may unpack to, all together.
-    archive_ratio: how much larger a file in a ZIP may be than its compressed form. Text shrinks
-        to a third or a tenth, logs to a thirtieth; a ZIP bomb to a thousandth.
+    memory: resident bytes of the reading process. The same test files took less than 220 MB.
+    lost_pages: after this many pages that took too long or crashed, the rest is left out.
+    archive_files, archive_bytes: the total that a ZIP may unpack to.
+    archive_ratio: the largest ratio of a file in a ZIP to its compressed form. Text is compressed
+        to a third or a tenth, logs to a thirtieth, and ZIP bombs to a thousandth.
     """
 
     file_bytes: int = 200 * MEGABYTE

@@ -1,7 +1,7 @@
-"""Formats of headings and paragraphs, all by way of HTML: HTML, Markdown, EPUB, notebooks.
+"""Formats that are read as HTML: HTML, Markdown, EPUB, notebooks.
 
-`sections_of` makes sections of HTML: the visible text, cut at its headings. It loads nothing and
-runs nothing; scripts, styles, pictures and the addresses of links are left out.
+`sections_of` makes sections from HTML: the visible text, cut at headings. It downloads nothing and
+runs no scripts. Scripts, styles, pictures and the addresses of links are left out.
 """
 
 import html
@@ -40,7 +40,7 @@ _INLINE = re.compile(
 _SPACED = re.compile("blockquote|dl|figure|h[1-6]|hr|ol|p|pre|table|ul")
 _LEVELS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
-# A table with any of these inside is there for the page's layout, and is read as blocks.
+# A table that contains any of these is used for the page's layout, and is read as blocks.
 _LAYOUT = ["table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "pre", "form"]
 
 
@@ -57,7 +57,7 @@ def read_markdown(path: Path) -> Iterator[Section]:
 
 
 def read_epub(path: Path) -> Iterator[Section]:
-    """The chapters in reading order: the spine, found by way of the container and the package."""
+    """The chapters in reading order. The container names the package, which has the spine."""
     with zipfile.ZipFile(path) as book:
         try:
             container = etree.fromstring(book.read("META-INF/container.xml"), _XML)
@@ -111,19 +111,19 @@ def _html_of_cell(cell: Mapping[str, Any]) -> str:
 
 
 def _html_of_markdown(markdown: str) -> str:
-    """As CommonMark has it, with tables and struck-out text."""
+    """CommonMark, with tables and strikethrough."""
     page: str = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
     return page
 
 
 def _markup(data: bytes) -> str:
-    """Markup from bytes, in the encoding that it declares, if it does."""
+    """Markup from bytes, in the encoding that it declares, if any."""
     declared = _CHARSET.search(data[:4096])
     return decode(data, declared[1].decode() if declared else None)
 
 
 def sections_of(markup: str) -> Iterator[Section]:
-    """The sections of a page. What comes before its first heading goes under its title."""
+    """The sections of a page. The text before its first heading has the page's title."""
     parser = HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True, encoding="utf-8")
     try:
         root = document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
@@ -138,14 +138,14 @@ def sections_of(markup: str) -> Iterator[Section]:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of text; a heading where it has a level; a gap between paragraphs if empty."""
+    """A line of text. With a level it is a heading; if it is empty, a gap between paragraphs."""
 
     text: str
     level: int = 0
 
 
 class _Walk:
-    """One pass over the elements, which are too deep at times for recursion."""
+    """One pass over the elements, without recursion, because elements may be nested deeply."""
 
     def __init__(self) -> None:
         self._inline: list[str] = []
@@ -200,8 +200,8 @@ class _Walk:
 
 
 def _sections(lines: Iterable[_Line], title: str) -> Iterator[Section]:
-    """A heading with nothing under it is in the path of the one below it; text itself only
-    where there is none below."""
+    """The sections of the lines. A heading without text is in the path of the headings below it; if
+    there are none, it is a section."""
     path: list[_Line] = []
     body: list[str] = []
     for line in lines:

@@ -12,7 +12,7 @@ _TITLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fres
 
 
 def read_docx(path: Path) -> Iterator[Section]:
-    """Cut at headings. A DOCX has no pages until somebody prints it."""
+    """Sections at headings. A DOCX has no pages before it is printed."""
     import mammoth
 
     with path.open("rb") as file:

@@ -1,11 +1,11 @@
 """PDF → pages of sections: opening, text, form fields, bookmarks, legibility.
 
-Runs in the reading process. PDFium reads the text. On 1,600 pages of test files it separated
+This runs in the reading process. PDFium reads the text. On 1,600 pages of test files, it separated
 words and lines and joined broken words correctly more often than pypdf did, opened more of the
-files, and gave Chinese, Japanese and Korean letters that pypdf took for others; it also says where
-each letter stands. 100 dense pages take 0.9 s with all that is done here, against 1.7 s for
-pypdf's plain text. pypdf is asked where PDFium cannot open a file, finds no text on a page, or
-finds letters it cannot name.
+files, and returned Chinese, Japanese and Korean letters that pypdf mistook for others. It also has
+the position of each letter. 100 dense pages take 0.9 s with all steps of this module, and 1.7 s for
+only the text with pypdf. pypdf is used if PDFium cannot open a file, finds no text on a page, or
+finds letters without names.
 """
 
 import ctypes
@@ -36,19 +36,19 @@ log = logging.getLogger(__name__)
 
 # A page is unreadable if more of its letters than this have no name.
 _UNREADABLE = 0.5
-# A page's number is among so many lines from either end: running heads may be outside it.
+# A page's number is within this many lines from the top or the bottom, after running heads.
 _EDGE = 3
-# What pypdf gives for letters whose names are "/g18" and the like.
+# pypdf's text for letters with names such as "/g18".
 _GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]*\d+){4}")
 
-# A page is a picture if pictures cover at least this share of it and it has at most so many
-# letters and digits: a scanner's stamp, a trial version's watermark, a page number. A page of
-# prose has 1,500 or more.
+# A page is a picture if pictures cover at least this share of it and it has at most this many
+# letters and digits, such as a scanner's stamp, a watermark or a page number. A page of prose has
+# 1,500 or more.
 _PICTURE_COVER = 0.5
 _PICTURE_LETTERS = 150
-_MOST_OBJECTS = 5_000  # of a page with so little text, that are looked at
+_MOST_OBJECTS = 5_000  # objects of such a page that are checked
 
-_MOST_BOOKMARKS = 10_000  # a reference book has 2,000; a hostile file has no end
+_MOST_BOOKMARKS = 10_000  # a reference book has 2,000; a malicious file may have any number
 _LINE = re.compile(r"[^\n]+")
 _CHAPTER_NUMBER = re.compile(r"(?<![\d.])\d[\d.]*\s")
 _TITLE_LENGTH = 100  # characters; a part no longer than this is a title or a running head
@@ -60,8 +60,8 @@ _TEXT_FIELDS = (
 )
 
 Legibility = Literal["text", "picture", "empty", "unreadable"]
-"""picture: `sections` hold the few words that are not in the picture, if there are any. empty and
-unreadable: without sections; unreadable if the font does not say what its letters are."""
+"""picture: `sections` have the few words outside the picture, if any. empty and unreadable: there
+are no sections; on an unreadable page, the font does not name its letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Pdf:
         return _Outline(self._document)
 
     def _text(self, number: int) -> tuple[str | None, bool]:
-        """The text, and whether the page is a picture. None if most letters are unknown."""
+        """The text, or None if most letters are unknown; and whether the page is a picture."""
         text, is_picture = "", False
         if self._document is not None:
             try:
@@ -151,7 +151,7 @@ class Pdf:
 
 
 class _SecondOpinion:
-    """pypdf on the same file, opened at the first question."""
+    """pypdf on the same file, opened on first use."""
 
     def __init__(self, path: Path, password: str | None) -> None:
         self._path, self._password = path, password or ""
@@ -220,7 +220,7 @@ def _without_number(text: str, numbers: set[str]) -> str:
 
 
 def _picture_cover(page: pdfium.PdfPage) -> float:
-    """The share of the page that lies inside the boxes of its pictures, in steps of 1 %."""
+    """The share of the page that its pictures cover, in steps of 1 %."""
     left, bottom, right, top = page.get_bbox()
     if right <= left or top <= bottom:
         return 0.0
@@ -251,7 +251,8 @@ def _draws_picture(drawn: Any, depth: int = 0) -> bool:
 
 
 def _typed_text(document: pdfium.PdfDocument, page: pdfium.PdfPage) -> str:
-    """What was typed into a page, which PDFium's text leaves out: one line for each form field,
+    """The text typed into a page, which PDFium's text does not include: one line for each form
+    field,
     "name: value", and for each free text.
     """
     lines: list[str] = []
@@ -278,11 +279,11 @@ def _typed_line(forms: pdfium.PdfFormEnv | None, annotation: Any) -> str:
     value = _string(lambda *out: pdfium_c.FPDFAnnot_GetFormFieldValue(forms, annotation, *out))
     if name and value:
         return f"{name}: {value}"
-    return value if any(map(str.isalpha, value)) else ""  # a bare "0" says nothing
+    return value if any(map(str.isalpha, value)) else ""  # a single "0" has no meaning
 
 
 def _string(read: Callable[[Any, int], int]) -> str:
-    """A string of PDFium's: the first call gives its length in bytes, the second the string."""
+    """A string from PDFium. The first call returns its length in bytes, the second the string."""
     size = read(None, 0)
     if size <= 2:
         return ""

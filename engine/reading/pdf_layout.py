@@ -1,11 +1,11 @@
-"""A PDF page's characters → its text as a person reads it. Runs in the reading process.
+"""A PDF page's characters → its text in paragraphs. This runs in the reading process.
 
-PDFium gives the characters in the order in which the program that made the page wrote them,
-columns one after another, with line ends and with the hyphens that broke words. This module joins
-lines to paragraphs by their positions on the page.
+PDFium returns the characters in the order in the file, which is usually one column after another,
+with line ends and with the hyphens of broken words. This module joins lines to paragraphs by their
+positions on the page.
 
 `pdftext` 0.7.1 (Apache-2.0), which does part of this, was measured in 2026 on 15 PDFs: 14 real
-ones and one of 100 dense pages. It also keeps PDFium's order, so columns come out alike, and gives
+ones and one of 100 dense pages. It also keeps PDFium's order, so columns are the same, and gives
 every line a box. But it keeps the printed lines (152 on the three pages of a document in two
 columns, where this module gives 30), splits paragraphs inside sentences, removes the borders
 between the cells of a table, and removes every hyphen at a line's end ("well-known" becomes
@@ -27,24 +27,24 @@ import pypdfium2.raw as pdfium_c
 
 from engine.reading.text import hyphen_between
 
-# All in line heights (ascent to descent, about 1.2 em). They separated paragraphs correctly on the
-# pages of 13 real documents and 1,000 test files for PDF readers.
+# All lengths are in line heights (ascent to descent, about 1.2 em). They separated paragraphs
+# correctly on the pages of 13 real documents and 1,000 test files for PDF readers.
 _SAME_ROW = 0.5  # parts that overlap by more than this, of the smaller one, are one row
-_NEW_SIZE = 1.15  # a heading's letters are that much larger than the text's
-_NEW_PARAGRAPH = 1.35  # a step down that much longer than the page's usual one
+_NEW_SIZE = 1.15  # the smallest ratio of a heading's letters to those of the text
+_NEW_PARAGRAPH = 1.35  # the smallest ratio of the step to a new paragraph to the page's usual step
 _INDENT = 0.7
 _SAME_LEFT = 2.5  # lines that begin within this distance are of one column
 _SPACE = 0.25
 _GLUED = 0.2  # parts of a row nearer than this are one word: "km²"
-_SHORT = 8  # a line of up to four words or so; if the next begins with a capital, a list's
-_CELL_GAP = 1.5  # between the cells of a row; justified text stretches its spaces to 1 or so
+_SHORT = 8  # a line of about four words; a list's, if the next one begins with a capital
+_CELL_GAP = 1.5  # between the cells of a row; the spaces of justified text are up to about 1
 _CELL_SIGN = " | "
 
 _ITEM = re.compile(
     r"[•◦▪‣·●○■–—*-]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|\d+(?:\.\d+)+\s|\[\d+\]\s"
 )
 _ENDED = re.compile(r"[.!?:;。！？؟][)\]\"'”’»]*$")
-_HYPHEN = "\x02"  # what PDFium makes of a hyphen that breaks a word
+_HYPHEN = "\x02"  # PDFium's character for a hyphen that breaks a word
 _NAMELESS = {*map(chr, range(32)), "\x7f", "\ufffd"} - set("\t\r\n")
 # Bullets of Microsoft's symbol fonts, which have no other code.
 _BULLETS = str.maketrans(dict.fromkeys("\uf0b7\uf0a7\uf0d8\uf076\uf0fc\uf06e", "•"))
@@ -52,10 +52,10 @@ _BULLETS = str.maketrans(dict.fromkeys("\uf0b7\uf0a7\uf0d8\uf076\uf0fc\uf06e", "
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line and its box, in points, y upwards. `word_width` is its first word's."""
+    """A line and its box, in points, with y upwards. `word_width` is that of its first word."""
 
     text: str
-    broken: bool = False  # its last word goes on in the next line
+    broken: bool = False  # its last word continues in the next line
     cells: int = 1  # more in the row of a table
     left: float = 0.0
     right: float = 0.0
@@ -71,7 +71,7 @@ def characters(textpage: pdfium.PdfTextPage) -> str:
 
 
 def unmapped(text: str) -> int:
-    """How many characters stand for a glyph whose meaning the font does not say."""
+    """The number of glyphs for which the font has no character."""
     return sum(n for c, n in Counter(text).items() if c in _NAMELESS)
 
 
@@ -130,8 +130,7 @@ def _line(textpage: pdfium.PdfTextPage, text: str, start: int, end: int, broken:
 def _cells(
     textpage: pdfium.PdfTextPage, text: str, start: int, end: int, gap: float
 ) -> tuple[list[str], float | None]:
-    """The parts of a line that wide gaps divide, and where its first word ends, if there are
-    two."""
+    """The parts of a line between wide gaps, and the end of its first word, if it has two."""
     cells: list[str] = []
     word_right = None
     for space in re.compile(r"\s+").finditer(text, start, end):
@@ -152,12 +151,12 @@ def _between(above: Line, below: Line, margin: float, step: float) -> str:
     ended = bool(_ENDED.search(above.text))
     apart = drop <= 0 or drop > _NEW_PARAGRAPH * max(step, above.height)
     if apart or _differ(above.height, below.height):
-        # a sentence goes on over a gap, an odd letter, or in the next column
+        # a sentence continues after a gap, an odd letter, or in the next column
         return " " if not ended and below.text[:1].islower() else "\n\n"
     if above.cells > 1 or below.cells > 1 or _ITEM.match(below.text.translate(_BULLETS)):
         return "\n"
     if above.right + below.word_width + _SPACE * above.height < margin:
-        return "\n"  # the next word had room, so the line was meant to end
+        return "\n"  # the next word would have fitted, so the line end was intended
     if above.right - above.left < _SHORT * above.height and not below.text[:1].islower():
         return "\n"
     if ended and below.left - above.left > _INDENT * above.height:
@@ -166,7 +165,7 @@ def _between(above: Line, below: Line, margin: float, step: float) -> str:
 
 
 def _in_one_row(above: Line, below: Line) -> bool:
-    """Whether the second goes on to the right of the first, as after a superscript."""
+    """Whether the second line continues the first on its right, as after a superscript."""
     top = min(above.bottom + above.height, below.bottom + below.height)
     overlap = top - max(above.bottom, below.bottom)
     beside = below.left >= above.right - _GLUED * above.height
@@ -174,7 +173,7 @@ def _in_one_row(above: Line, below: Line) -> bool:
 
 
 def _usual_step(lines: Sequence[Line]) -> float:
-    """From one baseline to the next, within paragraphs."""
+    """The usual distance of two baselines within paragraphs."""
     steps = [above.bottom - below.bottom for above, below in pairwise(lines)]
     usual = [
         step
@@ -185,7 +184,7 @@ def _usual_step(lines: Sequence[Line]) -> float:
 
 
 def _margin(lines: Sequence[Line], number: int) -> float:
-    """Where the column of a line ends: the furthest right of its neighbours in it."""
+    """The right edge of a line's column: the furthest right of the neighbours in the column."""
     line = lines[number]
     return max(
         (
@@ -194,12 +193,12 @@ def _margin(lines: Sequence[Line], number: int) -> float:
             if abs(near.left - line.left) < _SAME_LEFT * line.height
             and not _differ(near.height, line.height)
         ),
-        default=line.right,  # of a line whose box PDFium does not give
+        default=line.right,  # if PDFium has no box for the line
     )
 
 
 def _both_wide(before: str, after: str) -> bool:
-    """Chinese or Japanese on both sides, which are written without spaces."""
+    """Whether both sides are Chinese or Japanese, which are written without spaces."""
     return all(east_asian_width(char) in "WF" for char in before[-1:] + after[:1])
 
 

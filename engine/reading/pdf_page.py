@@ -1,9 +1,9 @@
-"""A page of a PDF → its picture, with a passage and sentences of it marked.
+"""A page of a PDF → its picture, with marks on a passage and on sentences of it.
 
-Runs in the reading process. `find_passage` finds a passage among the page's characters. It
-compares letters and digits alone, since spaces, hyphens and line ends were changed when the page
-was read; where that fails, because another library read the page or its parts are in another
-order, it compares words. What it does not find is not marked.
+This runs in the reading process. `find_passage` finds a passage among the page's characters. It
+compares only letters and digits, because reading has changed spaces, hyphens and line ends. If that
+fails, because another library has read the page or its parts are in another order, it compares
+words. A passage that is not found is not marked.
 """
 
 import ctypes
@@ -24,11 +24,11 @@ from engine.errors import DocumentError
 from engine.reading.pdf import open_pdf
 from engine.reading.pdf_layout import characters
 
-_MOST_PIXELS = 12_000_000  # so that a poster does not take a gigabyte
-_PASSAGE = (255, 247, 204)  # light, behind the whole
-_SENTENCE = (255, 217, 77)  # and the sentences in it
+_MOST_PIXELS = 12_000_000  # otherwise a poster would take a gigabyte
+_PASSAGE = (255, 247, 204)  # the light colour of the passage
+_SENTENCE = (255, 217, 77)  # the strong colour of the sentences in it
 
-# The share of a passage's words that must be on the page, in order, for its place to be found.
+# A passage is found if at least this share of its words is on the page, in order.
 _ENOUGH = 0.6
 _WORD = re.compile(r"\w+")
 _SIGNS = re.compile(r"[^\w\s\x02]+")  # what ends a sentence goes with it
@@ -65,7 +65,7 @@ def picture(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 def _boxes(
     page: pdfium.PdfPage, size: tuple[int, int], passage: str, sentences: Sequence[str]
 ) -> tuple[list[Box], list[Box]]:
-    """Of the passage, and of its sentences, which are looked for inside it first."""
+    """The boxes of the passage and of its sentences. Sentences are first searched inside it."""
     with closing(page.get_textpage()) as textpage:
         text = characters(textpage)
         whole = find_passage(text, passage)
@@ -84,7 +84,7 @@ def _boxes(
 def _on_picture(
     page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, size: tuple[int, int], place: Range
 ) -> list[Box]:
-    """A box for each line of what stands there."""
+    """A box for each line of the text in a range."""
     start, end = place
     boxes: list[Box] = []
     for number in range(textpage.count_rects(start, end - start)):
@@ -99,7 +99,7 @@ def _on_picture(
 
 
 def _in_one_line(one: Box, other: Box) -> bool:
-    """Whether they overlap by half their height, with no more than a space between them."""
+    """Whether two boxes overlap by half their height, with at most a space between them."""
     height = min(one[3] - one[1], other[3] - other[1])
     overlap = min(one[3], other[3]) - max(one[1], other[1])
     gap = max(one[0], other[0]) - min(one[2], other[2])
@@ -112,14 +112,14 @@ def _around(one: Box, other: Box) -> Box:
 
 
 def _pixel(page: pdfium.PdfPage, size: tuple[int, int], x: float, y: float) -> tuple[int, int]:
-    """A point of the page in the picture, whatever way the page is turned or cropped."""
+    """A point of the page in the pixels of the picture, also if the page is rotated or cropped."""
     across, down = ctypes.c_int(), ctypes.c_int()
     pdfium_c.FPDF_PageToDevice(page, 0, 0, *size, 0, x, y, across, down)
     return across.value, down.value
 
 
 def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int]) -> Image.Image:
-    """As a marker pen does: what is dark stays dark, and twice is as once."""
+    """Colour the boxes like a marker pen: dark pixels stay dark, and overlaps are not darker."""
     if not boxes:
         return image
     pen = Image.new("RGB", image.size, "white")
@@ -130,7 +130,7 @@ def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int]
 
 
 def find_passage(page: str, passage: str, within: Range | None = None) -> list[Range]:
-    """Ranges of characters of the page, in order; none where the passage is not there."""
+    """Ranges of characters of the page, in order; empty if the passage is not found."""
     start, end = within or (0, len(page))
     there, places = _letters(page[start:end])
     wanted, _ = _letters(passage)
@@ -145,7 +145,7 @@ def find_passage(page: str, passage: str, within: Range | None = None) -> list[R
 
 
 def _letters(text: str) -> tuple[str, list[int]]:
-    """Letters and digits in lower case and their plain form, and where each is in the text."""
+    """Letters and digits in lower case without accents, and the index of each in the text."""
     pairs = [
         (letter, place)
         for place, char in enumerate(text)

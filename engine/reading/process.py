@@ -1,6 +1,6 @@
-"""ReadingProcess: the app's end of the reading process. Starts it, asks it, ends it in time.
+"""ReadingProcess: starts the reading process, sends it requests, and ends it at its limits.
 
-Requests and replies are JSON over a pipe; worker.py, at the other end, says what is in them.
+Requests and replies are JSON over a pipe. worker.py, at the other end, describes them.
 """
 
 import json
@@ -34,7 +34,7 @@ _ADVICE = "Split it, or save it again, from the program it came from or in anoth
 
 
 class ProcessDied(Exception):  # noqa: N818 - an event; callers make an error of it
-    """The reading process was ended, or ended by itself, before it had answered."""
+    """The reading process was ended, or has ended, before its last reply."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -43,7 +43,7 @@ class ProcessDied(Exception):  # noqa: N818 - an event; callers make an error of
 
 @contextmanager
 def errors_about(file_name: str, limits: Limits) -> Iterator[None]:
-    """Turn what goes wrong in the block into DocumentErrors that begin with the file's name."""
+    """Turn errors in the block into DocumentErrors that begin with the file's name."""
     try:
         yield
     except ProcessDied as death:
@@ -56,7 +56,7 @@ def errors_about(file_name: str, limits: Limits) -> Iterator[None]:
 
 
 def error_of(reason: Reason, limits: Limits) -> DocumentError:
-    """The text goes on after the file's name."""
+    """An error whose text continues the file's name."""
     kind = DocumentError if reason == "crash" else LimitExceededError
     return kind(f"cannot be read: that {cost(reason, limits)}. {_ADVICE}")
 
@@ -70,10 +70,10 @@ def cost(reason: Reason, limits: Limits) -> str:
 
 
 class ReadingProcess:
-    """Starts at the first request, and again at the first after it died. For one thread at a
-    time.
+    """Starts the process at the first request, and again after the process has died. For one thread
+    at a time.
 
-    Unless `urgent`, the process runs at a lower priority than everything else in the app.
+    Unless `urgent`, the process has a lower priority than the rest of the app.
     """
 
     def __init__(self, limits: Limits = LIMITS, urgent: bool = False) -> None:
@@ -85,19 +85,19 @@ class ReadingProcess:
     def ask(
         self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
     ) -> Iterator[Reply]:
-        """The replies, as they come. `while_waiting` may raise, which ends the process, as
-        leaving early does.
+        """The replies, as they arrive. The process ends if `while_waiting` raises, or if the caller
+        does not read all replies.
 
         Raises:
-            DocumentError: from the reading process; the text goes on after the file's name.
-            ProcessDied: no answer within the limits of time and memory, or a crash.
+            DocumentError: from the reading process; the text continues the file's name.
+            ProcessDied: the process exceeded a limit of time or memory, or crashed.
         """
         end = time.monotonic() + self.limits.seconds_per_file
         answered = False
         try:
             pipe = self._start()
             whole = {**request, "seconds": self.limits.seconds_per_step}
-            with suppress(OSError):  # it has died: receiving finds the reason
+            with suppress(OSError):  # it has died, and `_receive` finds the reason
                 pipe.send_bytes(json.dumps(whole).encode())
             while "done" not in (reply := self._receive(pipe, end, while_waiting)):
                 if "error" in reply:

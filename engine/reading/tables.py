@@ -1,7 +1,7 @@
 """CSV and JSON → lines that can be understood alone: "Country: France; Capital: Paris".
 
-Every row carries its columns' names, so that no passage loses its header and a row is evidence
-by itself. Other modules use `table_lines` for the tables in their formats.
+Every row has the names of its columns, so no passage loses its header, and a row can be evidence.
+Other modules use `table_lines` for the tables in their formats.
 """
 
 import csv
@@ -16,10 +16,10 @@ from engine.errors import DocumentError
 from engine.reading.formats import Section
 from engine.reading.text import decode
 
-# Characters of rows in one section. About a passage, so that "rows 21–40" is where it is.
+# Characters of rows in one section. It is about a passage, so that "rows 21–40" locates a passage.
 SECTION_SIZE = 1_000
 _FIELD_LIMIT = 10_000_000  # characters of a cell; the csv module's own is 131,072
-_DELIMITERS = "\t;|,"  # the comma last: where two fit, it is in numbers or sentences
+_DELIMITERS = "\t;|,"  # the comma is last, because it also occurs in numbers and sentences
 _SAMPLE_ROWS = 50
 _NUMERIC = set("0123456789.,:/%€$£+- \t\r\n")
 
@@ -37,7 +37,7 @@ def read_csv(path: Path) -> Iterator[Section]:
 
 
 def _delimiter(table: Sequence[str]) -> str:
-    """The one with which the first rows have the same number of cells most often."""
+    """The delimiter with which the first rows most often have the same number of cells."""
 
     def regularity(delimiter: str) -> float:
         sample = csv.reader(table, delimiter=delimiter, skipinitialspace=True)
@@ -47,12 +47,12 @@ def _delimiter(table: Sequence[str]) -> str:
 
     try:
         return max(_DELIMITERS, key=regularity)
-    except csv.Error:  # reading will say what is wrong
+    except csv.Error:  # reading raises the error
         return ","
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: all of it words, no two alike, and more below."""
+    """Whether the first row has the columns' names: different words, with further rows below."""
     if len(rows) < 2 or len(rows[0]) < 2:
         return False
     names = [name for cell in rows[0] if (name := cell.strip())]
@@ -73,15 +73,15 @@ def row_line(header: Sequence[str] | None, row: Sequence[str]) -> str:
 
 
 def table_lines(rows: Sequence[Sequence[str]], header: Sequence[str] | None = None) -> list[str]:
-    """A table of a page or a slide, whose first row may be its header."""
+    """The lines of a table in a page or a slide. Its first row may be its header."""
     if header is None and has_header(rows):
         header, rows = rows[0], rows[1:]
     return [line for row in rows if (line := row_line(header, row))]
 
 
 def grouped(lines: Iterable[str], unit: str, first: int, alone: str = "") -> Iterator[Section]:
-    """Sections of whole lines, named after them: "rows 2–31". `alone` is the text where there
-    are no lines.
+    """Sections of whole lines, with names such as "rows 2–31". `alone` is the text if there are no
+    lines.
     """
 
     def section(last: int) -> Section:
@@ -105,7 +105,7 @@ def grouped(lines: Iterable[str], unit: str, first: int, alone: str = "") -> Ite
 
 
 def read_json(path: Path) -> Iterator[Section | str]:
-    """An array is a row of items; anything else one item. Lines of JSON are recognised."""
+    """An array is a list of items; any other value is one item. JSON Lines are recognised."""
     text = decode(path.read_bytes())
     try:
         value = json.loads(text)
@@ -163,13 +163,13 @@ def _is_json(text: str) -> bool:
 
 
 def _item(value: Any) -> str:
-    """An item in one line, as evidence that stands alone, unless it is long."""
+    """An item in one line, so that it can be evidence, unless it is long."""
     lines = list(_lines(value))
     return ("; " if sum(map(len, lines)) < SECTION_SIZE else "\n").join(lines)
 
 
 def _lines(value: Any, name: str = "") -> Iterator[str]:
-    """A value's lines. An object that holds only plain values is one line."""
+    """A value's lines. An object that has only plain values is one line."""
     if _is_plain(value):
         if text := _plain(value):
             yield f"{name}: {text}" if name else text

@@ -1,10 +1,10 @@
-"""The reading process: it opens other people's files, one after another.
+"""The reading process: it opens untrusted files, one after another.
 
-It is a process of its own because libraries that read files hang, crash and fill the memory, and
+It is a separate process because libraries that read files may hang, crash and fill the memory, and
 because their work must not hold the interpreter's lock while an answer is streaming. Requests and
-replies are JSON over a pipe, whose other end is in process.py; a picture follows its reply as
-bytes. A request has `task`, `path` and `seconds` of computing until the next reply; `_TASKS` has
-what each task gives.
+replies are JSON over a pipe, whose other end is in process.py. The bytes of a picture follow its
+reply. A request has `task`, `path`, and `seconds`: the computing time until the next reply.
+`_TASKS` has the function of each task.
 """
 
 import json
@@ -27,9 +27,9 @@ from engine.errors import DocumentError
 from engine.reading.formats import BY_NAME
 from engine.reading.limits import OUT_OF_MEMORY
 
-# Bytes that a process may map without using them: here, after 1,000 PDFs, it was 100 MB.
+# Bytes that a process may map without using them. After 1,000 PDFs, 100 MB were measured.
 _MAPPED_IDLE = 1_000_000_000
-_MEMORY_CHECKS = 0.05  # seconds between two; in that time a page fills 100 MB or so
+_MEMORY_CHECKS = 0.05  # seconds between two checks; in that time a page fills about 100 MB
 
 Request = Mapping[str, Any]
 Reply = dict[str, Any]
@@ -80,8 +80,8 @@ def _frames(fault: Exception) -> str:
 
 
 def _read(path: Path, request: Request) -> Iterator[Reply]:
-    """A reply for each section and each notice. A format's module is imported when it is needed:
-    all together would take half a second.
+    """A reply for each section and each notice. The module of a format is imported when it is
+    needed, because importing all of them takes half a second.
     """
     module, _, name = BY_NAME[request["kind"]].reader.partition(".")
     read = getattr(import_module(f"engine.reading.{module}"), name)
@@ -124,9 +124,8 @@ def _limit_memory(most: int) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Of computing, until the next reply. The system ends a process that takes more, even deep
-    in a library, and even if the app has ended.
-    """
+    """Limit the computing time until the next reply. The system ends a process that takes more,
+    even inside a library, and even if the app has ended."""
     _set_limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds))
 
 
@@ -136,7 +135,7 @@ def _set_limit(what: int, value: int) -> None:
 
 
 def _resident() -> int:
-    """Bytes of memory in use; on macOS the most that were in use at any time."""
+    """The bytes of memory in use; on macOS the maximum so far."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:
