@@ -1,6 +1,6 @@
-"""The LLM protocol: messages in, pieces of text out.
+"""The LLM protocol: messages in, chunks of text out.
 
-An LLM yields text as it writes, never half a character, and stops when its run is cancelled. It
+An LLM yields text while it writes, in whole characters, and stops when its run is cancelled. It
 keeps no conversation.
 """
 
@@ -18,7 +18,7 @@ from engine.timing import CallRecord
 
 
 class ContextFormat(StrEnum):
-    """What of the passages goes into a prompt: the most relevant sentences, or whole passages."""
+    """The part of the passages in a prompt: the most relevant sentences, or whole passages."""
 
     SENTENCES = "sentences"
     PASSAGES = "passages"
@@ -39,11 +39,12 @@ class LLMMetadata:
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """How to write. `temperature` 0 is greedy.
+    """How to write an answer. `temperature` 0 is greedy.
 
     max_tokens: of the answer. stop: texts that end the answer and are not part of it. json_schema:
-    the answer is JSON that fits it. grammar: the answer fits this GBNF. For measuring: reuse False
-    ignores kept prompt states, and ignore_eos writes exactly max_tokens tokens.
+    the answer is JSON that fits this schema. grammar: the answer fits this GBNF grammar. For
+    measuring: without `reuse`, kept prompt states are not used; with `ignore_eos`, the answer has
+    exactly max_tokens tokens.
     """
 
     max_tokens: int = 256
@@ -68,7 +69,7 @@ class LLM(ABC):
 
     @abstractmethod
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        """The length of the prompt these messages make, in tokens, template included."""
+        """The length of the prompt of these messages in tokens, including the template."""
 
     def unread(self, messages: Sequence[ChatMessage]) -> int:
         """How many tokens of the prompt are in no kept state, and have to be read."""
@@ -87,15 +88,15 @@ class LLM(ABC):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> Iterator[str]:
-        """Write the next message, piece by piece. Pieces are never empty.
+        """Write the next message, chunk by chunk. Chunks are never empty.
 
-        Fills `call`, the record of this call in `run.trace`; None begins a new one. Reports
+        Fills `call`, the record of this call in `run.trace`; None begins a new record. Reports
         progress, and raises Cancelled soon after `run.cancel()`. Closing the iterator stops the
-        model. A model that cannot stream yields once.
+        model. A model that cannot stream yields one chunk.
 
         Raises:
             PromptTooLongError: before anything is computed.
-            GenerationError, ServerError: after every piece that came before.
+            GenerationError, ServerError: after all chunks that came before.
         """
 
     def write_chat(
@@ -106,31 +107,31 @@ class LLM(ABC):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> None:
-        """`stream_chat`, with each piece passed to `write`, and return at the end.
+        """Like `stream_chat`, but pass each chunk to `write`, and return at the end.
 
-        A model with threads of its own calls `write` there, so that a piece reaches its readers
-        without another thread in between. `write` must not block.
+        A model that computes on its own threads calls `write` on them, so that no further thread
+        delays a chunk. `write` must not block.
         """
-        for piece in self.stream_chat(messages, options, run, call):
-            write(piece)
+        for chunk in self.stream_chat(messages, options, run, call):
+            write(chunk)
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:  # noqa: B027
         """Read the beginning of future prompts, while no question is asked, and keep its state.
 
-        In those prompts the last message may have more text. Blocks until the beginning is read;
-        questions interrupt the reading, which continues afterwards. Does nothing if the model
-        keeps no states.
+        In those prompts, the last message may have more text. This blocks until the beginning is
+        read. Questions interrupt the reading, which continues afterwards. If the model keeps no
+        states, this does nothing.
 
         Raises:
             Cancelled: `run` was cancelled, or the model closed.
         """
 
     def prepared(self, messages: Sequence[ChatMessage]) -> float:  # noqa: ARG002
-        """The share of such a beginning whose state is kept, 0 to 1."""
+        """The share of the beginning whose state is kept, 0 to 1."""
         return 0.0
 
     def forget(self) -> None:  # noqa: B027 - most models keep nothing
-        """Drop what is kept of earlier prompts, and so of documents that were deleted since."""
+        """Drop the states of earlier prompts, which may contain text of deleted documents."""
 
     def chat(
         self,
@@ -138,9 +139,9 @@ class LLM(ABC):
         options: GenerationOptions = GenerationOptions(),
         run: Run | None = None,
     ) -> ChatMessage:
-        """The next message as a whole."""
+        """Write the whole next message."""
         return ChatMessage("assistant", "".join(self.stream_chat(messages, options, run)))
 
     def complete(self, prompt: str, options: GenerationOptions = GenerationOptions()) -> str:
-        """The answer to one user message."""
+        """Write the answer to one user message."""
         return self.chat([ChatMessage("user", prompt)], options).content

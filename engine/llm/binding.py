@@ -1,4 +1,4 @@
-"""llama.cpp, loaded. Code outside of `engine.llm` takes llama_cpp from here.
+"""llama.cpp, loaded. Code outside of `engine.llm` imports llama_cpp from here.
 
 Importing any module of `engine.llm` runs `engine.llm.openmp` first, so OpenMP is set up before
 llama.cpp is loaded. llama.cpp's log is kept in memory for error messages and never printed.

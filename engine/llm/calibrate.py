@@ -1,9 +1,9 @@
 """Calibrate: how long the steps of a model take on this machine.
 
-A loaded model goes in, Figures come out; tuning.py chooses from them. Contexts, sequence numbers
-and options are those of real answers, so that llama.cpp takes the same path. Small models do
-best with contexts side by side, one thread each; large ones, which memory bandwidth limits, with
-several answers in one step of one context.
+A loaded model goes in, and Figures come out, from which tuning.py chooses. Contexts, sequence
+numbers and options are those of real answers, so that llama.cpp uses the same code. Small models
+are fastest with contexts side by side, each with one thread. Large models, which memory bandwidth
+limits, are fastest with several answers in one step of one context.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Context: computes batches of tokens, over the key-value cache of several sequences.
 
-A context belongs to one thread. llama.cpp ends the process on misuse (a batch over its size, a
-position over the context), so arguments are checked here first.
+A context belongs to one thread. llama.cpp ends the process on wrong use (a batch larger than its
+size, a position outside the context), so arguments are checked here first.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ CACHE_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 _C = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
 _IS_SET = llama_cpp.ggml_abort_callback(ctypes.cast(_C.strlen, ctypes.c_void_p).value)
 _BYTES = ctypes.POINTER(ctypes.c_uint8)
-_ABORTED = 2  # llama_decode's code for it
+_ABORTED = 2  # the status of an interrupted llama_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ContextSize:
 
 
 class Context:
-    """The key-value cache of `size.sequences` sequences. To be used by one thread.
+    """The key-value cache of `size.sequences` sequences. Not thread-safe.
 
     Raises:
         LLMError: there is not enough memory.
@@ -65,10 +65,10 @@ class Context:
         params.n_threads = params.n_threads_batch = 1
         params.flash_attn_type = _FLASH_ON if flash_attention else _FLASH_OFF
         params.type_k = params.type_v = CACHE_TYPES[cache_type]
-        # Each sequence has its own cells. In shared (unified) cells, sums are formed in another
-        # order while other sequences are there, and the same question can get other words.
+        # Each sequence has its own cells. Shared (unified) cells add numbers in another order while
+        # they have other sequences, and the same question can get other words.
         params.kv_unified = False
-        params.swa_full = True  # keep what a sliding window has passed, so beginnings can be reused
+        params.swa_full = True  # keep cells outside a sliding window, so beginnings can be reused
         params.no_perf = True
         self._abort = ctypes.create_string_buffer(2)
         params.abort_callback = _IS_SET
@@ -91,7 +91,7 @@ class Context:
             self._threads = count
 
     def decode(self, entries: Sequence[Entry]) -> bool:
-        """Compute one batch. Returns False if it was interrupted; then none of it counts.
+        """Compute one batch. Returns False if it was interrupted, and then has no effect.
 
         Raises:
             GenerationError: an entry is out of range, or llama.cpp could not compute it.
@@ -111,7 +111,7 @@ class Context:
         self._abort[0] = b"x"
 
     def resume(self) -> None:
-        """Withdraw `interrupt`."""
+        """Undo `interrupt`."""
         self._abort[0] = b"\0"
 
     def logits(self, index: int) -> NDArray[np.float32]:
@@ -142,7 +142,7 @@ class Context:
         return state[:count]
 
     def write_state(self, sequence: int, state: NDArray[np.uint8]) -> bool:
-        """Replace the sequence's cells by a copy made before. False if they do not fit."""
+        """Replace the sequence's cells by a copy from `read_state`. False if they do not fit."""
         count = llama_cpp.llama_state_seq_set_data(
             self._context, state.ctypes.data_as(_BYTES), state.size, sequence
         )
@@ -166,7 +166,7 @@ class Context:
 
 
 class _Batch:
-    """Arrays for llama_batch, filled again for each step. Each token is in one sequence."""
+    """Arrays for llama_batch, which are reused for each step. Each token is in one sequence."""
 
     def __init__(self, size: int) -> None:
         self._tokens = np.zeros(size, np.int32)

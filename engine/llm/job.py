@@ -1,4 +1,4 @@
-"""Job: one request on its way through the scheduler: queued, reading, writing, ended."""
+"""Job: one request in the scheduler: queued, reading, writing, ended."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -73,7 +73,7 @@ class Job:
         return self.pieces.ended
 
     def abandon(self) -> None:
-        """Nobody reads any more."""
+        """The last reader has left."""
         self._abandoned = True
 
     def enter(self, stage: str) -> None:
@@ -83,7 +83,7 @@ class Job:
         self._stage.enter_context(self.run.span(stage))
 
     def go_back(self) -> None:
-        """Wait again. What the job has read is among the kept states."""
+        """Return to the queue. The state of the part that was read is kept."""
         self.position = 0
         self.enter("queue")
 
@@ -99,18 +99,18 @@ class Job:
         return end - 1 if 0 < stop - end < MIN_SLICE else end
 
     def reuse(self, count: int) -> None:
-        """The first `count` tokens are in the context: a kept state held them."""
+        """Record that the first `count` tokens were restored from a kept state."""
         self.position = self.reused = self.record.reused_tokens = count
         self.read(0)
 
     def note(self, setting: str, value: int) -> None:
-        """Record in the trace each value that a setting had."""
+        """Record in the trace each value of a setting."""
         values = self.record.settings.setdefault(setting, [])
         if value not in values:
             values.append(value)
 
     def read(self, count: int) -> None:
-        """The next `count` tokens of the prompt are in the context."""
+        """Record that the next `count` tokens of the prompt are in the context."""
         self.position += count
         self.run.report(Phase.READING, self.position, self.prompt_length, self.reused)
 
@@ -126,7 +126,7 @@ class Job:
         return "length" if self.record.output_tokens >= self.limit else None
 
     def end(self, reason: FinishReason, error: BaseException | None = None) -> None:
-        """Give readers the rest of the text, then the end or the error."""
+        """Pass the rest of the text to the readers, then the end or the error."""
         if self.ended:
             return
         if self.sampler:

@@ -1,6 +1,6 @@
 """LlamaCpp: a GGUF model on this machine, behind the LLM protocol.
 
-    messages → tokens → job → scheduler → pieces of text
+    messages → tokens → job → scheduler → chunks of text
 """
 
 import weakref
@@ -30,19 +30,20 @@ from engine.schema import ChatMessage
 from engine.timing import CallRecord
 from engine.weights import RECORD, ensure_weights
 
-# Parameters below which a model answers best from a sentence or two. Measured at 135 million
-# (0.62 of answers right from one sentence, 0.44 from the paragraph); the bound is a guess.
+# Models with fewer parameters answer best from one or two sentences. Measured for 135 million
+# parameters (0.62 of the answers are right from one sentence, 0.44 from the paragraph). The bound
+# is a guess.
 SMALL = 1_000_000_000
 
 
 class LlamaCpp(LLM):
     """A local model. Safe to use from many threads; `close` frees it.
 
-    `model_path` None means CHAT_MODEL of .env, else the default weights. `tuning` None means what
-    suits the machine and .env.
+    `model_path`: by default CHAT_MODEL in .env, or the default weights. `tuning`: by default chosen
+    for the machine and .env.
 
     Raises:
-        LLMError: the file is no chat model that llama.cpp can run, or memory is short.
+        LLMError: llama.cpp cannot run the file as a chat model, or memory is short.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class LlamaCpp(LLM):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """How it runs here, for pages and traces. Threads and slices are chosen step by step,
-        and stand in each trace."""
+        """The runtime's settings, for pages and traces. Threads and slices are chosen for each
+        step, and are in each trace."""
         return {
             "model": self._model.path.name,
             "llama_cpp": VERSION,
@@ -138,7 +139,7 @@ class LlamaCpp(LLM):
         faults: list[Exception] = []
 
         def write_or_stop(piece: str) -> None:
-            """On the worker's thread, which serves other answers too: no error may end it."""
+            """Runs on the worker's thread, which an error must not end: it has other answers."""
             try:
                 write(piece)
             except Exception as error:
@@ -154,10 +155,10 @@ class LlamaCpp(LLM):
                 raise faults[0]
 
     def prepare(self, messages: Sequence[ChatMessage], run: Run | None = None) -> None:
-        """Read the beginning of prompts to come, while nobody asks, and keep its state.
+        """Read the beginning of future prompts, while no question is asked, and keep its state.
 
-        The last message's text may go on in those prompts. Waits until it is done; a question
-        interrupts it, and it goes on from there afterwards.
+        In those prompts, the last message may have more text. This blocks until the beginning is
+        read. Questions interrupt the reading, which continues afterwards.
 
         Raises:
             Cancelled: `run` was cancelled, or the model closed.
@@ -172,22 +173,22 @@ class LlamaCpp(LLM):
                 pass
 
     def prepared(self, messages: Sequence[ChatMessage]) -> float:
-        """The share of such a beginning whose state is kept, 0 to 1."""
+        """The share of the beginning whose state is kept, 0 to 1."""
         tokens = self._template.beginning(messages)
         return self._scheduler.states.kept(tokens) / len(tokens)
 
     def forget(self) -> None:
-        """Drop all kept states, and the texts with them."""
+        """Drop all kept states with their texts."""
         self._scheduler.states.clear()
 
     @property
     def jobs(self) -> int:
-        """Answers that are running or waiting now; prompts read ahead do not count."""
+        """The number of running and waiting answers, without background jobs."""
         return self._scheduler.interactive_jobs
 
     @property
     def idle(self) -> bool:
-        """Nothing is running or waiting, prompts read ahead included."""
+        """Whether no job is running or waiting, including background jobs."""
         return self._scheduler.idle
 
     def close(self) -> None:
@@ -201,7 +202,7 @@ class LlamaCpp(LLM):
             self._scheduler.submit(job)
             yield from job.pieces.read()
         finally:
-            self._scheduler.stop(job)  # nothing where it has ended
+            self._scheduler.stop(job)  # does nothing if it has ended
             forget()
             if alone and job.record.token_times:
                 seconds = job.record.token_times[0] - began

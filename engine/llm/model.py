@@ -53,21 +53,21 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The file's name without its quantization: what people download the model as.
+        """The file's name without its quantization, under which users know the model.
 
-        `general.name` in the file is often a training run's label.
+        `general.name` in the file is often the label of a training run.
         """
         return _QUANTIZATION.sub("", self.path.stem) or self.path.stem
 
     @property
     def chat_template(self) -> str | None:
-        """The file's own template, in Jinja."""
+        """The chat template in the file, in Jinja."""
         text = llama_cpp.llama_model_chat_template(self._model, None)
         return text.decode("utf-8", "replace") if text else None
 
     @property
     def can_write(self) -> bool:
-        """It writes text: not an encoder of embeddings, not one that needs an encoder first."""
+        """Whether it writes text. Embedding models and encoder-decoder models do not."""
         return bool(
             llama_cpp.llama_model_has_decoder(self._model)
             and not llama_cpp.llama_model_has_encoder(self._model)
@@ -76,24 +76,25 @@ class Model:
 
     @property
     def keeps_every_token(self) -> bool:
-        """The state of a prompt holds that of its every beginning (no recurrent layers)."""
+        """Whether the state of a prompt contains the states of all its beginnings, which needs a
+        model without recurrent layers."""
         return not (
             llama_cpp.llama_model_is_recurrent(self._model)
             or llama_cpp.llama_model_is_hybrid(self._model)
         )
 
     def cache_bytes_per_token(self) -> int:
-        """Size of the key-value cache in f16: two bytes a number, keys and values."""
+        """The size of the key-value cache in f16: two bytes for each number of keys and values."""
         heads = llama_cpp.llama_model_n_head(self._model) or 1
         kv_heads = llama_cpp.llama_model_n_head_kv(self._model) or heads
         width = llama_cpp.llama_model_n_embd(self._model) // heads * kv_heads
         return int(2 * 2 * width * llama_cpp.llama_model_n_layer(self._model))
 
     def tokenise(self, text: str, special: bool = False) -> list[int]:
-        """Tokens of the text alone: nothing is put in front or behind.
+        """The tokens of the text, without tokens added before or after it.
 
-        With `special`, markers such as <|im_end|> become their control tokens: for trusted
-        text only.
+        With `special`, markers such as <|im_end|> become control tokens. Use it only for trusted
+        text.
         """
         encoded = text.encode("utf-8", "replace")
         room = len(encoded) + 8

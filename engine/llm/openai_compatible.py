@@ -1,8 +1,8 @@
 """OpenAICompatible: a server with OpenAI's chat API (llama-server, Ollama, vLLM, OpenAI).
 
-    messages → POST {base_url}/chat/completions → pieces of text, and tool requests
+    messages → POST {base_url}/chat/completions → chunks of text, and tool requests
 
-Fields of the trace that the server does not report stay empty.
+Fields of the trace that the server does not report are empty.
 """
 
 import asyncio
@@ -32,27 +32,27 @@ from engine.timing import CallRecord, FinishReason
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
-STALL_SECONDS = 120.0  # a large model on a busy server may read that long before its first word
+STALL_SECONDS = 120.0  # a large model on a busy server may read for this long before its first word
 # Seconds that an idle connection stays open, so that the next question needs no new TLS handshake
 KEEP_ALIVE = 60.0
 _CONTEXT_WINDOW = 8192  # assumed if CONTEXT_WINDOW is not set
-_BYTES_PER_TOKEN = 3  # English has four to five in the usual vocabularies: an upper estimate
+_BYTES_PER_TOKEN = 3  # gives too many tokens: English has four to five in the usual vocabularies
 _CLOSED = "This connection to the model server has been closed. Ask again."
 _HINTS = {
     401: " Check OPENAI_API_KEY in .env.",
     403: " Check OPENAI_API_KEY in .env.",
     404: " Check OPENAI_BASE_URL and OPENAI_MODEL in .env.",
-    429: " It has too much to do, or your quota is used up: try again later.",
+    429: " It is overloaded, or your quota is used up. Try again later.",
 }
 
 Piece = str | ToolRequest
 
 
 class OpenAICompatible(LLM):
-    """A model behind a server. Safe to use from many threads. `close` ends its connections.
+    """A model on a server. Safe to use from many threads. `close` ends its connections.
 
-    `stall_seconds`: how long the server may be silent. `native_tools`: the model was trained for
-    OpenAI's tool calls.
+    `stall_seconds`: the longest time without data from the server. `native_tools`: the model was
+    trained for OpenAI's tool calls.
 
     Raises:
         ConfigError: `base_url` is not an http address, or there is no model name.
@@ -102,7 +102,7 @@ class OpenAICompatible(LLM):
         return self._metadata
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        """An upper estimate: the server's tokeniser is not known here."""
+        """An upper estimate, because the server's tokeniser is not known."""
         return sum(
             math.ceil(len(message.content.encode()) / _BYTES_PER_TOKEN) + 4 for message in messages
         )
@@ -132,7 +132,8 @@ class OpenAICompatible(LLM):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> Iterator[Piece]:
-        """`stream_chat`, with the model's requests of these tools, each once it is whole."""
+        """Like `stream_chat`, and also yield the model's requests of these tools, each when it is
+        complete."""
         run = run or Run.begin()
         pieces: Stream[Piece] = Stream()
         stop = self._begin(messages, tools, options, run, call, pieces.append, pieces.end)
@@ -215,7 +216,8 @@ class OpenAICompatible(LLM):
         return stop
 
     def _body(self, messages: Sequence[ChatMessage], options: GenerationOptions) -> dict[str, Any]:
-        """OpenAI's own fields always; fields that only some servers know only if they are used."""
+        """The body of a request. It has fields that only some servers know only if they are
+        used."""
         body: dict[str, Any] = {
             "model": self._metadata.model_name,
             "messages": [self._turn(message) for message in messages],
@@ -241,7 +243,7 @@ class OpenAICompatible(LLM):
     def _turn(self, message: ChatMessage) -> dict[str, Any]:
         turn: dict[str, Any] = {"role": message.role, "content": message.content}
         if not self._metadata.native_tools:
-            # A tool's message needs the id of a request, which such a model never made.
+            # A tool's message needs the id of a request, and this model has made none.
             return turn | {"role": "user"} if message.role == "tool" else turn
         if isinstance(message, ToolRequestMessage):
             turn["tool_calls"] = [
@@ -259,7 +261,7 @@ class OpenAICompatible(LLM):
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """Where requests go, and how long the server may be silent."""
+    """The server's address, key, model and time limit."""
 
     url: str = field(repr=False)
     api_key: str = field(repr=False)
@@ -274,17 +276,18 @@ class _Server:
         return public_address(self.url)
 
     def redacted(self, text: str) -> str:
-        """`text` without this server's secrets: servers quote a key that they refuse."""
+        """`text` without this server's secrets. Servers quote a key that they refuse."""
         parts = httpx.URL(self.url)
         return redact(text, (self.api_key, parts.password, *parts.params.values()))
 
 
 class _Connections:
-    """One HTTP client, and the event loop on a thread of its own that runs its requests.
+    """One HTTP client, and an event loop on a separate thread that runs its requests.
 
-    They live as long as the LLM, so that a question pays neither for them nor, while a connection
-    stays open, for a handshake. Requests are tasks of the loop because a cancelled task lets go of
-    its connection in every stage: while it connects, while the server reads, while it writes.
+    They live as long as the LLM, so that a question needs no new client and, while a connection is
+    open, no handshake. Requests are tasks of the loop, because a cancelled task closes its
+    connection in every stage: while it connects, while the server reads, and while the server
+    writes.
     """
 
     def __init__(self, server: _Server) -> None:
@@ -302,7 +305,7 @@ class _Connections:
         self._thread.start()
 
     def start(self, request: "_Request") -> Callable[[], None]:
-        """Run a request on the loop. Returns its cancellation, for any thread."""
+        """Run a request on the loop. Returns a function that cancels it, from any thread."""
         loop = self._loop
         task: asyncio.Task[None]
 
@@ -313,8 +316,8 @@ class _Connections:
             task.add_done_callback(self._tasks.discard)
 
         def cancel() -> None:
-            # in a later step of the loop: a task that is cancelled before its first step would
-            # report no end
+            # Cancel in a later step of the loop, because a task that is cancelled before its first
+            # step would not report its end
             loop.call_soon(lambda: task.cancel())
 
         def cancel_from_any_thread() -> None:
@@ -341,7 +344,7 @@ class _Connections:
         loop = self._loop
 
         async def end_all() -> None:
-            await asyncio.sleep(0)  # so that each task has had its first step
+            await asyncio.sleep(0)  # each task must have had its first step
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -356,7 +359,7 @@ class _Connections:
 
 
 class _Request:
-    """One answer from the server: its place in the trace, its pieces, its end."""
+    """One answer from the server: its record in the trace, its chunks, its end."""
 
     def __init__(
         self,
@@ -375,7 +378,7 @@ class _Request:
         self._stage = ExitStack()
 
     async def run(self, client: httpx.AsyncClient) -> None:
-        """The whole request. `finish` reports its end, in whatever way it ends."""
+        """Run the whole request. `finish` reports its end in every case."""
         try:
             self._run.check()
             self._stage.enter_context(self._run.span("server"))
@@ -403,7 +406,7 @@ class _Request:
             try:
                 response = await client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # The server may have closed an idle connection just now. Try a new one, once.
+                # The server may have closed an idle connection at this moment. Try a new one, once.
                 response = await client.send(request, stream=True)
             try:
                 await self._read(response)
@@ -424,7 +427,7 @@ class _Request:
 
     async def _read(self, response: httpx.Response) -> None:
         if response.is_redirect:
-            # Following costs a round trip for each question, and a POST may become a GET.
+            # Following a redirect takes a round trip for each question, and may turn POST into GET.
             target = response.url.join(response.headers["location"])
             new = public_address(str(target)).removesuffix("/chat/completions")
             raise ServerError(
@@ -485,7 +488,7 @@ class _Request:
         self._write(text)
 
     def _take_tool_call(self, index: int, call: dict[str, Any]) -> None:
-        """A request comes in parts: first its id and name, then its arguments bit by bit."""
+        """A part of a tool request: first its id and name, then parts of its arguments."""
         known = self._tool_requests.get(index, ToolRequest("", "", ""))
         function = call.get("function") or {}
         self._tool_requests[index] = ToolRequest(
@@ -496,7 +499,7 @@ class _Request:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[str]:
-    """The data of each server-sent event, up to OpenAI's own end mark."""
+    """The data of each server-sent event, up to OpenAI's end mark."""
     async for line in response.aiter_lines():
         if line.startswith("data:"):
             data = line.removeprefix("data:").strip()
@@ -506,7 +509,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[str]:
 
 
 def _error_text(text: str) -> str:
-    """The reason that a server gives, in the forms that servers use, short enough to show."""
+    """The reason in a server's error message, in one of the usual formats, shortened."""
     with suppress(ValueError):
         error = json.loads(text)
         for name in ("error", "message", "detail"):

@@ -1,7 +1,7 @@
-"""How many threads a step uses and how many tokens a slice has, learned from earlier steps.
+"""The number of threads of a step and of tokens in a slice, adapted to earlier steps.
 
-Calibration at set-up gives starting values. Another program that takes a core changes what is
-quickest within seconds, so the choice follows the durations of recent steps.
+Calibration at set-up gives starting values. Another program that uses a core changes the fastest
+choice within seconds, so the choice follows the durations of recent steps.
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""Probe: what a GGUF file is, and how it runs on this machine. Remembered once it is known.
+"""Probe: whether and how fast a GGUF file runs on this machine. The findings are recorded.
 
-llama.cpp can crash on a damaged file, and on a processor for which it was compiled wrongly. So
-everything is tried out in child processes (`engine.llm.proof`), with more and more of llama.cpp's
-optional code turned off until its results are right. The app then uses the same switches.
+llama.cpp can crash on a damaged file, and on a processor for which it was compiled wrongly.
+Therefore child processes try the file (`engine.llm.proof`), with more and more of llama.cpp's
+optional code turned off until the results are right. The app then uses the same switches.
 """
 
 import json
@@ -27,16 +27,16 @@ from engine.weights import QUICKEST, has_known_checksum
 log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "engine.llm.proof")
-_SECONDS = 300.0  # for one child, on a busy machine; and one for every SLOW_BYTES: a slow disk
+_SECONDS = 300.0  # for one child on a busy machine; one more for every SLOW_BYTES on a slow disk
 _SLOW_BYTES = 30e6
 _OTHER_MODEL = "Name another file as CHAT_MODEL in .env."
 
-# A way to run the model replaces the usual one if it is quicker by this factor: measured rates
-# vary by 10 % on a quiet machine.
+# Another way to run the model replaces the usual one if it is faster by this factor, because
+# measured rates vary by 10 % on an idle machine.
 _QUICKER = 1.15
 # The mean divergence from the reference above which a result is wrong, in nats. With the default
 # model, in Q8_0 and Q4_1, extra buffers change nothing on AMD Zen 4, and flash attention gives
-# 0.001. Nonsense has 5 and more; the bound leaves room for kernels that round more coarsely.
+# 0.001. Wrong results have 5 and more. The bound allows for kernels that round more coarsely.
 WRONG = 0.2
 _CONTINUED = 0.75  # of the known next tokens; the default model predicts all of them
 
@@ -74,7 +74,7 @@ def probe(path: Path, cores: Cores, record: Path, gpu_layers: int = 0) -> Findin
     """The findings on a model file, from `record` if it has been probed before.
 
     Raises:
-        LLMError: the file is not a chat model that runs here; says why and what to do.
+        LLMError: the file is not a chat model that runs here. The message says what to do.
     """
     return probe_fastest([path], cores, record, gpu_layers)[1]
 
@@ -93,7 +93,7 @@ def probe_fastest(
     The first is preferred if the difference is small. Files that do not run are left out.
 
     Raises:
-        LLMError: none of them runs here; says why of the first, and what to do.
+        LLMError: none of them runs here. The message is about the first, and says what to do.
     """
     for path in paths:
         if not path.is_file():
@@ -175,7 +175,7 @@ def _seconds(path: Path, threads: int, gpu_layers: int, switches: Switches) -> f
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """The switches with which one file is computed correctly and most quickly."""
+    """The switches with which one file is computed correctly and fastest."""
 
     facts: dict[str, int]
     switches: Switches
@@ -283,7 +283,7 @@ def _run(
 
 
 def _end(code: int) -> str:
-    """How a process ended, for people."""
+    """How a process has ended, in words."""
     with suppress(ValueError):
         if code < 0:
             return signal.Signals(-code).name
@@ -340,7 +340,7 @@ def _read_record(record: Path) -> dict[str, Any]:
 
 
 def _write_record(record: Path, known: dict[str, Any]) -> None:
-    """Whole or not at all. If it cannot be written, the next start probes again."""
+    """Write the record completely or not at all. If that fails, the next start probes again."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         new = record.with_name(f"{record.name}.new")

@@ -1,10 +1,10 @@
 """Proof: does llama.cpp compute this model correctly here, and how fast?
 
-It runs as a process of its own, because llama.cpp can crash:
+It runs as a separate process, because llama.cpp can crash:
 
     python -m engine.llm.proof '{"path": ..., "threads": ..., "trials": [...], ...}'
 
-It prints one line of JSON for each thing that it has found, as soon as it has:
+It prints one line of JSON for each result, as soon as it is known:
 
 - {"reference": ...}: optional code paths off, one thread, the prompt in slices of SLOW_SLICE
   tokens. The probabilities of the next token at some positions are kept.
@@ -94,7 +94,7 @@ class Trial:
 
 
 def reference(model: Model, text: Text) -> Rows:
-    """The plain result. Where the model is slow, it covers only the first positions."""
+    """The reference result. If the model is slow, it covers only the first positions."""
     with closing(_open(model, text, SLOW_SLICE, sequences=1)) as context:
         rows, slices = _read(context, text, SLOW_SLICE)
         reached = sum(tokens for tokens, _ in slices)
@@ -135,7 +135,7 @@ def try_out(model: Model, text: Text, known: Rows, threads: int, switches: Switc
 
 
 def divergence(known: Row, found: Row) -> float:
-    """Kullback-Leibler divergence in nats: 0 for equal rows, infinite where numbers are missing."""
+    """Kullback-Leibler divergence in nats: 0 for equal rows, infinite if numbers are missing."""
     if not np.isfinite(found).all():
         return float("inf")
     return float((np.exp(known) * (known - found)).sum())
@@ -247,8 +247,8 @@ def _say(what: dict[str, Any]) -> None:
 
 
 def _limit_memory() -> None:
-    """Let allocations fail, rather than drive the machine out of memory."""
-    with suppress(ImportError, ValueError, OSError):  # not on every system
+    """Make allocations fail before the machine runs out of memory."""
+    with suppress(ImportError, ValueError, OSError):  # some systems have no such limit
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (physical_memory(), physical_memory()))

@@ -1,8 +1,8 @@
-"""Logits → the next token, as GenerationOptions ask.
+"""Logits → the next token, according to GenerationOptions.
 
-A grammar is applied to the likeliest token first, and to the whole vocabulary only if it forbids
-that one. llama.cpp ends the process when a grammar accepts a token that it forbids, so each token
-is checked against the grammar first.
+A grammar is first applied to the likeliest token, and to the whole vocabulary only if it forbids
+that token. llama.cpp ends the process when a grammar gets a token that it forbids, so each token is
+checked against the grammar first.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from engine.llm.binding import clear_log, last_log, llama_cpp
 from engine.llm.model import Model
 
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-_PENALTY_WINDOW = 64  # last tokens of the answer that a repeat penalty covers: llama.cpp's default
+_PENALTY_WINDOW = 64  # the last tokens that a repeat penalty covers: llama.cpp's default
 
 
 _Handle = Any  # an opaque pointer to a llama_sampler
@@ -50,7 +50,7 @@ class _Candidates:
 
     @property
     def selected(self) -> int:
-        """The chosen token, or -1 where every token is forbidden."""
+        """The chosen token, or -1 if every token is forbidden."""
         place = self.struct.selected
         if not 0 <= place < self.struct.size or self.data[place]["logit"] == -math.inf:
             return -1
@@ -58,7 +58,7 @@ class _Candidates:
 
 
 class Sampler:
-    """Chooses one answer's tokens, one after the other. To be closed.
+    """Chooses the tokens of one answer, one after the other. Call `close` at the end.
 
     Raises:
         LLMError: an option is out of its range, or the grammar is not valid GBNF.
@@ -122,7 +122,7 @@ class Sampler:
 
 
 def check_options(options: GenerationOptions) -> None:
-    """Raise LLMError where an option is out of its range."""
+    """Raise LLMError if an option is out of its range."""
     limits = {
         "max_tokens": (options.max_tokens, 1, math.inf),
         "temperature": (options.temperature, 0, 100),
@@ -178,15 +178,15 @@ def _grammar_sampler(model: Model, options: GenerationOptions) -> _Handle | None
     return sampler
 
 
-# A repetition {m,n}, or a literal, character class or comment, in which {m,n} is plain text.
+# A repetition {m,n}; or a literal, a character class or a comment, in which {m,n} is plain text.
 _REPETITION = re.compile(
     r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|\{\s*(\d+)\s*,\s*(\d+)\s*\}'
 )
 
 
 def _check_grammar(grammar: str) -> None:
-    """Refuse what llama.cpp accepts silently: an empty grammar, one cut at a NUL character, and a
-    repetition that takes unlimited memory."""
+    """Refuse faults that llama.cpp accepts silently: an empty grammar, a NUL character, which cuts
+    the grammar, and a repetition that takes unlimited memory."""
     if not grammar.strip() or "\0" in grammar:
         raise LLMError("The grammar cannot be used: it is empty, or holds a NUL character.")
     for found in _REPETITION.finditer(grammar):
@@ -195,7 +195,7 @@ def _check_grammar(grammar: str) -> None:
 
 
 def schema_grammar(schema: dict[str, object]) -> str:
-    """GBNF for JSON that fits the schema. It leaves out the bounds of numbers: check those later.
+    """GBNF for JSON that fits the schema, except for bounds of numbers, which need a later check.
 
     Raises:
         LLMError: llama.cpp's converter does not support the schema.

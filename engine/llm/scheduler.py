@@ -31,11 +31,11 @@ from engine.timing import FinishReason
 
 log = logging.getLogger(__name__)
 
-CLOSED = "This model has been closed. Ask again: another one is being loaded."
+CLOSED = "This model has been closed. Ask again with the model that is being loaded."
 
 
 class Scheduler:
-    """Owns the model from construction on; `close` ends the workers and frees the model.
+    """Owns the model from its construction on. `close` ends the workers and frees the model.
 
     Raises:
         LLMError: there is not enough memory for the contexts.
@@ -66,7 +66,7 @@ class Scheduler:
     # Called from any thread
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Its text, progress and end are delivered through the job itself."""
+        """Queue a job. The job delivers its text, progress and end."""
         job.epoch = self.states.epoch
         with self._changed:
             if self._closing:
@@ -82,7 +82,7 @@ class Scheduler:
                             worker.interrupt(running)
 
     def stop(self, job: Job) -> None:
-        """End a waiting job at once; have its worker interrupt the step of a running one."""
+        """End a waiting job at once, or interrupt the step of a running job."""
         if job.ended:
             return
         job.abandon()
@@ -98,13 +98,13 @@ class Scheduler:
 
     @property
     def interactive_jobs(self) -> int:
-        """Jobs that somebody waits for: running and queued."""
+        """The number of running and queued jobs for which a user waits."""
         running = sum(not job.background for w in self._workers for job in list(w.jobs))
         return running + len(self._queue)
 
     @property
     def idle(self) -> bool:
-        """No job is running or waiting, and every sequence is free."""
+        """Whether no job is running or waiting, and every sequence is free."""
         return not (self._queue or self._background or any(w.jobs for w in self._workers))
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Scheduler:
     # Called by the workers
 
     def wait_for_jobs(self, worker: "Worker") -> bool:
-        """Give the worker what it may begin; block while it has nothing. False: close."""
+        """Pass jobs to a worker, and block while it has none. False if the scheduler closes."""
         with self._changed:
             while not self._closing:
                 while (
@@ -142,19 +142,19 @@ class Scheduler:
             return False
 
     def job_ended(self) -> None:
-        """A sequence is free again: any worker may now have room for the next in the queue."""
+        """Wake the workers: a sequence is free, and one may have room for the next queued job."""
         with self._changed:
             self._report_places()
             self._changed.notify_all()
 
     def requeue(self, job: Job) -> None:
-        """A background job gave way to an interactive one. It continues later."""
+        """Queue a background job again that an interactive job has interrupted."""
         with self._changed:
             job.go_back()
             self._background.appendleft(job)
 
     def thread_limit(self, job: Job) -> int:
-        """How many threads a step of this job may use: the cores, divided among busy workers.
+        """The most threads for a step of this job: the cores, divided among the busy workers.
 
         A background job leaves one core free for a question that arrives during its step.
         """
@@ -170,7 +170,7 @@ class Scheduler:
 
 
 class Worker:
-    """One thread and its context. Every method but `interrupt` runs on that thread or under the
+    """One thread and its context. All methods except `interrupt` run on this thread or under the
     scheduler's lock."""
 
     def __init__(self, scheduler: Scheduler, number: int) -> None:
@@ -194,7 +194,7 @@ class Worker:
         self.jobs.append(job)
 
     def interrupt(self, job: Job) -> None:
-        """Abandon the running step, if it computes this job alone. From any thread.
+        """Interrupt the running step if it computes only this job. From any thread.
 
         If that step has just ended, the next one is interrupted and computed again. A recurrent
         state cannot be rolled back, so with such a model the step runs to its end.
@@ -206,7 +206,7 @@ class Worker:
         scheduler = self._scheduler
         try:
             self._context = open_context(scheduler.model, scheduler.tuning)
-            # One step touches weights and buffers, so the first question does not wait for disk.
+            # One step loads weights and buffers, so the first question does not wait for the disk.
             with scheduler.cores.take(1, Priority.BACKGROUND):
                 self._context.decode([Entry(0, at, 0, True) for at in range(MIN_SLICE)])
             self._context.trim(0, 0)
@@ -220,7 +220,7 @@ class Worker:
             while scheduler.wait_for_jobs(self):
                 try:
                     self._turn()
-                except Exception as error:  # the thread serves other jobs: it must not end
+                except Exception as error:  # the thread must not end, because it has other jobs
                     log.exception("A step of the model failed.")
                     for job in list(self.jobs):
                         self._fail(job, error)
@@ -272,7 +272,7 @@ class Worker:
         writing.sort(key=lambda job: job.sequence)
 
     def _move(self, job: Job, target: int) -> None:
-        """Put a job into another sequence. A job that is there takes its place."""
+        """Move a job to another sequence. A job in that sequence moves to the job's sequence."""
         other = next((each for each in self.jobs if each.sequence == target), None)
         source, cells = job.sequence, self._context.read_state(job.sequence)
         others_cells = self._context.read_state(target) if other and other.position else None
@@ -328,7 +328,7 @@ class Worker:
         except GenerationError as error:
             self._fail(job, error)
         else:
-            if index < 0:  # the first token is out: the prompt's state can be kept now
+            if index < 0:  # the first token is written, so the prompt's state can be kept now
                 self._keep(job)
             if finish:
                 self._end(job, finish)
@@ -345,7 +345,7 @@ class Worker:
         wanted = scheduler.threads.choose("read", scheduler.thread_limit(job))
         seconds = 0.0
         with (
-            suppress(Cancelled),  # while it waited for a core: the next turn removes it
+            suppress(Cancelled),  # while it waits for a core: the next turn ends it
             scheduler.cores.take(wanted, priority, job.run) as threads,
         ):
             end = job.slice_end(self._slice_size(job, threads))
@@ -398,7 +398,7 @@ class Worker:
             states.add(done, self._context.read_state(job.sequence), pinned, job.epoch)
 
     def _release(self, job: Job) -> None:
-        """Free the job's sequence. What was read of its prompt is kept, to continue from there."""
+        """Free the job's sequence. The state of the part that was read is kept."""
         if job.reading and job.position > job.reused:
             self._keep(job)
         self._context.trim(job.sequence, 0)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 @dataclass(eq=False, slots=True)
 class State:
-    """A sequence after `tokens`; `cells` has llama.cpp's own format. A `pinned` state is kept
-    beside a longer one that contains it, because many prompts begin with it."""
+    """The state of a sequence after `tokens`, with `cells` in llama.cpp's format. A `pinned` state
+    is kept in addition to a longer one that contains it, because many prompts begin with it."""
 
     tokens: NDArray[np.int32]
     cells: NDArray[np.uint8]
@@ -38,8 +38,8 @@ class State:
 class StateStore:
     """States within `budget` bytes.
 
-    `divisible`: a state's beginning can be used without its end, as it can wherever the model
-    keeps something for every token. `epoch` counts how often all was dropped.
+    `divisible`: whether the beginning of a state can be used without its end, which is true if the
+    model keeps data for every token. `epoch`: the number of times that all states were dropped.
     """
 
     def __init__(self, budget: int, divisible: bool = True) -> None:
@@ -51,11 +51,11 @@ class StateStore:
 
     @property
     def size(self) -> int:
-        """Bytes held."""
+        """The size of all states in bytes."""
         return sum(state.size for state in list(self._states))
 
     def find(self, prompt: Sequence[int]) -> tuple[State | None, int]:
-        """The state that saves the most reading, and how many tokens of it hold."""
+        """The state that saves the most reading, and the number of its tokens that can be used."""
         tokens = np.asarray(prompt, np.int32)
         with self._lock:
             best, length = self._best(tokens)
@@ -75,9 +75,9 @@ class StateStore:
         pinned: bool = False,
         epoch: int | None = None,
     ) -> None:
-        """Keep a state, in place of those that are no more than its beginning.
+        """Keep a state. It replaces states that are only a beginning of it.
 
-        One of an earlier `epoch` is not kept: it may be of a text that was to be dropped.
+        A state of an earlier `epoch` is not kept, because its text may have been dropped since.
         """
         state = State(np.asarray(tokens, np.int32), cells, pinned, next(self._clock))
         if state.size > self.budget:
@@ -109,7 +109,7 @@ class StateStore:
             shared = state.shared(prompt)
             if not self._divisible and shared < len(state.tokens):
                 continue
-            # Of two that save as much, the smaller is quicker to restore.
+            # Of two states that save the same amount, the smaller one is faster to restore.
             if shared > length or (best and shared == length and state.size < best.size):
                 best, length = state, shared
         return best, length

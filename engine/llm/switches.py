@@ -13,7 +13,7 @@ class Switches:
 
     extra_buffers: weights repacked for the processor's matrix instructions (AMX among them).
     tiled_kernels: matrix kernels for K-quants. flash_attention: the fused attention kernel.
-    gpu: layers on a GPU, where GPU_LAYERS asks for them.
+    gpu: layers on a GPU, if GPU_LAYERS is set.
     """
 
     extra_buffers: bool = True
@@ -22,13 +22,13 @@ class Switches:
     gpu: bool = True
 
     def apply(self) -> None:
-        """Set what llama.cpp reads from the environment. Call it before the model is loaded."""
+        """Set the environment variables of llama.cpp. Call it before the model is loaded."""
         if not self.tiled_kernels:
             os.environ["GGML_CPU_TILED_MM"] = "0"
 
     @property
     def off(self) -> list[str]:
-        """The names of what is turned off, for people."""
+        """The names of the code paths that are turned off, for messages."""
         names = {
             "extra buffers (AMX, repacking)": self.extra_buffers,
             "tiled kernels": self.tiled_kernels,
@@ -41,8 +41,8 @@ class Switches:
 ALL_ON = Switches()
 ALL_OFF = Switches(extra_buffers=False, tiled_kernels=False, flash_attention=False, gpu=False)
 
-# Groups in the order in which they are tried. Of a group's switches that work, the quickest is
-# used; the next group is tried only where none works.
+# Groups in the order in which they are tried. The fastest working switches of a group are used. The
+# next group is tried only if none of a group works.
 ATTEMPTS = (
     (Switches(extra_buffers=False), ALL_ON),
     (Switches(extra_buffers=False, flash_attention=False), Switches(flash_attention=False)),
@@ -50,8 +50,8 @@ ATTEMPTS = (
     (ALL_OFF,),
 )
 
-# An answer whose time decides between two ways to run a model: tokens read and written. The app's
-# prompts for the default model have 70 to 330 tokens, and its answers 10 to 60.
+# The tokens read and written of a typical answer, whose time decides between two ways to run a
+# model. The app's prompts for the default model have 70 to 330 tokens, and its answers 10 to 60.
 READ, WRITTEN = 150, 40
 
 

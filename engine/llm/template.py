@@ -1,8 +1,9 @@
-"""Messages → prompt tokens, through the chat template that the GGUF file carries.
+"""Messages → prompt tokens, through the chat template in the GGUF file.
 
-Template text is trusted: its markers become control tokens. Message text is not: a document that
-contains "<|im_end|>" does not end a turn, because message text is tokenised without control
-tokens. To tell the two apart after rendering, the template gets placeholders instead of the texts.
+The text of the template is trusted: its markers become control tokens. The text of messages is not
+trusted, and is tokenised without control tokens, so a document that contains "<|im_end|>" does not
+end a turn. To separate the two after rendering, the template gets placeholders instead of the
+texts.
 """
 
 import functools
@@ -16,7 +17,7 @@ from engine.errors import LLMError
 from engine.llm.model import Model
 from engine.schema import ChatMessage
 
-# Private-use characters. No template writes them, and message text is not searched for them.
+# Private-use characters. Templates do not contain them, and message text is not searched for them.
 _PLACEHOLDER = re.compile("\uf8f0([0-9]+)\uf8f1")
 
 
@@ -24,7 +25,7 @@ class PromptTemplate:
     """Renders and tokenises. Safe to use from many threads.
 
     Raises:
-        LLMError: the file has no chat template, or none that can be read.
+        LLMError: the file has no chat template, or its template cannot be read.
     """
 
     def __init__(self, model: Model) -> None:
@@ -72,7 +73,7 @@ class PromptTemplate:
         raise LLMError(f"The model's chat template refuses this conversation: {refusal}.")
 
     def _tokenise(self, rendered: str, texts: Sequence[str]) -> list[int]:
-        """Control tokens where the template wrote them, and the text between two as one piece."""
+        """The control tokens of the template, and the tokens of the text between them."""
         tokens: list[int] = []
         text = ""
         for part in self._parts(rendered, texts):
@@ -122,7 +123,7 @@ def _plain_roles(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
 
 
 def _no_system(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """For templates without a system message: its text goes in front of the first question."""
+    """For templates without a system message: its text is put before the first question."""
     return _plain_roles(
         [ChatMessage("user", m.content) if m.role == "system" else m for m in messages]
     )

@@ -1,6 +1,6 @@
-"""Token bytes → pieces of text that never split a character, and end before a stop string.
+"""Token bytes → chunks of text that never split a character, and end before a stop string.
 
-Work is linear in the length of the text.
+The time is linear in the length of the text.
 """
 
 import codecs
@@ -13,12 +13,12 @@ COMBINING = regex.compile(r"\p{M}")
 
 
 class TextAssembler:
-    """Takes bytes as they arrive. Each call returns the text that is safe to show, possibly none.
+    """Gets bytes as they arrive. Each call returns the text that can be shown, which may be empty.
 
-    Held back are the bytes of an unfinished character; the last character, if the next bytes may
+    It holds back the bytes of an unfinished character; the last character, if the next bytes may
     extend it (a combining mark, the second half of an emoji; after ASCII only with `combining`);
-    and text that may be the beginning of a stop string. `ended` is set when a stop string was
-    found: it and what follows are dropped.
+    and text that may be the beginning of a stop string. When a stop string is found, `ended` is
+    true, and the stop string and the text after it are dropped.
     """
 
     def __init__(self, stop: Sequence[str] = (), combining: bool = False) -> None:
@@ -55,7 +55,7 @@ class TextAssembler:
             self._held, self.ended = self._held[: min(found)], True
 
     def _before_stop(self) -> int:
-        """Where the text begins that may be the beginning of a stop string."""
+        """The start of the text that may be the beginning of a stop string."""
         longest = max((len(stop) for stop in self._stop), default=1) - 1
         for length in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):

@@ -1,8 +1,8 @@
-"""Native tool calls: the addition to the LLM protocol for models that were trained to call tools.
+"""Native tool calls: the extension of the LLM protocol for models trained to call tools.
 
-The model is given the tools as JSON schemas, and yields requests among its pieces of text. Such a
-model has `native_tools` in its metadata and implements `ToolCallingLLM`. Other models treat the two
-messages below as ordinary ones: their content says the same in text.
+The model gets the tools as JSON schemas, and yields tool requests between its chunks of text. Such
+a model has `native_tools` in its metadata and implements `ToolCallingLLM`. For other models, the
+two messages below are ordinary messages, whose content has the same information as text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """A call that a model asks for. `arguments` is the JSON it wrote, unchecked."""
+    """A call that a model requests. `arguments` is the JSON that it wrote, not validated."""
 
     id: str
     name: str
@@ -35,14 +35,14 @@ class ToolRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequestMessage(ChatMessage):
-    """The assistant's turn in which it asked for calls."""
+    """The assistant's message that requests calls."""
 
     requests: tuple[ToolRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResultMessage(ChatMessage):
-    """The result of the call with that id, as the tool's turn."""
+    """The tool's message with the result of a call."""
 
     request_id: str = ""
 
@@ -57,7 +57,8 @@ class ToolCallingLLM(Protocol):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> Iterator[str | ToolRequest]:
-        """Write the next message: pieces of text as they come, and each request once it is whole.
+        """Write the next message: chunks of text as they arrive, and each request when it is
+        complete.
 
         Otherwise the same as `stream_chat`.
         """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BATCH = 4  # answers of one batch: a household, or the largest number of readers on Compare
 DEFAULT_WINDOW = 4096  # tokens, where .env does not say: ten passages and a long answer
 _SMALLEST_WINDOW = 512
-_MOST_CONTEXTS = 4  # each needs a cache and buffers of its own
+_MOST_CONTEXTS = 4  # each needs a separate cache and buffers
 _CACHE_SHARE = 1 / 8  # of the machine's memory, for all key-value caches
 _BETTER = 1.25  # what batching must gain: on a busy machine figures vary by about 10 %
 _ENOUGH = 0.97  # the smallest slice with this share of the best prefill rate is used
