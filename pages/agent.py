@@ -39,7 +39,7 @@ TASKS = (
     ("What is the weather in San Francisco?", "web_search"),
 )
 TITLE = 80  # characters of a task in the sidebar
-# For screen readers alone: it takes no room on the page.
+# Only for screen readers: it is not visible on the page.
 HIDDEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
 
 
@@ -99,7 +99,7 @@ def show_head(workspace: Workspace, collection: str) -> None:
 
 
 def show_tool(workspace: Workspace, tool: FunctionTool) -> None:
-    """What a tool is for, and whether it asks first."""
+    """The purpose of a tool, and whether it asks first."""
     name = plain_markdown(tool.name.replace("_", " ")).capitalize()
     missing = " · :material/key_off: not available" if tool.unavailable else ""
     st.markdown(f"**{name}**{missing}")
@@ -166,7 +166,7 @@ def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
     run = current_run(workspace)
-    live = bool(run and not run.handler.phase.ended)  # asked once: all of the page agrees
+    live = bool(run and not run.handler.phase.ended)  # read once, for all parts of the page
     show_runs(workspace, run)
     show_head(workspace, collection)
     said = status_sentence(run.handler) if run else ""
@@ -174,7 +174,7 @@ def main() -> None:
     if problem := st.session_state.pop("agent_problem", ""):
         st.warning(problem)
     with st.bottom, st.container(horizontal=True, vertical_alignment="center"):
-        # Never disabled: the focus stays in it, and another task may start beside this one.
+        # Never disabled, because the focus stays in it, and a second task may run at the same time.
         st.chat_input(
             "Give the agent a task",
             max_chars=MAX_CHARACTERS,

@@ -1,4 +1,4 @@
-"""Ask: a question to your documents; its sources at once, its answer as it is written."""
+"""Ask: a question to your documents, with its sources at once and its answer as it is written."""
 
 import logging
 from dataclasses import replace
@@ -67,7 +67,7 @@ def ask(
 
 
 def ask_what(workspace: Workspace, collection: str, key: str) -> None:
-    """Ask what a field holds, as its callback: the model begins before the page is drawn again.
+    """Ask the text of a field, as its callback, so the model begins before the page is drawn again.
 
     A question that is not accepted returns to the box, with the reason above it.
     """
@@ -85,7 +85,7 @@ def open_source(source: str) -> None:
 
 
 def show_head(workspace: Workspace, conversation: Conversation | None, collection: str) -> None:
-    """The title and what can be set; below it the collection, with a picker."""
+    """The title with the settings, and below it the picker of the collection."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
@@ -176,7 +176,7 @@ def show_settings(workspace: Workspace) -> None:
 
 
 def invite_documents(workspace: Workspace, collection: str) -> None:
-    """An empty collection: the whole page is the way in for documents."""
+    """The page of an empty collection: fields for adding documents."""
     st.markdown(
         "Add your files and ask. A model on this computer answers from them, and the page shows "
         "the passages that it used. Nothing leaves this computer."
@@ -234,10 +234,10 @@ def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: st
 
 @st.fragment(run_every=1.0)
 def notice_stop(workspace: Workspace, cut_off: list[str]) -> None:
-    """Make the Stop in Streamlit's toolbar stop the answer, and draw the page as it then is.
+    """Make the Stop in Streamlit's toolbar stop the answer, and draw the page again.
 
-    That Stop only ends the script which follows the answer. A click elsewhere and a lost
-    connection end it too, but then the page's script runs again first, with another `cut_off`.
+    That Stop only ends the script that follows the answer. A click elsewhere and a lost connection
+    end the script too, but then the page's script runs again first, with another `cut_off`.
     """
     if cut_off:
         for conversation_id in cut_off:
@@ -277,7 +277,7 @@ def show_open_source(
 
 
 def find_source(workspace: Workspace, conversation: Conversation | None, live: Live | None) -> str:
-    """The source that is open, if its turn is still shown; else empty."""
+    """The open source, if its turn is still shown; otherwise empty."""
     source = str(st.session_state.get("open_source", ""))
     if not source or conversation is None:
         return ""
@@ -288,7 +288,7 @@ def find_source(workspace: Workspace, conversation: Conversation | None, live: L
 def what_to_say(
     workspace: Workspace, conversation: Conversation | None, live: Live | None
 ) -> tuple[str, str]:
-    """The sentence for a screen reader, and the id of what it is about."""
+    """The sentence for a screen reader, and the id of its subject."""
     if live:
         return "The answer is being written.", live[0].id
     if conversation:

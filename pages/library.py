@@ -36,7 +36,7 @@ _view = st.components.v2.component("library_view", js=_SCRIPT.read_text(encoding
 
 
 def show_head(workspace: Workspace, collection: str) -> None:
-    """The title and what can be done with collections; below it the collection, with a picker."""
+    """The title with the actions on collections, and below it the picker of the collection."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
@@ -96,7 +96,7 @@ def _confirm_collection(workspace: Workspace, collection: str) -> None:
 def show_documents(workspace: Workspace, collection: str) -> None:
     documents = workspace.library.documents(collection)
     if not documents:
-        if not workspace.library.repairs(collection):  # else they are being rebuilt
+        if not workspace.library.repairs(collection):  # otherwise they are being rebuilt
             st.markdown("There are no documents here yet. Add files, or start with the samples.")
             offer_samples(workspace, collection)
         return
@@ -111,7 +111,7 @@ def show_documents(workspace: Workspace, collection: str) -> None:
         st.caption("No match.")
         return
     pages = -(-len(documents) // A_PAGE)
-    # The pages stand below the list. Their state is known before they are drawn.
+    # The page numbers are below the list. Their state is known before they are drawn.
     page = min(pages, st.session_state.get("documents-page") or 1)
     shown = documents[(page - 1) * A_PAGE : page * A_PAGE]
     _show_choice(workspace, collection, shown)
@@ -123,7 +123,7 @@ def show_documents(workspace: Workspace, collection: str) -> None:
 
 
 def _found(documents: list[Source]) -> list[Source]:
-    """Those whose names have what is searched for, in the order that is chosen."""
+    """The documents whose names contain the search text, in the chosen order."""
     with st.container(horizontal=True, vertical_alignment="center"):
         wanted = st.text_input(
             "Search in names",
@@ -153,7 +153,7 @@ def _pick_key(document: Source) -> str:
 
 
 def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> None:
-    """What can be done with several of the documents that are shown."""
+    """The actions on several of the shown documents."""
     chosen = [each for each in shown if st.session_state.get(_pick_key(each))]
     with st.container(horizontal=True, vertical_alignment="center", key="choice"):
         every = len(chosen) == len(shown)
@@ -213,9 +213,9 @@ def _show_row(workspace: Workspace, collection: str, document: Source) -> None:
 
 
 def find_open(workspace: Workspace) -> tuple[str, Source | None]:
-    """The document that the address names, with its collection; else the chosen collection.
+    """The document that the address names, with its collection; or the chosen collection.
 
-    After a reload the session has no chosen collection, so the document is looked for in all.
+    After a reload the session has no chosen collection, so all collections are searched.
     """
     chosen = current_collection(workspace)
     if source_id := st.query_params.get("document", ""):

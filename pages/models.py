@@ -1,4 +1,4 @@
-"""Models: those in use, how fast they run on this machine, how to change them, diagnostics."""
+"""Models: the models in use, their speed on this machine, how to change them, diagnostics."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""A notebook as a file: `.ipynb` with what the cells printed, or a plain `.py`.
+"""A notebook as a file: `.ipynb` with the output of its cells, or a plain `.py`.
 
 Both contain the code that the page shows and runs. They run in any folder: they need the engine,
 its packages and its models, but no page, and their header says where those are.

@@ -31,7 +31,7 @@ LESSONS = (
         "Build an index",
         "Documents are split into passages of whole sentences. Each passage becomes a vector, "
         "which represents its meaning, and a set of terms, which are its words. The index is "
-        'in memory; `path="…"` would keep it on disk.',
+        'in memory. With `path="…"`, it is kept on disk.',
         r"""
         from engine import SentenceSplitter, VectorStoreIndex
 
@@ -71,7 +71,7 @@ LESSONS = (
         "ask_for_the_whole",
         "A query engine that waits: `streaming=False`",
         "`query` returns when the last word is written. Until then there is nothing to show, "
-        "so the first word appears as late as the last.",
+        "so the first word appears as late as the last one.",
         """
         import time
 
@@ -111,8 +111,8 @@ LESSONS = (
     Cell(
         "iterate_the_stream",
         "Iterate `response_gen`",
-        "The stream is a generator of pieces of text. Use each piece as it arrives; here it "
-        "is printed. Afterwards `str()` gives the whole text, and the trace gives the times.",
+        "The stream is a generator of chunks of text. Use each chunk as it arrives; here it "
+        "is printed. Afterwards `str()` returns the whole text, and the trace has the times.",
         r"""
         streaming_response = query_engine.query($question)
         for text in streaming_response.response_gen:
@@ -127,7 +127,7 @@ LESSONS = (
     Cell(
         "print_the_stream",
         "`print_response_stream`",
-        "Printing the pieces as they arrive is so common that there is a method for it.",
+        "Printing the chunks as they arrive is so common that there is a method for it.",
         """
         streaming_response = query_engine.query($question)
         streaming_response.print_response_stream()
@@ -156,8 +156,8 @@ LESSONS = (
         "`refine` answers from the first passage, then improves the answer with each further "
         "one: one call per passage. Only the text of the last call is the answer, so only "
         "that call streams, and `query` returns when it begins. (`context_format` puts whole "
-        "passages into the prompt. A small model is otherwise given single sentences, which "
-        "all fit into one call.)",
+        "passages into the prompt. Otherwise a small model gets single sentences, which all "
+        "fit into one call.)",
         """
         from engine import ResponseSynthesizer, RetrieverQueryEngine
         from engine.llm import ContextFormat
@@ -229,7 +229,7 @@ LESSONS = (
         "survive_an_error",
         "Handle an error in mid-stream",
         "A server may close the connection in the middle of a sentence. This model does so "
-        "after some pieces. The error arrives after every chunk that came before it, and the "
+        "after some chunks. The error arrives after all chunks that came before it, and the "
         "text so far is kept: you can show it, and offer to ask again.",
         r"""
         from collections.abc import Iterator
@@ -238,7 +238,7 @@ LESSONS = (
         from engine.errors import FirstTokenError, GenerationError
         from engine.llm import LLM, LLMMetadata
 
-        class BreaksOff(LLM):  # it fails after some pieces
+        class BreaksOff(LLM):  # it fails after some chunks
             @property
             def metadata(self) -> LLMMetadata:
                 return llm.metadata
@@ -265,9 +265,9 @@ LESSONS = (
     Cell(
         "watch_an_agent",
         "An agent's events",
-        "An agent takes several steps. Each step is an event as soon as it happens: the "
-        "model's input, a tool call and its result, every piece of the answer. With "
-        "`stream_events` you see them while the agent works.",
+        "An agent takes several steps, and reports events while it works: the model's input, "
+        "a tool call and its result, every chunk of the answer. `stream_events` yields them "
+        "as they happen.",
         r"""
         from engine import AgentStream, AgentWorkflow, ToolCall, ToolCallResult
         from engine.agent.shipped import calculator_tool, search_tool
@@ -293,7 +293,8 @@ MEASURE_SPEED = Cell(
     "measure_speed",
     "How fast it is here",
     "The chat model reads a prompt (prefill) and writes an answer token by token (decode). The "
-    "embedding and the reranker work on passages and sentences. Other programs slow all of them.",
+    "embedding model and the reranker process passages and sentences. Other programs slow all of "
+    "them down.",
     """
     import time
 

@@ -1,8 +1,8 @@
-"""Notebook: cells in order, which run one after another on a thread of their own.
+"""Notebook: cells in order, which run one after another on a separate thread.
 
 The code of all cells runs in one namespace, as in any notebook. A cell names the results of other
-cells that it needs; those cells run first where they have not run yet, or not with the current
-values. The work goes on while the user looks at another page.
+cells that it needs. Those cells run first if they have not run yet with the current values. The
+work continues while the user looks at another page.
 """
 
 import ast
@@ -29,9 +29,9 @@ from pages.cells.output import Output
 log = logging.getLogger(__name__)
 
 FILE = "<cell>"  # the name of a cell's code in a traceback
-# Seconds for which cells go on without a page that shows them. An open page renews this many times
-# a second. Another page, or a short loss of connection, does not stop a long cell; a closed tab
-# does.
+# Seconds for which cells continue without a page that shows them. An open page renews this time
+# many times a second. Another page, or a short loss of connection, does not stop a long cell, but a
+# closed tab does.
 LEASE = 120.0
 
 
@@ -70,7 +70,7 @@ def filled(template: str, values: Mapping[str, Any]) -> str:
 
 
 def literal(value: Any) -> str:
-    """The value as Python writes it; text in double quotes where that needs no escapes."""
+    """The value as a literal of Python, with text in double quotes if that needs no escapes."""
     written = repr(str(value) if isinstance(value, str) else value)  # the text of a StrEnum
     plain = isinstance(value, str) and '"' not in written and "\\'" not in written
     return f'"{written[1:-1]}"' if plain else written
@@ -147,10 +147,11 @@ class Notebook:
         self._lease = Lease(self.stop, lambda: False)
         self._lock = threading.RLock()
 
-    # What a page shows
+    # For display
 
     def code(self, cell: Cell) -> str:
-        """The code that the cell shows and runs: as edited, else with the current values."""
+        """The code that the cell shows and runs: the edited code, or that with the current
+        values."""
         edited = self._edits.get(cell.name)
         return cell.code(self.values) if edited is None else edited
 
@@ -158,7 +159,7 @@ class Notebook:
         return cell.name in self._edits
 
     def execution(self, cell: Cell) -> Execution | None:
-        """Its current or last run."""
+        """The current or last run of a cell."""
         return self._executions.get(cell.name)
 
     def state(self, cell: Cell) -> State:
@@ -188,12 +189,12 @@ class Notebook:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Cells done and cells asked for, since it was last idle."""
+        """The number of cells that have run, and of requested cells, since the last idle time."""
         with self._lock:
             left = len(self._queue) + (self._running is not None)
             return self._asked - left, self._asked
 
-    # What a person does
+    # Actions of the user
 
     def edit(self, name: str, code: str) -> None:
         """Replace the code of a cell. It still runs after the cells that it needed before."""
@@ -202,7 +203,7 @@ class Notebook:
             self.version += 1
 
     def reset(self, name: str) -> None:
-        """Give a cell its own code back."""
+        """Restore the original code of a cell."""
         with self._lock:
             self._edits.pop(name, None)
             self.version += 1
@@ -251,7 +252,7 @@ class Notebook:
         return list(dict.fromkeys(self._makers[name] for name in cell.needs))
 
     def _is_fresh(self, cell: Cell) -> bool:
-        """It has finished, and nothing that its result depends on has changed since."""
+        """Whether it has finished, and nothing that its result depends on has changed since."""
         execution = self.execution(cell)
         if execution is None or execution.state is not State.FINISHED:
             return False
@@ -279,7 +280,7 @@ class Notebook:
                 self._begin_next()
 
     def _begin_next(self) -> None:
-        """Holding the lock: take the next cell and begin it on a thread of its own."""
+        """Start the next cell on a new thread. The caller has the lock."""
         cell = self._queue.pop(0)
         self.version += 1
         execution = Execution(
@@ -315,7 +316,7 @@ class Notebook:
 
 
 def _sentence(fault: BaseException) -> str:
-    """What went wrong, with the line of the cell for errors of Python."""
+    """The sentence for an error, with the line of the cell for Python errors."""
     if isinstance(fault, FirstTokenError):
         return str(fault)
     lines = [f.lineno for f in traceback.extract_tb(fault.__traceback__) if f.filename == FILE]

@@ -1,9 +1,8 @@
-"""What one cell prints, separate from what other threads print at the same time.
+"""The output of one cell, separate from the prints of other threads at the same time.
 
-While at least one cell runs, `sys.stdout` is a router: it writes to the output of the cell in
-whose context the writer runs, and for all others to the stream that was there before. Afterwards
-that stream is `sys.stdout` again. A thread has its own context; the tasks of an event loop have a
-copy of their loop's.
+While at least one cell runs, `sys.stdout` is a router. Prints in the context of a cell go to the
+cell's output, and all others to the previous `sys.stdout`, which is restored afterwards. Each
+thread has its own context; the tasks of an event loop have a copy of their loop's context.
 """
 
 import io
@@ -53,7 +52,7 @@ class Output(io.TextIOBase):
 
     @contextmanager
     def taking_prints(self) -> Iterator[None]:
-        """Inside the block, what this thread and its tasks print is written here."""
+        """Inside the block, the prints of this thread and its tasks are written here."""
         _Router.install()
         token = _current.set(self)
         try:
@@ -83,7 +82,7 @@ class _Router(io.TextIOBase):
 
     @classmethod
     def remove(cls) -> None:
-        """The last user restores what was there before, unless somebody has replaced it since."""
+        """The last cell restores the previous stream, unless it has been replaced since."""
         with cls._lock:
             cls._users -= 1
             if cls._users == 0 and cls._installed is not None:

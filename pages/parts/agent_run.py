@@ -1,8 +1,8 @@
 """One run of an agent as a live notebook: its steps in order, from the first to the answer.
 
-The run lives in the workspace. While it works, a fragment draws it again several times a second,
-so no script of the page runs for long: Streamlit's own Stop has nothing to stop, other buttons
-work at once, and the page always shows the run as it is.
+The run belongs to the workspace. While it works, a fragment draws it several times a second, so no
+script of the page runs for long: Streamlit's Stop has nothing to stop, other buttons work at once,
+and the page always shows the present state of the run.
 """
 
 import json
@@ -30,7 +30,7 @@ from pages.parts.markdown import answer_markdown, plain_markdown
 from pages.parts.sources import show_evidence
 
 TICK = 0.15  # seconds between two drawings of a run that works
-LOOK = 1.0  # seconds between looks whether another tab has approved or stopped
+LOOK = 1.0  # seconds between checks whether another tab has approved a call or stopped the run
 PREVIEW = 60  # characters of the arguments in a step's label
 LONG, TALL = 900, 260  # characters of a result that scrolls, and its height in pixels
 
@@ -62,7 +62,7 @@ def show_run(workspace: Workspace, run: AgentRun, live: bool) -> None:
 def _draw_live(workspace: Workspace, run: AgentRun) -> None:
     """Draw the run as it is now. When it ends or needs the user, the whole page is drawn again."""
     handler = run.handler
-    ended = handler.phase.ended  # looked up first: what comes later is drawn with the whole page
+    ended = handler.phase.ended  # read first: later changes are drawn with the whole page
     workspace.agents.hold(handler)
     _draw(workspace, run)
     if ended or handler.pending:
@@ -113,7 +113,7 @@ def _draw(workspace: Workspace, run: AgentRun) -> None:
 
 
 def _show_state(handler: AgentHandler, cells: Sequence[Cell]) -> None:
-    """One line: what the agent does, and for how long."""
+    """One line with the agent's present action and its duration."""
     trace, progress = handler.run.trace, handler.progress
     took = f"{trace.now():.1f} s"
     if handler.phase.ended:
@@ -161,7 +161,7 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
 
 
 def _step(label: str, state: StepState, expanded: bool = False) -> DeltaGenerator:
-    """A step of the run. A status that is itself entered by `with` turns complete at its end."""
+    """A step of the run. (`with st.status(...)` would mark the step as complete at its end.)"""
     return st.status(label, state=state, expanded=expanded, type="step").container()
 
 

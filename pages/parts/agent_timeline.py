@@ -11,8 +11,8 @@ from pages.parts.agent_story import Call, Cell, Choice, story
 from pages.parts.charts import AXIS, ink, lane, plot, show, words
 from pages.parts.charts import seconds as clock
 
-ROW, BAR = 48, 12  # pixels: a line of text, and a bar under it, so that any width will do
-# By lightness and label, not by hue: blue and orange mean streaming and not, everywhere.
+ROW, BAR = 48, 12  # pixels: a line of text, and a bar below it, which fits any width
+# Lightness and labels, not hues, because blue and orange mean streaming and non-streaming.
 SHADES = {"model": 0.85, "tools": 0.5, "you": 0.22}
 
 
@@ -27,7 +27,7 @@ class Interval:
 
 
 def intervals(cells: Sequence[Cell], end: float) -> list[Interval]:
-    """Who was busy when, in order. Work that was cut off lasts to the end."""
+    """Who was busy when, in order. Interrupted work lasts until the end."""
     found: list[Interval] = []
     for cell in cells:
         if isinstance(cell, Call):

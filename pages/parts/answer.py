@@ -1,7 +1,7 @@
 """The answer cell: one turn of a conversation, live or ended, drawn by the same code.
 
-Slots are reserved in one order (state, what was searched for, evidence, text, figures), so
-nothing jumps when the answer ends or the page runs again.
+Slots are reserved in one order (state, search text, evidence, text, figures), so nothing moves when
+the answer ends or the page runs again.
 """
 
 import time
@@ -22,8 +22,8 @@ from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
 from pages.parts.resources import safely
 from pages.parts.sources import source_id
 
-# The browser is sent the whole text at each chunk, and the eye does not tell 16 a second from
-# more: measured by Streamlit's users and in this project's facts at 50 to 80 ms.
+# Streamlit sends the whole text to the browser at each update, and people do not notice more than
+# 16 updates a second (50 to 80 ms between two).
 INTERVAL = 0.06
 
 ICONS = {
@@ -92,7 +92,7 @@ def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
 def _cited(turn_id: str, _turn: Turn) -> str:
     """The answer as Markdown, each sentence with the number of the source that supports it.
 
-    A sentence in which the answer was cut off has no number: its end is not known.
+    A sentence in which the answer was cut off has no number, because its end is not known.
     """
     done = _turn.phase is Phase.DONE
     length = len(_turn.text.rstrip())
@@ -105,7 +105,7 @@ def _cited(turn_id: str, _turn: Turn) -> str:
 
 
 def forget_answers() -> None:
-    """Drop the drawn answers from the cache, those of deleted conversations included."""
+    """Drop all drawn answers from the cache, including those of deleted conversations."""
     _cited.clear()
 
 
@@ -127,7 +127,7 @@ def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSourc
             f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s"
         )
         if progress.phase is Phase.READING and progress.total and not response.text:
-            # Where the text will be: a bar in the line above would move the sources.
+            # The bar is in the place of the text. In the line above, it would move the sources.
             slots.text.progress(min(1.0, progress.done / progress.total))
 
     while not response.text and not response.phase.ended:
@@ -141,10 +141,10 @@ def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSourc
 
 
 def _paced(response: StreamingResponse, tick: Callable[[], None]) -> Iterator[str]:
-    """The text that is there, at once, and then what arrives, a piece per interval."""
+    """The present text at once, and then the arriving text, one chunk in each interval."""
     shown = 0
     while True:
-        ended = response.phase.ended  # before the text: what came before the end is never missed
+        ended = response.phase.ended  # read before the text, so that no text is missed
         text = response.text
         if len(text) > shown:
             yield answer_markdown(text[shown:])
@@ -164,7 +164,8 @@ def _show_searched(slots: _Slots, turn: Turn) -> None:
 
 
 def _ended_line(turn: Turn) -> str:
-    """How the answer ended, and after how long: up to the last token where there is one."""
+    """How the answer ended, and after how many seconds: those to the last token, if there is
+    one."""
     seconds = turn.trace and (turn.trace.metrics.e2el or turn.trace.ended)
     after = f" after {seconds:.2f} s" if seconds else ""
     word = {Phase.DONE: "finished", Phase.STOPPED: "stopped"}.get(turn.phase, "failed")
@@ -193,7 +194,7 @@ def _show_outcome(slots: _Slots, turn: Turn) -> None:
 
 
 def outcome(turn: Turn) -> str:
-    """What a screen reader says when an answer has ended."""
+    """The sentence for a screen reader when an answer has ended."""
     if turn.phase is Phase.FAILED:
         return f"The answer failed. {turn.error} {turn.text}"
     if turn.phase is Phase.STOPPED:

@@ -1,4 +1,4 @@
-"""What the charts of all pages share: the colours of the two modes, scales, legible labels.
+"""Shared parts of the charts: the colours of the two modes, scales, legible labels.
 
 Streaming is blue and non-streaming orange, in both themes. Text in a chart never has these
 colours: its contrast would be below 4.5 in one of the themes.
@@ -14,8 +14,8 @@ from altair.utils.schemapi import disable_debug_mode
 STREAMING = "#0072B2"
 BLOCKING = "#D55E00"
 HUES = {"streaming": STREAMING, "non-streaming": BLOCKING}
-# The tests validate every specification. Validating it again on each run of a page would take
-# twice as long as making it.
+# The tests validate every specification. To validate it again on each run of a page would take
+# twice as long as to create it.
 disable_debug_mode()
 
 Align = Literal["left", "right", "center"]

@@ -47,7 +47,7 @@ def about(session: Session, runs: Sequence[Measurement]) -> None:
 
 
 def _range(counts: Iterable[int]) -> str:
-    """One count where all are equal, else the lowest and the highest."""
+    """One count if all are equal, otherwise the lowest and the highest."""
     ends = sorted(counts) or [0]
     return " to ".join(dict.fromkeys((str(ends[0]), str(ends[-1]))))
 

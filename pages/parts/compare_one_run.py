@@ -3,9 +3,9 @@
 All three show the streaming run with the median total time, so that their figures fit those of
 the other cells.
 
-The race is played by the browser: each piece of text carries its time as the delay of a CSS
-animation. The replay is as exact as the recording, costs the server nothing, and a rerun of the
-page does not disturb it.
+The browser plays the race: each chunk of text has its time as the delay of a CSS animation. The
+replay is as exact as the recording, needs no work of the server, and continues during a rerun of
+the page.
 """
 
 import html
@@ -38,10 +38,10 @@ from pages.parts.markdown import plain_markdown
 SPEEDS = {"Half speed": 0.5, "Real time": 1.0, "Double speed": 2.0}
 IN_WORDS = {0.5: "at half speed", 1.0: "in real time", 2.0: "at double speed"}
 
-# The class names begin with ft- and style nothing of Streamlit's. The text column is reversed, so
-# that a full panel stays at its newest line. --ft-ms is the clock, an animated integer; its syntax
-# uses an escape, because the sanitizer removes a style with a "<". step-start: a rounding error
-# can skip the end of an animation, but not its start.
+# The class names begin with ft-, so that they style no element of Streamlit. The text column is
+# reversed, so that a full panel shows its newest line. --ft-ms is the clock, an animated integer;
+# its syntax uses an escape, because the sanitizer removes a style that contains "<". step-start is
+# used because a rounding error can skip the end of an animation, but not its start.
 STYLE = """
 <style>
 @property --ft-ms { syntax: "\\3C integer>"; initial-value: 0; inherits: false; }
@@ -228,7 +228,7 @@ def _title(name: str) -> str:
 
 
 def _ms(duration: float) -> str:
-    """Milliseconds; a clock in Python is not exact to less than a tenth of one."""
+    """Milliseconds. Python's clock is not exact to less than a tenth of one."""
     return "< 0.1 ms" if duration < 1e-4 else f"{two(duration * 1000)} ms"
 
 
@@ -296,7 +296,7 @@ def _hatching(colour: str) -> alt.Gradient:
 
 # ---- Token by token
 
-ROOM = 1.2  # times the duration: the reader's line goes on after the last token
+ROOM = 1.2  # times the duration: the reader's line continues after the last token
 HEIGHT, GAPS_HEIGHT = 300, 170  # pixels
 
 
@@ -359,8 +359,8 @@ def _show_arrivals(arrivals: list[float], each: float, describes: str) -> None:
     reading: list[dict[str, float]] = [{"x": first, "y": 0}, {"x": edge, "y": read}]
     begins = [{"x": first, "y": 0, "to": count * 1.2}]
     left = first > 0.5 * end
-    # The label of the reader's line: before its beginning, where there is room; else above the line
-    # where it is flat, and below where it is steep.
+    # The label of the reader's line is before its beginning if there is room; otherwise it is above
+    # a flat line, and below a steep one.
     middle = (first + end) / 2
     height = read / (edge - first) * (middle - first)
     beside = 0.07 if height < count / 4 else -0.07

@@ -20,8 +20,8 @@ from pages.parts.samples import suggested_questions
 # Pairs of runs to choose from. A 95 % interval needs at least six.
 PAIRS = (2, 4, 6, 10, 20)
 SUGGESTED = 3
-# The file that answers it, and a question whose answer is right and long enough to watch with the
-# default model: test_compare_page asks it.
+# A file, and a question about it whose answer with the default model is right and long enough to
+# watch. test_compare_page asks it.
 DEFAULT_QUESTION = ("tide-mill.md", "What does the miller do when the tide turns?")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 CONTEXT_FORMATS = {
@@ -40,7 +40,7 @@ def choose_setup(workspace: Workspace, collection: str) -> Setup:
     offered = questions(workspace, collection)
     state = st.session_state
     if state.get("compare_question", "") == state.get("compare_prefilled", ""):
-        state.compare_question = offered[0] if offered else ""  # nobody has written another one
+        state.compare_question = offered[0] if offered else ""  # the user has written no other one
     state.compare_prefilled = offered[0] if offered else ""
     question = st.text_input(
         "Question",
@@ -74,7 +74,7 @@ def choose_setup(workspace: Workspace, collection: str) -> Setup:
 
 
 def questions(workspace: Workspace, collection: str) -> list[str]:
-    """Questions to suggest, the default first: of the samples, else one about the documents."""
+    """Questions to suggest, the default first: those of the samples, or one about the documents."""
     documents = workspace.library.documents(collection)
     file, question = DEFAULT_QUESTION
     samples = suggested_questions(workspace, collection)[: SUGGESTED + 1]
@@ -92,10 +92,10 @@ def questions(workspace: Workspace, collection: str) -> list[str]:
 
 
 def question_about(text: str) -> str:
-    """A question about the first sentence of 8 to 30 words; empty where there is none.
+    """A question about the first sentence of 8 to 30 words; empty if there is none.
 
-    With the default model, asking for the meaning of a quoted sentence found its passage and gave
-    the right answer for prose in English and German; other ways of asking did not.
+    With the default model, a question for the meaning of a quoted sentence finds its passage and
+    gets the right answer for prose in English and German. Other forms of the question did not.
     """
     for line in text.splitlines():
         for sentence in SENTENCE_END.split(line):
@@ -219,7 +219,7 @@ def _follow(job: MeasuringJob) -> None:
 
 
 def spoken(workspace: Workspace) -> str:
-    """What a screen reader says when a measurement begins or has ended."""
+    """The sentence for a screen reader when a measurement begins or has ended."""
     job = workspace.measurements.job
     if job is None:
         return ""
@@ -240,7 +240,7 @@ def shown_key(experiment: Experiment) -> str:
 def shown_session(
     workspace: Workspace, experiment: Experiment, collection: str
 ) -> Session | None:
-    """The session that the user chose, else the latest of this collection that has results."""
+    """The session that the user chose, or the latest one of this collection with results."""
     measurements = workspace.measurements
 
     def has_results(session: Session | None) -> bool:

@@ -1,4 +1,4 @@
-"""The conversations of this session: the open one, the list in the sidebar, what one can do."""
+"""The conversations: the open one, the list in the sidebar, and the actions on them."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ SEARCH_FROM = 8  # conversations: fewer are seen at a glance
 def current_conversation(workspace: Workspace, collection: str) -> Conversation | None:
     """The conversation that the address names, so that a reload finds it again.
 
-    A link to the page names none: then the one this session had open, if it asks `collection`.
+    Without one in the address, it is the one that this session had open, if it is of `collection`.
     """
     named = st.query_params.get("conversation", "")
     conversation = workspace.conversations.find(named)
@@ -30,7 +30,7 @@ def current_conversation(workspace: Workspace, collection: str) -> Conversation 
 
 
 def open_conversation(conversation_id: str) -> None:
-    """Empty: a new conversation."""
+    """Open a conversation; with an empty id, a new one."""
     if st.session_state.get("open_conversation", "") != conversation_id:
         st.session_state.open_conversation = conversation_id
         st.session_state.open_source = ""
@@ -72,7 +72,7 @@ def show_conversations(workspace: Workspace, collection: str, current: Conversat
 
 
 def _show_list(listed: list[Conversation], current: Conversation | None) -> None:
-    """Under headings by date; of two with the same name, each with its time."""
+    """The conversations under headings by date. If names are equal, the times are shown too."""
     titles = [each.title for each in listed]
     heading = ""
     for conversation in listed:
@@ -137,7 +137,7 @@ def show_actions(workspace: Workspace, conversation: Conversation) -> None:
                 on_click=lambda: st.session_state.update({confirm: True}),
             )
             return
-        st.markdown("Delete its questions and answers for good? The documents stay.")
+        st.markdown("Delete its questions and answers permanently? The documents are kept.")
         with st.container(horizontal=True):
             st.button(
                 "Delete it",

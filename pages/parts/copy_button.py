@@ -9,7 +9,7 @@ _HTML = """
   <span aria-live="polite"></span>
 </button>
 """
-# As a tertiary button of Streamlit looks, with the theme's own colours and font.
+# The style of Streamlit's tertiary button, with the colours and the font of the theme.
 _CSS = """
 button {
   display: inline-flex; align-items: center; gap: 0.5rem; min-height: 2.5rem; padding: 0;
@@ -20,7 +20,7 @@ button:hover { color: var(--st-primary-color); }
 button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
 svg { width: 1.125rem; height: 1.125rem; }
 """
-# navigator.clipboard is there only on localhost and over https; the older way works elsewhere.
+# navigator.clipboard exists only on localhost and over https; otherwise execCommand is used.
 _JS = """
 export default ({ data: { text, name }, parentElement }) => {
   const button = parentElement.querySelector("button");

@@ -1,4 +1,4 @@
-"""Deleting, and what undoes it: the line with Undo, and the list of what was deleted recently."""
+"""Deleting and restoring: the line with Undo, and the list of recently deleted files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ def delete_documents(workspace: Workspace, collection: str, names: Mapping[str, 
     """Delete the documents with these source ids and names. `show_undo` offers to restore them.
 
     Raises:
-        StoreError: a document could not be deleted. Those before it are, and can be restored.
+        StoreError: a document could not be deleted. Those before it have been, and can be restored.
     """
     try:
         workspace.delete_documents(collection, list(names))
@@ -64,14 +64,14 @@ def delete_collection(workspace: Workspace, collection: str) -> None:
 
 
 def _source_ids(workspace: Workspace, collection: str) -> list[str]:
-    """Of all documents of a collection, also of those that are still being rebuilt."""
+    """The ids of all documents of a collection, including those that are being rebuilt."""
     library = workspace.library
     indexed = [each.source_id for each in library.documents(collection)]
     return list(dict.fromkeys([*indexed, *(u.source_id for u in library.repairs(collection))]))
 
 
 def _forget_shown() -> None:
-    """Drop what pages keep of documents."""
+    """Drop the data of documents that pages have cached."""
     forget_pages()
     forget_answers()
     forget_documents()
@@ -112,7 +112,7 @@ def deletion_said() -> str:
 
 
 def deletion_id() -> str:
-    """Names the last deletion; empty without one."""
+    """The id of the last deletion; empty without one."""
     deleted: Deleted | None = st.session_state.get("deleted")
     return deleted.id if deleted else ""
 
@@ -124,7 +124,7 @@ def _undo(workspace: Workspace, deleted: Deleted) -> None:
 
 
 def _restore(workspace: Workspace, collection: str, source_ids: tuple[str, ...]) -> None:
-    """Restore documents, and end the offer to undo where it is about them.
+    """Restore documents, and remove the offer to undo if it is about them.
 
     Raises:
         StoreError: a file could not be moved, or is not in the trash any more.
@@ -149,7 +149,7 @@ def _dismiss() -> None:
 
 
 def show_trash(workspace: Workspace, collection: str) -> None:
-    """The deleted files that can be restored, folded; nothing where there are none."""
+    """The deleted files that can be restored, folded; nothing if there are none."""
     trash = workspace.library.trash()
     if not trash:
         return

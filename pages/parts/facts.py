@@ -1,4 +1,4 @@
-"""What a page says of a document in a few words: its parts, its size, its age."""
+"""Facts about a document in a few words: its parts, its size, its age."""
 
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -25,7 +25,7 @@ def readable_size(size: int) -> str:
 
 
 def ago(time: str) -> str:
-    """How long ago a time (ISO 8601) was; older than a month: its date."""
+    """How long ago a time (ISO 8601) was; after a month, its date."""
     then = datetime.fromisoformat(time)
     seconds = (datetime.now(UTC) - then).total_seconds()
     if seconds >= _A_MONTH * 86_400:
@@ -37,7 +37,7 @@ def ago(time: str) -> str:
 
 
 def facts_of(workspace: Workspace, collection: str, document: Source) -> str:
-    """Its parts, passages, size and age, in one line."""
+    """The parts, passages, size and age of a document in one line."""
     part = PAGED.get(PurePath(document.file_name).suffix.lower(), "section")
     passages = counted(document.passages, "passage")
     prepared = workspace.prepared(collection, document.source_id)

@@ -1,7 +1,7 @@
-"""Keeps the answer that this session follows going while another page is open.
+"""Keeps the answer of this session running while another page is open.
 
-The Ask page renews the answer's lease while it follows it. On other pages this fragment does, until
-the answer has ended or the tab is closed.
+The Ask page renews the lease of an answer while it follows the answer. On other pages, this
+fragment renews it until the answer has ended or the tab is closed.
 """
 
 import streamlit as st

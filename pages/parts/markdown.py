@@ -1,8 +1,8 @@
-"""Untrusted text → Markdown that shows the text and does nothing else. Pure.
+"""Untrusted text → Markdown that only shows the text.
 
-An answer or a document may have an image whose address leaks the question, a link that hides its
-target, HTML, or Streamlit's own markup ($…$, :name:). Every character that can begin one of these
-is escaped, so a chunk may end anywhere. Emphasis, lists, tables and code are kept.
+An answer or a document may contain an image whose address leaks the question, a link that hides its
+target, HTML, or Streamlit's markup ($…$, :name:). Every character that can begin one of these is
+escaped, so a chunk may end anywhere. Emphasis, lists, tables and code are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ _PLAIN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>()#+-.!|$:~"} | {"&": "
 
 
 def plain_markdown(text: str) -> str:
-    """For text of a document: every character shows as itself, line ends as spaces."""
+    """For text of a document: every character is shown literally, and line ends as spaces."""
     return " ".join(text.split()).translate(_PLAIN)
 
 

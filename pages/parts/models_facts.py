@@ -62,7 +62,7 @@ def is_default(llm: LLM) -> bool:
 
 
 def _file(path: Path) -> tuple[str, ...]:
-    """Its name and size; of a folder's `model.onnx`, the folder's name."""
+    """The name and the size of a file; for `model.onnx`, the name of its folder."""
     if not path.is_file():
         return ()
     name = f"{path.parent.name}/{path.name}" if path.name == ONNX else path.name

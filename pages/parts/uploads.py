@@ -32,7 +32,7 @@ TICK = 0.5  # seconds between updates: each costs a run of the fragment
 
 
 def add_documents(workspace: Workspace, collection: str) -> None:
-    """A field to drop files into. The field empties itself; the files go on below it."""
+    """A field for files. The field is then cleared, and the files are shown below it."""
     turn = st.session_state.setdefault("uploads_taken", 0)
     files = st.file_uploader(
         "Add documents",
@@ -67,13 +67,13 @@ def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None
 
 
 def _show_problems() -> None:
-    """The files that could not be taken in, once."""
+    """Show once the files that could not be added."""
     for problem in st.session_state.pop("upload_problems", []):
         st.error(problem, icon=":material/error:")
 
 
 def show_uploads(workspace: Workspace, collection: str) -> None:
-    """Every upload not yet dismissed, with its stage; live while there is work."""
+    """Every upload that is not dismissed, with its stage, updated while there is work."""
     _show_problems()
     uploads = workspace.ingestor.uploads(collection)
     if uploads:
@@ -85,10 +85,10 @@ def show_uploads(workspace: Workspace, collection: str) -> None:
 
 
 def show_unsettled(workspace: Workspace, collection: str) -> None:
-    """For pages of another purpose: one folded line while files are added, and what went wrong.
+    """For other pages: one folded line while files are added, and the failures.
 
-    Failures and questions stay until they are dismissed or answered. Files that are ready are
-    named once, in the session that saw them being added, until `forget_ready`.
+    Failures and questions stay until they are dismissed or answered. Files that are ready are shown
+    once, in the session that has shown their progress, until `forget_ready`.
     """
     _show_problems()
     uploads = workspace.ingestor.uploads(collection)
@@ -97,7 +97,7 @@ def show_unsettled(workspace: Workspace, collection: str) -> None:
 
 
 def forget_ready() -> None:
-    """Stop naming the files that are ready: the person has gone on."""
+    """Stop showing the files that are ready, because the user has continued."""
     st.session_state.pop("uploads_seen", None)
 
 
@@ -153,7 +153,7 @@ def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
 def _show_group(
     workspace: Workspace, uploads: list[Upload], what: str, icon: str, key: str
 ) -> None:
-    """A few uploads one by one, many of them folded under how many they are."""
+    """A few uploads one by one; many are folded under their number."""
     if len(uploads) > SHOWN:
         line = f"{counted(len(uploads), 'file')} {what}"
         with st.expander(line, icon=icon, type="compact", key=key):
@@ -167,7 +167,7 @@ def _show_group(
 def _summary(uploads: list[Upload]) -> str:
     """How many files are added. A ZIP that is unpacked does not count: its files do.
 
-    The number that are ready stands only in the list, so that this line does not change with it.
+    Only the list has the number of ready files, so that this line does not change with it.
     """
     counting = [each for each in uploads if not each.files] or uploads
     files = counted(len(counting), "file")
@@ -261,7 +261,7 @@ def _worked(upload: Upload) -> float:
 
 
 def _report(upload: Upload) -> str:
-    """What each stage took of a file that took a while, and the database's share."""
+    """The duration of each stage of a large file, and the database's share."""
     total = _worked(upload)
     if upload.stage is not Stage.READY or total < WORTH_A_REPORT:
         return ""
@@ -286,10 +286,10 @@ def _ask_password(upload: Upload) -> str | None:
 
 
 def show_repairs(workspace: Workspace, collection: str) -> None:
-    """Progress while documents are indexed again from their files, and what stands in the way.
+    """The progress of documents that are indexed again from their files, and their problems.
 
-    Shows nothing when nothing is left to repair. It redraws itself while there is work, and the
-    page once when the work has ended.
+    It shows nothing when nothing is left to repair. While there is work, it is redrawn; when the
+    work has ended, the page is redrawn once.
     """
     repairs = workspace.library.repairs(collection)
     if repairs:
@@ -316,7 +316,7 @@ def _repairs(workspace: Workspace, collection: str, was_busy: bool) -> None:
 
 
 def _unrepaired_row(workspace: Workspace, upload: Upload) -> None:
-    """A file that is kept, but cannot be indexed without the person's help."""
+    """A file that is kept, but cannot be indexed without the user's help."""
     with st.container(key=f"repair-{upload.id}", gap="xsmall"):
         name = plain_markdown(upload.name)
         if upload.stage is Stage.LOCKED:

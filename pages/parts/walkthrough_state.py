@@ -1,4 +1,4 @@
-"""The open notebooks: one per session, found again by the address after a reload."""
+"""The open notebooks: one per session. After a reload, the address names it."""
 
 import threading
 from collections.abc import Hashable
@@ -59,7 +59,7 @@ def editing_allowed() -> bool:
 
 
 def may_edit(setting: bool, address: str, origin: str, host: str) -> bool:
-    """Only where the server listens on this computer alone, and its own page is what asks.
+    """Whether only this computer can reach the server, and the request comes from its own page.
 
     setting: WALKTHROUGH_EDITING. address: where the server listens. origin, host: the headers of
     the browser's connection.
