@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from engine import Document, SimpleDirectoryReader, VectorStoreIndex
+from engine.config import default_config
 from engine.errors import FirstTokenError
 from engine.response import Response, StreamingResponse
 from engine.timing import Metrics
@@ -13,7 +14,8 @@ from engine.timing import Metrics
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        return _ask(options.question, options.files, options.stream, options.top_k)
+        wait = default_config().first_token_budget if options.wait is None else options.wait
+        return _ask(options.question, options.files, options.stream, options.top_k, wait or None)
     except FirstTokenError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -29,21 +31,29 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("question")
     ask.add_argument("files", nargs="+", type=Path, help="files, or folders of them")
     ask.add_argument("--no-stream", dest="stream", action="store_false", help="wait for the whole")
+    ask.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="until the first word, 0 for no limit (default: FIRST_TOKEN_BUDGET in .env)",
+    )
     ask.add_argument("--top-k", type=int, default=3, help="passages to answer from (default 3)")
     return parser
 
 
-def _ask(question: str, files: list[Path], stream: bool, top_k: int) -> int:
+def _ask(question: str, files: list[Path], stream: bool, top_k: int, wait: float | None) -> int:
     documents = [document for path in files for document in _load(path)]
     index = VectorStoreIndex.from_documents(documents)
-    engine = index.as_query_engine(streaming=stream, similarity_top_k=top_k)
+    engine = index.as_query_engine(
+        streaming=stream, similarity_top_k=top_k, first_token_budget=wait
+    )
     response = engine.query(question)
     _print_sources(response)
     if isinstance(response, StreamingResponse):
         response.print_response_stream()
     else:
         print(response, end="")
-    print(f"\n\n{_timing(response.trace.metrics)}")
+    print("\n\n" + "\n".join([_timing(response.trace.metrics), *response.notes]))
     return 0
 
 

@@ -16,6 +16,8 @@ from dotenv import dotenv_values
 from engine.errors import ConfigError
 from engine.redacting import redact
 
+LONGEST_WAIT = 60.0  # seconds, for the first word
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -28,6 +30,8 @@ class Config:
     gpu_layers: layers of the model on a GPU, if llama.cpp was compiled for one.
     cores: threads that may compute at once; 0 means all cores of the machine.
     state_cache_mb: memory for kept prompt states, in megabytes.
+    first_token_budget: the longest wait for the first word of an answer, in seconds, where none has
+        been chosen on the Ask page; 0 means no limit.
     deterministic: the same question gets the same words, even while other programs compute. If
         False, flash attention is used if it is faster.
     qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections.
@@ -44,6 +48,7 @@ class Config:
     gpu_layers: int = 0
     cores: int = 0
     state_cache_mb: int = 1024
+    first_token_budget: float = 1.0
     deterministic: bool = True
     qdrant_url: str = field(default="", repr=False)  # an address may carry a password
     qdrant_api_key: str = field(default="", repr=False)  # keys stay out of logs
@@ -90,6 +95,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         gpu_layers=_whole_number(known, "gpu_layers", default.gpu_layers),
         cores=_whole_number(known, "cores", default.cores),
         state_cache_mb=_whole_number(known, "state_cache_mb", default.state_cache_mb),
+        first_token_budget=_seconds(known, "first_token_budget", default.first_token_budget),
         deterministic=_boolean(known, "deterministic", default.deterministic),
         qdrant_url=_address(known, "qdrant_url"),
         qdrant_api_key=known.get("qdrant_api_key", ""),
@@ -136,6 +142,20 @@ def _whole_number(values: Mapping[str, str], name: str, default: int) -> int:
             f"{name.upper()} must be a whole number, not {text!r}. Change it in .env."
         )
     return int(text)
+
+
+def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ConfigError(
+            f"{name.upper()} must be a number of seconds from 0 to {LONGEST_WAIT:g}, not {text!r}. "
+            "Change it in .env."
+        )
+    return seconds
 
 
 def _boolean(values: Mapping[str, str], name: str, default: bool) -> bool:

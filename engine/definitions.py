@@ -22,6 +22,13 @@ DEFINITIONS = {
         "Without streaming, the first text is the whole answer.",
         "NVIDIA NIM, AIPerf",
     ),
+    "predicted_ttft": Definition(
+        "predicted first token",
+        "When the first token was expected, predicted after the search from the tokens to be read "
+        "and from how fast this model has read them here. The budget of the first token relies on "
+        "it.",
+        "First Token",
+    ),
     "e2el": Definition(
         "end-to-end latency (E2EL)", "From submit until the reader has the last token.", "vLLM"
     ),

@@ -114,6 +114,7 @@ class Metrics:
     prompt_tokens: int
     reused_tokens: int
     output_tokens: int
+    predicted_ttft: float | None = None
 
     @property
     def itl_median(self) -> float | None:
@@ -214,6 +215,7 @@ def compute_metrics(trace: Trace) -> Metrics:
         prompt_tokens=call.prompt_tokens,
         reused_tokens=call.reused_tokens,
         output_tokens=call.output_tokens,
+        predicted_ttft=trace.plan.predicted if trace.plan else None,
     )
 
 

@@ -11,7 +11,7 @@ from engine.errors import FirstTokenError, StoreError
 from engine.llm import ContextFormat
 from engine.response import StreamingResponse
 from engine.synthesis import ResponseMode
-from engine.workspace import Conversation, Turn, Workspace
+from engine.workspace import AskSettings, Conversation, Turn, Workspace
 from pages.cells.behind import code_of_turn
 from pages.parts.announce import announce
 from pages.parts.answer import Actions, follow_turn, outcome, show_turn
@@ -38,6 +38,7 @@ from pages.parts.uploads import (
     show_repairs,
     show_unsettled,
 )
+from pages.parts.waits import NO_LIMIT, choose_wait
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,11 @@ Live = tuple[Turn, StreamingResponse]
 
 
 def ask(
-    workspace: Workspace, collection: str, question: str, instead_of: Turn | None = None
+    workspace: Workspace,
+    collection: str,
+    question: str,
+    instead_of: Turn | None = None,
+    settings: AskSettings | None = None,
 ) -> bool:
     """Ask in the open conversation, or in a new one. Returns whether the question was accepted."""
     try:
@@ -56,7 +61,7 @@ def ask(
         if conversation is None:
             conversation = workspace.conversations.create(collection)
             open_conversation(conversation.id)
-        workspace.ask(conversation, question, instead_of)
+        workspace.ask(conversation, question, instead_of, settings)
     except (ValueError, NotImplementedError, FirstTokenError) as error:
         log.info("A question was not accepted", exc_info=True)
         st.session_state.ask_problem = str(error)
@@ -166,6 +171,7 @@ def show_settings(workspace: Workspace) -> None:
             step=0.1,
             help="0: the model always takes the most likely word. Higher values vary the words.",
         ),
+        first_token_budget=choose_wait(now.first_token_budget),
     )
     if chosen != now:
         try:
@@ -208,6 +214,7 @@ def show_turns(
     versions = workspace.conversations.versions(conversation.id)
     actions = Actions(
         ask_instead=lambda turn, question: _ask_instead(workspace, collection, turn, question),
+        ask_unlimited=lambda turn: _ask_unlimited(workspace, collection, turn),
         versions=lambda turn: versions.get(turn.id, [turn.id]),
         show_version=partial(workspace.conversations.show_version, conversation.id),
         show_code=lambda turn: show_code_behind(code_of_turn(turn, folder), turn.id),
@@ -230,6 +237,12 @@ def show_turns(
 
 def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: str) -> None:
     ask(workspace, collection, question, instead_of=turn)
+
+
+def _ask_unlimited(workspace: Workspace, collection: str, turn: Turn) -> None:
+    """The same question, and everything that is found is read."""
+    settings = replace(workspace.settings, first_token_budget=NO_LIMIT)
+    ask(workspace, collection, turn.question, turn, settings)
 
 
 @st.fragment(run_every=1.0)

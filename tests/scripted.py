@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from engine.budget import Rate
 from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.run import Phase, Run
@@ -46,7 +47,8 @@ class ScriptedRetriever:
 class ScriptedLLM(LLM):
     """Writes the given replies, a list of pieces for each call; the last one is repeated.
 
-    A piece that is an exception is raised. `seconds` pass before each piece. Tokens are words.
+    A piece that is an exception is raised. `seconds` pass before each piece. Tokens are words;
+    `rate` is how fast it says that it reads them.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class ScriptedLLM(LLM):
         can_stream: bool = True,
         context_window: int = 1000,
         before_piece: Callable[[int], None] = lambda _: None,
+        rate: Rate | None = None,
     ) -> None:
+        self.rate = rate
         self.replies = [*replies] or [["Hello", " there", "."]]
         self.seconds = seconds
         self.before_piece = before_piece
@@ -70,6 +74,10 @@ class ScriptedLLM(LLM):
     @property
     def metadata(self) -> LLMMetadata:
         return self._metadata
+
+    @property
+    def reading_rate(self) -> Rate | None:
+        return self.rate
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(len(message.content.split()) + 4 for message in messages)

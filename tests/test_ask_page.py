@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.budget import Rate
 from engine.errors import StoreError
 from engine.run import Phase
 from engine.workspace import Stage, Turn, Workspace
@@ -95,6 +96,21 @@ def test_an_uploaded_file_can_be_asked(workspace: Workspace) -> None:
     while not upload.stage.ended and time.monotonic() < deadline:
         time.sleep(0.01)
     assert "Hannah Voss" in texts(ask(app.run(), "Who built the tide mill?"))
+
+
+def test_what_was_not_read_in_time_is_said_and_can_be_read_after_all(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    llm = ScriptedLLM(["Hannah Voss."], rate=Rate(0.0, 1.0))  # a second for each word
+    monkeypatch.setattr(workspace, "llm", llm)
+    app = ask(open_app(), "Who built the tide mill?")
+    assert "Read 1 sentence of 1 passage. Reading all of it would have taken" in texts(app)
+    assert "barley" not in llm.prompts[-1][-1].content
+    next(button for button in app.button if button.label == "Ask without a limit").click().run()
+    assert not app.exception
+    assert "barley" in llm.prompts[-1][-1].content
+    assert "Read 1 sentence" not in texts(app)
 
 
 def test_a_fault_in_mid_answer_keeps_the_text_and_says_what_happened(

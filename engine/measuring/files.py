@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, RootModel, ValidationError
 from engine.errors import MeasuringError
 from engine.measuring.record import Chunk, Measurement, Outcome, Session
 from engine.measuring.schedule import Count, Experiment, Setup, Trial
-from engine.timing import CallRecord, FinishReason, Metrics, Span, Trace
+from engine.timing import CallRecord, FinishReason, Metrics, PlanRecord, Span, Trace
 
 FORMAT: Literal[1] = 1
 MOST_RUNS = 2_000
@@ -58,10 +58,22 @@ class _Call(BaseModel, strict=True):
     settings: dict[str, Any] = {}
 
 
+class _Plan(BaseModel, strict=True):
+    budget: Seconds | None
+    predicted: Seconds
+    all_predicted: Seconds
+    tokens: Count
+    all_tokens: Count
+    sentences: Count
+    passages: Count
+    left_out: list[tuple[Count, Count]]
+
+
 class _Trace(BaseModel, strict=True):
     submitted_at: Seconds
     spans: list[_Span]
     calls: list[_Call]
+    plan: _Plan | None = None  # not in files of the first version
     ended: Seconds | None
 
 
@@ -228,6 +240,8 @@ def _measurement(lines: list[_PartLine]) -> Measurement | None:
     trace.submitted_at, trace.ended = head.trace.submitted_at, head.trace.ended
     trace.spans = [Span(**span.model_dump()) for span in head.trace.spans]
     trace.calls = [CallRecord(**call.model_dump()) for call in head.trace.calls]
+    if head.trace.plan:
+        trace.plan = PlanRecord(**head.trace.plan.model_dump())
     chunks = []
     for line in rest:
         if isinstance(line, _TokenLine):
@@ -241,6 +255,9 @@ def _measurement(lines: list[_PartLine]) -> Measurement | None:
     return Measurement(
         head.run, head.step, trace, tuple(chunks), head.reader, head.outcome, head.error
     )
+
+
+_SETUP = ("question", "collection", "context_format", "warm", "first_token_budget")
 
 
 def is_session_id(text: str) -> bool:
@@ -277,6 +294,6 @@ def _row(session: Session, each: Measurement) -> dict[str, Any]:
         "seen_first": each.seen_first,
         "seen_last": each.seen_last,
         "unaccounted": each.unaccounted,
-        **{name: setup[name] for name in ("question", "collection", "context_format", "warm")},
+        **{name: setup[name] for name in _SETUP},
         **{f"on {name}": value for name, value in session.fingerprint.items()},
     }

@@ -30,7 +30,12 @@ def measured_engine(
     """The engine of the Ask page, with greedy sampling, so that both modes write the same text."""
     options = GenerationOptions(max_tokens=trial.length, temperature=0.0, reuse=setup.warm)
     retriever = index_of(setup.collection).as_retriever(similarity_top_k=trial.passages)
-    synthesizer = ResponseSynthesizer(llm, options=options, context_format=setup.context_format)
+    synthesizer = ResponseSynthesizer(
+        llm,
+        options=options,
+        context_format=setup.context_format,
+        first_token_budget=setup.first_token_budget or None,
+    )
     return RetrieverQueryEngine(retriever, synthesizer, is_relevant=is_relevant)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from engine.config import LONGEST_WAIT
 from engine.llm.base import ContextFormat
 
 READERS = (1, 2, 4)
@@ -45,7 +46,8 @@ class Setup:
 
     passages: how many are retrieved. context_format: how they go into the prompt; None for the
     format that suits the model. length: the longest answer, in tokens. warm: cached prompt states
-    may be used.
+    may be used. first_token_budget: the longest wait for the first word, in seconds; 0 for no
+    limit.
     """
 
     question: str
@@ -54,6 +56,7 @@ class Setup:
     context_format: Annotated[ContextFormat | None, Field(alias="packing")] = None
     length: Count = 128
     warm: bool = False
+    first_token_budget: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, Self
 
-from engine.config import Config
+from engine.config import LONGEST_WAIT, Config
 from engine.durable import set_aside, write_whole
 from engine.errors import StoreError, StoreInUseError
 from engine.llm.base import LLM, GenerationOptions
@@ -49,18 +49,22 @@ CLOSING_SECONDS = 4.0  # that `close` waits for stopped answers to end
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
-    """The saved settings of answers. `length`: at most, in tokens. `temperature`: 0 is greedy."""
+    """The saved settings of answers. `length`: at most, in tokens. `temperature`: 0 is greedy.
+    `first_token_budget`: the longest wait for the first word, in seconds; 0 for no limit."""
 
     streaming: bool = True
     passages: int = field(default=3, metadata={"range": (1, 10)})
     response_mode: ResponseMode = ResponseMode.COMPACT
     length: int = field(default=256, metadata={"range": (16, 1024)})
     temperature: float = field(default=0.0, metadata={"range": (0.0, 1.5)})
+    first_token_budget: float = field(default=1.0, metadata={"range": (0.0, LONGEST_WAIT)})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> tuple[Self, list[str]]:
+    def from_dict(
+        cls, values: Mapping[str, Any], default: Self | None = None
+    ) -> tuple[Self, list[str]]:
         """The settings, and the names of unusable values, which are replaced by their defaults."""
-        settings, unusable = cls(), []
+        settings, unusable = default or cls(), []
         for each in fields(cls):
             if each.name in values:
                 try:
@@ -111,7 +115,8 @@ class Workspace:
         self.llm = llm
         self.notices: list[str] = []
         self._settings_file = folder / "settings.json"
-        self._settings = self._load_settings()
+        default = AskSettings(first_token_budget=config.first_token_budget)
+        self._settings = self._load_settings(default)
         self._settings_lock = threading.Lock()
         self.conversations = ConversationStore(folder / "conversations.sqlite3")
         self.notices += self.conversations.notices
@@ -135,11 +140,11 @@ class Workspace:
         self._closing = False
         self._closed = False
 
-    def _load_settings(self) -> AskSettings:
+    def _load_settings(self, default: AskSettings) -> AskSettings:
         """The saved settings. A damaged value is replaced by its default, with a notice."""
         file = self._settings_file
         if not os.path.lexists(file):
-            return AskSettings()
+            return default
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
             if not isinstance(values, dict):
@@ -148,9 +153,9 @@ class Workspace:
                 raise ValueError("it has none of our settings")
         except (OSError, ValueError, RecursionError):
             log.exception("The settings cannot be read")
-            unusable, settings = ["all"], AskSettings()
+            unusable, settings = ["all"], default
         else:
-            settings, unusable = AskSettings.from_dict(values)
+            settings, unusable = AskSettings.from_dict(values, default)
         if unusable:
             names = ", ".join(unusable)
             try:
@@ -188,9 +193,14 @@ class Workspace:
             self._settings = settings
 
     def ask(
-        self, conversation: Conversation, question: str, instead_of: Turn | None = None
+        self,
+        conversation: Conversation,
+        question: str,
+        instead_of: Turn | None = None,
+        settings: AskSettings | None = None,
     ) -> StreamingResponse:
-        """Ask in a conversation, with the current settings. A conversation has one running answer.
+        """Ask in a conversation, with these settings or the saved ones. A conversation has one
+        running answer.
 
         The question follows the last turn that is shown, or replaces the turn `instead_of` and the
         turns after it, which are kept as another version.
@@ -206,7 +216,7 @@ class Workspace:
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             if last := self._running.get(conversation.id):
                 self._ended(conversation, *last)  # it has just ended, and is not saved yet
-            settings = self.settings
+            settings = settings or self.settings
             before = self.turns(conversation.id)
             if instead_of is not None:
                 before = list(takewhile(lambda turn: turn.id != instead_of.id, before))
@@ -344,6 +354,7 @@ class Workspace:
             streaming=settings.streaming,
             response_mode=settings.response_mode,
             options=options,
+            first_token_budget=settings.first_token_budget or None,
         )
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 

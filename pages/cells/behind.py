@@ -28,6 +28,7 @@ synthesizer = ResponseSynthesizer(
     streaming=$streaming,
     response_mode=$response_mode,
     options=GenerationOptions(max_tokens=$length, temperature=$temperature),
+    first_token_budget=$first_token_budget,
 )
 retriever = index.as_retriever(similarity_top_k=$passages)
 query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant)
@@ -45,7 +46,12 @@ from engine.llm import ContextFormat, GenerationOptions
 from engine.retrieving import is_relevant
 {OPEN_DOCUMENTS}
 options = GenerationOptions(max_tokens=$length, temperature=0.0, reuse=$warm)
-synthesizer = ResponseSynthesizer(Settings.llm, options=options, context_format=CONTEXT_FORMAT)
+synthesizer = ResponseSynthesizer(
+    Settings.llm,
+    options=options,
+    context_format=CONTEXT_FORMAT,
+    first_token_budget=$first_token_budget,
+)
 retriever = index.as_retriever(similarity_top_k=$passages)
 query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant)
 
@@ -78,7 +84,9 @@ for event in handler.events():
 
 def code_of_turn(turn: Turn, folder: str) -> str:
     """A question on the Ask page, as the app asked it."""
-    asked = {**asdict(AskSettings()), **turn.settings}  # an old turn may lack a newer setting
+    before = {"first_token_budget": None}  # older turns have no such setting
+    asked = {**asdict(AskSettings()), **before, **turn.settings}
+    asked["first_token_budget"] = asked["first_token_budget"] or None
     question = turn.searched_for or turn.question
     show = "response.print_response_stream()" if asked["streaming"] else "print(response)"
     return f"{filled(ANSWER, {**asked, 'folder': folder, 'question': question})}\n{show}"
@@ -89,7 +97,8 @@ def code_of_comparison(setup: Setup, folder: str) -> str:
     chosen = setup.context_format
     context_format = f"ContextFormat.{chosen.name}" if chosen else "None"
     template = COMPARISON.replace("CONTEXT_FORMAT", context_format)
-    return filled(template, {**asdict(setup), "folder": folder})
+    budget = setup.first_token_budget or None
+    return filled(template, {**asdict(setup), "folder": folder, "first_token_budget": budget})
 
 
 def code_of_task(task: str, folder: str) -> str:

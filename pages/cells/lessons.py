@@ -109,6 +109,38 @@ LESSONS = (
         makes=("query_engine",),
     ),
     Cell(
+        "set_a_budget",
+        "A budget for the first token: `first_token_budget`",
+        "You say how long you are willing to wait for the first word. The engine knows how fast "
+        "this model reads on this computer, and puts as much of the best evidence into the prompt "
+        "as it can read in that time. The trace has what it expected and what it left out. (A "
+        "small model answers best from one sentence. `context_format` lets it read whole "
+        "passages here, as a larger model does.)",
+        """
+        from engine import ResponseSynthesizer, RetrieverQueryEngine
+        from engine.llm import ContextFormat
+
+        for budget in ($budget, None):
+            reader = ResponseSynthesizer(
+                llm,
+                streaming=True,
+                options=options,
+                context_format=ContextFormat.PASSAGES,
+                first_token_budget=budget,
+            )
+            engine = RetrieverQueryEngine(index.as_retriever($passages), reader)
+            streaming_response = engine.query($question)
+            print(f"budget {budget}: {streaming_response}")
+            trace = streaming_response.trace
+            if (plan := trace.plan) and trace.metrics.ttft:
+                print(f"  first token {trace.metrics.ttft:.2f} s, expected {plan.predicted:.2f} s")
+                print(f"  read {plan.sentences} sentences of {plan.passages} passages")
+                for number, sentences in plan.left_out:
+                    print(f"  left out of passage {number}: {sentences} sentences")
+        """,
+        needs=("index", "llm", "options"),
+    ),
+    Cell(
         "iterate_the_stream",
         "Iterate `response_gen`",
         "The stream is a generator of chunks of text. Use each chunk as it arrives; here it "

@@ -43,11 +43,13 @@ ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 class Actions:
     """What a person can do with an answer that has ended.
 
-    `ask_instead` asks an edited question, or the same one again, in place of its turn.
+    `ask_instead` asks an edited question, or the same one again, in place of its turn;
+    `ask_unlimited` the same one, without a limit for the first word.
     `versions` gives the ids of all versions of a turn; `show_version` shows one of them.
     """
 
     ask_instead: Callable[[Turn, str], None]
+    ask_unlimited: Callable[[Turn], None]
     versions: Callable[[Turn], Sequence[str]]
     show_version: Callable[[str], None]
     show_code: Callable[[Turn], None]
@@ -83,7 +85,7 @@ def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
         show_sources(turn.sources, turn.id)
     if turn.text:
         slots.text.markdown(_cited(turn.id, turn))
-    _show_outcome(slots, turn)
+    _show_outcome(slots, turn, actions)
     with slots.figures:
         _show_actions(turn, actions)
 
@@ -172,7 +174,10 @@ def _ended_line(turn: Turn) -> str:
     return f"{ICONS[turn.phase]} {word}{after}"
 
 
-def _show_outcome(slots: _Slots, turn: Turn) -> None:
+def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> None:
+    """`actions` where the answer is not followed any more."""
+    plan = turn.trace.plan if turn.trace else None
+    unread = plan.sentence if plan else ""
     with slots.figures:
         if turn.phase is Phase.FAILED:
             st.error(plain_markdown(turn.error), icon=":material/error:")
@@ -180,7 +185,10 @@ def _show_outcome(slots: _Slots, turn: Turn) -> None:
             st.info("No passage was found. Add documents, or ask in other words.")
         else:
             for note in turn.notes:
-                st.info(note, icon=":material/info:")
+                if note != unread:
+                    st.info(note, icon=":material/info:")
+        if unread:
+            _show_unread(unread, turn, actions)
         if turn.trace and turn.text:
             metrics = turn.trace.metrics
             streamed = bool(turn.settings.get("streaming", True))
@@ -191,6 +199,20 @@ def _show_outcome(slots: _Slots, turn: Turn) -> None:
             if metrics.decode_rate is not None:
                 parts.append(f"{metrics.decode_rate:.0f} tokens/s")
             st.caption(" · ".join(parts))
+
+
+def _show_unread(sentence: str, turn: Turn, actions: Actions | None) -> None:
+    """What was not read for the first word to come in time, and a way to have it read."""
+    with st.container(horizontal=True, vertical_alignment="center", key=f"unread-{turn.id}"):
+        st.caption(f":material/timer: {sentence}", width="stretch")
+        st.button(
+            "Ask without a limit",
+            type="tertiary",
+            key=f"unlimited-{turn.id}",
+            on_click=safely(actions.ask_unlimited) if actions else None,
+            args=(turn,) if actions else None,
+            disabled=actions is None or actions.busy,
+        )
 
 
 def outcome(turn: Turn) -> str:

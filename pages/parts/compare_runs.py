@@ -53,6 +53,7 @@ class Shown:
 
 SHOWN = (
     Shown("ttft", "ttft", "s"),
+    Shown("predicted_ttft", "predicted_ttft", "s"),
     Shown("e2el", "e2el", "s"),
     Shown("tpot", "tpot", "ms", 1000),
     Shown("itl", "itl_median", "ms", 1000),
@@ -87,6 +88,8 @@ def show_runs(session: Session) -> None:
             "role": str(each.trial.role),
             "pair": None if each.trial.pair is None else each.trial.pair + 1,
             "first words, s": each.metrics.ttft,
+            "first words predicted, s": each.metrics.predicted_ttft,
+            "sentences read": each.trace.plan and each.trace.plan.sentences,
             "whole answer, s": each.metrics.e2el,
             "prompt tokens": each.metrics.prompt_tokens,
             "reused tokens": each.metrics.reused_tokens,

@@ -16,6 +16,7 @@ from pages.parts.facts import counted
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely
 from pages.parts.samples import suggested_questions
+from pages.parts.waits import NO_LIMIT, choose_wait
 
 # Pairs of runs to choose from. A 95 % interval needs at least six.
 PAIRS = (2, 4, 6, 10, 20)
@@ -149,7 +150,8 @@ def _settings(workspace: Workspace, collection: str, question: str) -> tuple[Set
         "A longer prompt delays the first word.",
     )
     context_format = CONTEXT_FORMATS[shown_format]
-    setup = Setup(question, collection, passages, context_format, length, cache == "Warm")
+    wait = choose_wait(NO_LIMIT, "compare_wait", "session")
+    setup = Setup(question, collection, passages, context_format, length, cache == "Warm", wait)
     return setup, pairs
 
 

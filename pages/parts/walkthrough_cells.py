@@ -95,6 +95,9 @@ PARAMETERS: dict[str, dict[str, Callable[[Any, str], Any]]] = {
             "Temperature", 0.0, 1.5, 0.1, "0: always the most likely word, so each run is the same."
         ).draw,
     },
+    "set_a_budget": {
+        "budget": Slider("Seconds until the first word", 0.1, 5.0, 0.1, "The budget.").draw
+    },
     "stream_the_last_call": {"response_mode": _mode},
     "survive_an_error": {
         "pieces": Slider("Chunks before the error", 0, 30, 1, "0: the error comes first.").draw

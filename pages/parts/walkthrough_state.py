@@ -26,6 +26,7 @@ VALUES = {
     "passages": 3,
     "response_mode": "refine",
     "pieces": 6,
+    "budget": 0.4,
 }
 
 _open: dict[str, Notebook] = {}
