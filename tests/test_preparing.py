@@ -24,7 +24,8 @@ DOCUMENTS = {
 
 
 def passages(collection: str, source_id: str) -> list[Node]:
-    return [Node(text) for text in DOCUMENTS.get((collection, source_id), [])]
+    texts = DOCUMENTS.get((collection, source_id), [])
+    return [Node(text, source_id=source_id, position=at) for at, text in enumerate(texts)]
 
 
 def everything() -> list[Place]:
@@ -65,6 +66,10 @@ class KeepingLLM(ScriptedLLM):
     def prepared(self, messages: Sequence[ChatMessage]) -> float:
         return float(messages[-1].content in self.kept)
 
+    @property
+    def state_room(self) -> float:
+        return 1 - len(self.kept) / self.room
+
     def forget(self) -> None:
         self.kept.clear()
 
@@ -94,12 +99,32 @@ def test_at_a_start_every_document_is_read_the_latest_first(preparer: Made) -> N
     assert prepared.prepared("default", "gone") == 0
 
 
-def test_reading_ends_where_there_is_room_for_no_more(preparer: Made) -> None:
-    llm = KeepingLLM(room=1)
+def test_reading_ends_where_there_is_room_for_no_more_but_for_what_a_question_found(
+    preparer: Made,
+) -> None:
+    llm = KeepingLLM(room=2)
     prepared = preparer(llm)
-    prepared.add("default", "old")  # read when the first round has ended
+    until(lambda: prepared.prepared("default", "new") == 2)
+    prepared.added()
+    prepared.found("default", passages("default", "old"))
     until(lambda: prepared.prepared("default", "old") == 1)
     assert llm.read == [*DOCUMENTS["default", "new"], *DOCUMENTS["default", "old"]]
+
+
+def test_what_recent_questions_found_is_read_first_then_its_neighbours(
+    preparer: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DOCUMENTS, ("default", "old"), ["One.", "Two.", "Three.", "Four."])
+    llm = KeepingLLM()
+    llm.gate.clear()
+    prepared = preparer(llm)
+    until(lambda: len(llm.read) == 1)
+    prepared.found("default", passages("default", "old")[2:3])
+    prepared.found("gone", [Node("Deleted.", source_id="gone")])
+    llm.gate.set()
+    until(lambda: len(llm.kept) == 6)
+    mill, boat = DOCUMENTS["default", "new"]
+    assert llm.read == [mill, "Three.", "Two.", "Four.", boat, "One."]
 
 
 def test_a_fault_does_not_end_the_preparing(
@@ -117,14 +142,14 @@ def test_a_fault_does_not_end_the_preparing(
     monkeypatch.setattr(llm, "prepare", prepare)
     prepared = preparer(llm)
     until(lambda: not broken)
-    prepared.add("default", "old")
+    prepared.added()
     until(lambda: prepared.prepared("default", "old") == 1)
 
 
 def test_a_model_that_reads_only_sentences_prepares_nothing(preparer: Made) -> None:
     llm = KeepingLLM(context_format=ContextFormat.SENTENCES)
     prepared = preparer(llm)
-    prepared.add("default", "new")
+    prepared.added()
     assert not prepared.useful
     assert llm.read == []
 

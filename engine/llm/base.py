@@ -130,6 +130,11 @@ class LLM(ABC):
         """The share of the beginning whose state is kept, 0 to 1."""
         return 0.0
 
+    @property
+    def state_room(self) -> float:
+        """The share of the memory for kept states that is free, 0 to 1."""
+        return 1.0
+
     def forget(self) -> None:  # noqa: B027 - most models keep nothing
         """Drop the states of earlier prompts, which may contain text of deleted documents."""
 

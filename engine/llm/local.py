@@ -177,6 +177,11 @@ class LlamaCpp(LLM):
         tokens = self._template.beginning(messages)
         return self._scheduler.states.kept(tokens) / len(tokens)
 
+    @property
+    def state_room(self) -> float:
+        states = self._scheduler.states
+        return 1 - states.size / states.budget if states.budget else 0.0
+
     def forget(self) -> None:
         """Drop all kept states with their texts."""
         self._scheduler.states.clear()

@@ -3,14 +3,18 @@
 A prompt that has whole passages begins with the best one. If the model has already read that
 passage, the first token waits only for the rest of the prompt. Prompts that have single sentences
 need no preparing. Questions have priority over preparing.
+
+A large model takes seconds for a passage, and the memory for what it has read is limited. So what
+recent questions found is read first, then the passages next to it, then the rest, the latest
+documents first, while there is room.
 """
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
-from engine.errors import Cancelled, FirstTokenError
+from engine.errors import Cancelled, FirstTokenError, StoreError
 from engine.llm.base import LLM, ContextFormat
 from engine.prompting import passage_prompt
 from engine.run import Run
@@ -21,9 +25,14 @@ log = logging.getLogger(__name__)
 Place = tuple[str, str]
 """A collection's name and a source's id."""
 
+# Passages that questions found, remembered for the next rounds: ten questions of three
+RECENT = 30
+# The share of the memory for states that the rest leaves free for the questions' own
+SPARED = 0.25
+
 
 class Preparer:
-    """A queue of documents, and one thread that has the model read their passages.
+    """One thread that has the model read passages.
 
     `passages` returns the passages of a document, in order. `everything` returns all documents,
     the latest first.
@@ -36,24 +45,36 @@ class Preparer:
         everything: Callable[[], Sequence[Place]],
     ) -> None:
         self._llm, self._passages, self._everything = llm, passages, everything
-        self._queue: queue.SimpleQueue[Callable[[], Sequence[Place]] | None] = queue.SimpleQueue()
-        self._read: dict[Place, list[list[ChatMessage]]] = {}
+        self._recent: deque[tuple[Place, int]] = deque(maxlen=RECENT)  # the latest first
+        self._read: dict[Place, dict[int, list[ChatMessage]]] = {}
         self._run = Run()
+        self._changed = threading.Condition()
+        self._version = 0  # of what should be read
+        self._closing = False
         self._thread: threading.Thread | None = None
         if self.useful:
             self._thread = threading.Thread(target=self._work, name="preparing", daemon=True)
             self._thread.start()
-            self._queue.put(everything)
+            self._begin_again()
 
     @property
     def useful(self) -> bool:
         """Whether this model's prompts begin with whole passages."""
         return self._llm.metadata.context_format is ContextFormat.PASSAGES
 
-    def add(self, collection: str, source_id: str) -> None:
-        """Prepare a new document, in the background."""
-        if self.useful:
-            self._queue.put(lambda: [(collection, source_id)])
+    def added(self) -> None:
+        """There are new documents."""
+        self._begin_again()
+
+    def found(self, collection: str, nodes: Sequence[Node]) -> None:
+        """A question found these passages, best first. Similar questions will find them too."""
+        with self._changed:
+            for node in reversed(nodes):
+                wanted = ((collection, node.source_id), node.position)
+                if wanted in self._recent:
+                    self._recent.remove(wanted)
+                self._recent.appendleft(wanted)
+        self._begin_again()
 
     def forget(self) -> None:
         """Drop all prepared passages, and start again with the present documents."""
@@ -61,25 +82,36 @@ class Preparer:
         self._run = Run()
         self._read = {}
         self._llm.forget()
-        if self.useful:
-            self._queue.put(self._everything)
+        self._begin_again()
 
     def prepared(self, collection: str, source_id: str) -> int:
         """How many of a document's passages are prepared now."""
-        beginnings = list(self._read.get((collection, source_id), ()))
+        beginnings = list(self._read.get((collection, source_id), {}).values())
         return sum(self._llm.prepared(each) == 1.0 for each in beginnings)
 
     def close(self) -> None:
-        self._queue.put(None)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
         self._run.cancel()
         if self._thread:
             self._thread.join(30)
 
+    def _begin_again(self) -> None:
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
     def _work(self) -> None:
-        while (places := self._queue.get()) is not None:
-            run = self._run
+        done = 0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._version != done)  # noqa: B023
+                if self._closing:
+                    return
+                done, run = self._version, self._run
             try:
-                self._prepare(places(), run)
+                self._prepare(done, run)
             except Cancelled:
                 continue
             except FirstTokenError as error:  # such as a collection that was deleted
@@ -87,16 +119,32 @@ class Preparer:
             except Exception:  # questions work without preparing, so the thread continues
                 log.exception("Preparing failed")
 
-    def _prepare(self, places: Iterable[Place], run: Run) -> None:
-        """Prepare passages until the model drops the first one because its memory is full."""
-        first: list[ChatMessage] | None = None
-        for place in places:
-            read = self._read.setdefault(place, [])
-            for node in self._passages(*place):
-                beginning = passage_prompt(node.text)
+    def _prepare(self, version: int, run: Run) -> None:
+        """Read what is wanted, in this order, until something more important comes up."""
+        for place, node, important in self._wanted():
+            if self._version != version:
+                return
+            beginning = passage_prompt(node.text)
+            if self._llm.prepared(beginning) < 1.0:
+                if not important and self._llm.state_room < SPARED:
+                    return
                 self._llm.prepare(beginning, run)
                 run.check()
-                read.append(beginning)
-                first = first or beginning
-                if self._llm.prepared(first) < 1.0:
-                    return
+            self._read.setdefault(place, {})[node.position] = beginning
+
+    def _wanted(self) -> Iterator[tuple[Place, Node, bool]]:
+        """(document, passage, whether it is worth dropping older states for it)."""
+        with self._changed:
+            recent = list(self._recent)
+        for reach in (0, 1):
+            for place, position in recent:
+                try:
+                    nodes = self._passages(*place)
+                except StoreError:
+                    continue  # the collection has been deleted
+                for node in nodes:
+                    if abs(node.position - position) == reach:
+                        yield place, node, True
+        for place in self._everything():
+            for node in self._passages(*place):
+                yield place, node, False

@@ -123,7 +123,7 @@ class Workspace:
         self.library = Library(folder, config)
         self.notices += self.library.notices
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
-        self.library.on_ready = self._preparer.add
+        self.library.on_ready = lambda *_: self._preparer.added()
         self.ingestor = Ingestor(folder / "incoming", self._take, self.library.index)
         self.notices += self.ingestor.notices
         self.measurements = Measurements(
@@ -343,7 +343,7 @@ class Workspace:
         if upload.replaces:
             self._preparer.forget()  # it has states of the replaced document
         elif upload.source_id:
-            self._preparer.add(upload.collection, upload.source_id)
+            self._preparer.added()
         return packed
 
     def _engine(self, collection: str, settings: AskSettings) -> RetrieverQueryEngine:
@@ -372,6 +372,7 @@ class Workspace:
     def _ended(self, conversation: Conversation, turn: Turn, response: Response) -> None:
         """Save the answer. If that fails, keep it and try again later."""
         answered = turn.answered(response)
+        self._preparer.found(conversation.collection, [each.node for each in answered.sources])
         with self._changed:
             live = self._running.get(conversation.id)
             if self._closed or live is None or live[0].id != turn.id:
