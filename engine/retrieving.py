@@ -229,7 +229,7 @@ def rerank(
     """
     # 1. The passages whose rank the reranker may change
     least = (found[0].scores.fused or 0.0) - MARGIN if found else 0.0
-    near = [each for each in found[:CONTENDERS] if (each.scores.fused or 0.0) >= least]
+    near = [each for each in found[: min(CONTENDERS, most)] if (each.scores.fused or 0.0) >= least]
     contenders = [_Contender(each, sentence_spans(each.text), {}) for each in near]
 
     # 2. Their sentences. The best one scores its passage.

@@ -171,8 +171,9 @@ def test_a_short_search_scores_fewer_sentences() -> None:
             seen.extend(sentences)
             return [1.0] * len(sentences)
 
-    rerank("When was it built?", found(MILL, BOAT), Counting(), most=FEWEST)
+    ranked = rerank("When was it built?", found(MILL, BOAT, "No."), Counting(), most=FEWEST)
     assert len(seen) == FEWEST
+    assert [len(each.evidence) for each in ranked] == [1, 1, 0]
 
 
 def test_the_setting_is_read_from_env(tmp_path: Path) -> None:
