@@ -41,6 +41,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         gpu_layers=12,
         cores=3,
         state_cache_mb=64,
+        first_token_budget=2.5,
         deterministic=False,
         qdrant_url="http://localhost:6333",
         qdrant_api_key="q",
