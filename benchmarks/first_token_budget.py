@@ -1,22 +1,26 @@
 """The first token's budget: right answers and kept budgets, on SQuAD.
 
+    python -m benchmarks.first_token_budget times [--questions 300]
     python -m benchmarks.first_token_budget answers [--questions 300]
     python -m benchmarks.first_token_budget large FILE.gguf ... [--questions 15]
     python -m benchmarks.first_token_budget prepared FILE.gguf ... [--questions 15]
 
-`answers`: the default model. `large`: files of larger shapes, such as those of
-benchmarks/synthetic.py, against LlamaIndex with the same file and three passages; only speed counts
-there. `prepared`: the same, whole passages, where the model has read the three passages before.
+`times`, then `answers`: the default model; only the times need a quiet machine. `large`: files of
+larger shapes, such as those of benchmarks/synthetic.py, against LlamaIndex with the same file and
+three passages; only speed counts there. `prepared`: the same, whole passages, where the model has
+read the three passages before.
 """
 
 import argparse
+import json
 import random
 import statistics
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figures, keep
 from benchmarks.retrieval import documents
@@ -25,7 +29,7 @@ from benchmarks.versus import Peer
 from engine.index import VectorStoreIndex
 from engine.llm import LlamaCpp
 from engine.llm.base import ContextFormat, GenerationOptions
-from engine.prompting import SYSTEM, passage_prompt
+from engine.prompting import SYSTEM, answer_prompt, excerpts, passage_prompt
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response
 from engine.schema import ChatMessage
@@ -51,13 +55,16 @@ class Asked:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["answers", "large", "prepared"])
+    parser.add_argument("part", choices=["times", "answers", "large", "prepared"])
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--questions", type=int, default=0)
     options = parser.parse_args()
-    if options.part == "answers":
+    if options.part in ("times", "answers"):
         with closing(LlamaCpp(Settings.weights.chat_model)) as llm:
-            keep("first_token_budget", "answers", answers(llm, options.questions or 300))
+            if options.part == "times":
+                times(llm, options.questions or 300)
+            else:
+                keep("first_token_budget", "answers", answers(llm, options.questions or 300))
     measure = large if options.part == "large" else prepared
     for file in options.files:
         part = f"{options.part}, {file.name}"
@@ -72,41 +79,62 @@ def fresh(squad: Squad, count: int) -> list[Question]:
     return random.Random(16).sample(unused, count)
 
 
-def answers(llm: LlamaCpp, count: int) -> Figures:
+def times(llm: LlamaCpp, count: int) -> None:
     """Each question with each budget, as to a model that has read only the system message.
 
-    The same prompt gets the same words, so only different prompts of a question are answered to
-    the end.
+    Every row is kept at once, and a later run continues.
     """
     squad = load()
     index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
     asked = fresh(squad, count + WARM_UP)
     for question in asked[count:]:
         _ask(llm, index, question, 1.0)
-    right: dict[float, list[bool]] = {budget: [] for budget in BUDGETS}
-    timed: dict[float, list[Asked]] = {budget: [] for budget in BUDGETS}
+    done = {row["number"] for row in _rows()}
     for number, question in enumerate(asked[:count]):
-        texts: dict[object, bool] = {}
+        if number in done:
+            continue
+        rows = []
         for place in range(len(BUDGETS)):
             budget = BUDGETS[(place + number) % len(BUDGETS)]
             response, figures = _ask(llm, index, question, budget)
-            timed[budget].append(figures)
-            prompt = _read(response)
-            if prompt not in texts:
-                options = GenerationOptions(max_tokens=64)
-                engine = index.as_query_engine(
-                    llm=llm, similarity_top_k=PASSAGES, options=options, first_token_budget=budget
-                )
-                again = engine.query(question.text)
-                prompt = _read(again)
-                texts[prompt] = question.answered_by(str(again))
-            right[budget].append(texts[prompt])
-    figures_of: dict[str, float | int | str] = {"questions": count}
+            row = {"number": number, "budget": budget, "best": _best_sentence(response)}
+            rows.append({**row, **asdict(figures)})
+        with _kept_rows().open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def answers(llm: LlamaCpp, count: int) -> Figures:
+    """What `times` has kept, and whether the answers are right: the same prompt gets the same
+    words, so each is answered once."""
+    asked = fresh(load(), count + WARM_UP)
+    rows = [row for row in _rows() if row["number"] < count]
+    right: dict[tuple[int, str], bool] = {}
+    for row in rows:
+        number, best = row["number"], row["best"]
+        if (number, best) not in right:
+            question = asked[number]
+            prompt = answer_prompt(question.text, best, context_format=ContextFormat.SENTENCES)
+            text = llm.chat(prompt, GenerationOptions(max_tokens=64)).content
+            right[number, best] = question.answered_by(text)
+    figures: dict[str, float | int | str] = {"questions": len({row["number"] for row in rows})}
+    timed: dict[float, list[Asked]] = {}
     for budget in BUDGETS:
-        figures_of[f"{budget} s: right answers"] = statistics.fmean(right[budget])
-        figures_of |= _figures(f"{budget} s", budget, timed[budget])
+        own = [row for row in rows if row["budget"] == budget]
+        share = statistics.fmean(right[row["number"], row["best"]] for row in own)
+        figures[f"{budget} s: right answers"] = share
+        timed[budget] = [Asked(**{name: row[name] for name in Asked.__slots__}) for row in own]
+        figures |= _figures(f"{budget} s", budget, timed[budget])
     everything = [each for some in timed.values() for each in some]
-    return {**figures_of, "predicted within 20 %": _close(everything)}
+    return {**figures, "predicted within 20 %": _close(everything)}
+
+
+def _kept_rows() -> Path:
+    return Settings.config.data_dir / "first_token_budget.jsonl"
+
+
+def _rows() -> list[dict[str, Any]]:
+    file = _kept_rows()
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def large(file: Path, count: int) -> Figures:
@@ -217,13 +245,10 @@ def _ask(
     return response, Asked(times[0], plan.predicted, fits, plan.sentences, plan.passages)
 
 
-def _read(response: Response) -> object:
-    """What identifies a prompt: the best sentence and its passage."""
-    best = max(
-        ((e.score, s.text[e.start : e.end]) for s in response.source_nodes for e in s.evidence),
-        default=None,
-    )
-    return best and best[1]
+def _best_sentence(response: Response) -> str:
+    """What a small model is given."""
+    (text,) = excerpts(response.source_nodes, ContextFormat.SENTENCES)[:1]
+    return text
 
 
 def _figures(name: str, budget: float | None, asked: Sequence[Asked]) -> Figures:
