@@ -6,7 +6,7 @@ its cores until it ends.
 
 Two rules decide which step is next:
 1. Earliest deadline first. A step's deadline is its arrival plus the patience of its priority, so
-   urgent steps come first, and no step waits for ever.
+   urgent steps come first, and no step waits without limit.
 2. Background work does not use the cores that interactive steps have used within the last LINGER
    seconds: a decode gives its core back after each token and asks for it again at once.
    Background work may use them after all when its patience has run out.

@@ -1,4 +1,4 @@
-"""A lease: work goes on while somebody reads it or holds it, and is stopped when nobody does."""
+"""A lease: work continues while it has a reader or a hold, and is stopped when it has neither."""
 
 import threading
 import time

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 class Live(Generic[Item]):
     """The work's thread appends to `stream` and calls `finish` once. Readers use the rest.
 
-    When the last reader leaves early, the work stops, unless somebody holds it.
+    When the last reader leaves early, the work stops, unless `hold` keeps it going.
     """
 
     kind = "work"
@@ -50,9 +50,9 @@ class Live(Generic[Item]):
         self.run.cancel()
 
     def hold(self, seconds: float) -> None:
-        """Keep the work going for `seconds` even if nobody reads. Call again to renew.
+        """Keep the work going for `seconds` without readers. Call it again to renew the time.
 
-        When the time is up and nobody reads, the work is stopped.
+        When the time is up and there is no reader, the work is stopped.
         """
         self._lease.hold(seconds)
 

@@ -170,7 +170,7 @@ class StreamingResponse(Response):
     """An answer that any number of readers can read while it is written, each at its own speed.
 
     Each reader gets every chunk from the first, then the end or the error. When the last reader
-    leaves early and nobody holds the answer, the model stops.
+    leaves early and `hold` does not keep the answer going, the model stops.
     """
 
     @property
@@ -197,8 +197,8 @@ class StreamingResponse(Response):
         return Response(self._answer)
 
     def hold(self, seconds: float) -> None:
-        """Keep the model writing for `seconds` even if nobody reads. Call again to renew.
+        """Keep the model writing for `seconds` without readers. Call it again to renew the time.
 
-        When the time is up and nobody reads, the answer is stopped.
+        When the time is up and there is no reader, the answer is stopped.
         """
         self._answer.hold(seconds)

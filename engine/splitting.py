@@ -223,7 +223,7 @@ def _sentence_spans(text: str) -> Iterator[Span]:
             window = start + _WINDOW
             spans = list(_sentences(text, start, window))
             if len(spans) > 1:
-                yield from spans[:-1]  # the last may go on after the window
+                yield from spans[:-1]  # the last one may continue after the window
                 start = spans[-1][0]
             else:
                 space = max(text.rfind(sign, start + _WINDOW // 2, window) for sign in " \t")
@@ -243,7 +243,7 @@ def _lines(text: str) -> Iterator[Span]:
 
 
 def _wrapped(text: str, newline: int) -> bool:
-    """Whether the sentence goes on after this newline."""
+    """Whether the sentence continues after this newline."""
     width = newline - text.rfind("\n", 0, newline) - 1
     before, after = text[newline - 1 : newline], text[newline + 1 : newline + 2]
     return width >= _WRAPPED_WIDTH and (before.isalpha() or before == ",") and after.islower()

@@ -1,1 +1,1 @@
-"""What `make` runs to set up First Token. See the Makefile."""
+"""The programs that `make` runs to set up First Token. See the Makefile."""

@@ -1,8 +1,8 @@
 """Known vulnerabilities of the pinned packages: `python -m scripts.audit`, part of `make check`.
 
-pip-audit asks a public service about each line of constraints.txt. A vulnerability fails the
-check unless vulnerabilities.txt accepts it with a reason. If the service cannot be reached, or
-knows none of the packages, one sentence says so and the check passes.
+pip-audit sends each line of constraints.txt to a public service. A vulnerability fails the check
+unless vulnerabilities.txt accepts it with a reason. If the service cannot be reached, or does not
+know the packages, the check prints a sentence and passes.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ACCEPTED = ROOT / "vulnerabilities.txt"
 AUDIT = (sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--format", "json")
-SECONDS = 120.0  # a mirror answers for all packages in 10
+SECONDS = 120.0  # a mirror needs 10 for all packages
 
 
 def main(command: tuple[str, ...] = AUDIT, accepted: Path = ACCEPTED) -> None:

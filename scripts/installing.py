@@ -85,7 +85,7 @@ class Installation:
                     line.show(self._step, self._detail)
                     reader.join(0.3)
             except KeyboardInterrupt:
-                reader.join()  # the terminal has stopped pip too, and pip cleans up
+                reader.join()  # the terminal has also stopped pip, which cleans up
                 raise
             line.end()
         if pip.wait() != 0:
@@ -95,7 +95,7 @@ class Installation:
         for text in output:
             self._said.append(text.rstrip())
             self._understand(text)
-            with suppress(OSError):  # on a full disk, the message below matters more
+            with suppress(OSError):  # on a full disk, only the message below matters
                 log.write(text)
                 log.flush()
 

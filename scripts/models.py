@@ -2,8 +2,8 @@
 
     model files fetched and verified → proof that llama.cpp computes the chat model correctly
 
-If llama.cpp fails on this processor whatever is turned off, it is compiled again without the
-newest instruction sets, and the proof is repeated.
+If llama.cpp fails on this processor with every optional part turned off, it is compiled again
+without the newest instruction sets, and the proof is repeated.
 """
 
 import subprocess
@@ -47,7 +47,7 @@ def prove(config: Config) -> None:
     """Prove the chat model, and print one line about it.
 
     Raises:
-        LLMError: it does not run here; the message says what to do.
+        LLMError: it does not run on this machine. The message says what to do.
     """
     paths = [config.chat_model] if config.chat_model else chat_models(config.weights_dir)
     record = config.weights_dir / RECORD
@@ -59,7 +59,7 @@ def prove(config: Config) -> None:
 
 
 def report(path: Path, found: Findings, remembered: bool) -> str:
-    """One line: model, rates, what is turned off."""
+    """One line with the model, its speed, and the parts of llama.cpp that are turned off."""
     rates = f"reads {found.prefill:.0f} and writes {found.decode:.0f} tokens/s"
     off = f"; turned off: {', '.join(found.switches.off)}" if found.switches.off else ""
     when = " (result of an earlier proof on this machine)" if remembered else ""
@@ -82,12 +82,12 @@ def _prove_or_rebuild(paths: list[Path], record: Path, gpu_layers: int) -> tuple
 
 
 def reduced_builds(here: Processor) -> Iterator[str]:
-    """What to leave out of llama.cpp, one after the other, on a processor where it fails."""
+    """The parts to leave out of llama.cpp, one after the other, if it fails on this processor."""
     if any(flag.startswith("amx") for flag in here.flags):
         yield "amx"
     if any(flag.startswith("avx512") for flag in here.flags):
         yield "avx512"
-    yield "native"  # everything that is particular to this processor
+    yield "native"  # all code for this particular processor
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
-_SIGN = "static/logo.svg"  # served by First Token and by nothing else
+_SIGN = "static/logo.svg"  # only First Token serves this file
 
 
 def port() -> int:
@@ -18,7 +18,7 @@ def port() -> int:
 
 
 def port_user(number: int) -> str | None:
-    """A sentence about what uses the port, or None if it is free."""
+    """A sentence about the program that uses the port, or None if the port is free."""
     try:
         socket.create_connection(("localhost", number), timeout=1).close()
     except OSError:

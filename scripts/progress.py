@@ -4,11 +4,12 @@ import shutil
 import sys
 import time
 
-_REPEAT = 20.0  # seconds between two lines about one step, where the output is not a terminal
+_REPEAT = 20.0  # seconds between two lines about one step, if the output is not a terminal
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal; elsewhere, a line for each step and repeats."""
+    """One line that is rewritten on a terminal. In other output, each step has a line, which is
+    repeated after a while."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -16,7 +17,8 @@ class ProgressLine:
         self._began = self._shown = 0.0
 
     def show(self, step: str, detail: str = "") -> None:
-        """May be called often. A new `step` begins a new line and restarts the clock."""
+        """Show the progress. Call it often. A new `step` begins a new line and restarts the
+        clock."""
         now = time.monotonic()
         if step != self._step:
             self.end()

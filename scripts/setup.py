@@ -2,12 +2,13 @@
 
     Python, compiler, disk space → .venv → llama.cpp compiled → the other packages → a stamp
 
-The stamp says for which requirement files, Python and processor the environment is ready. If it
-matches, nothing is run. Standard library only, because this runs before anything is installed.
+The stamp identifies the requirement files, the Python and the processor for which the environment
+is ready. If it matches, nothing is run. This program uses the standard library only, because it
+runs before packages are installed.
 
 `--rebuild` compiles llama.cpp again, with the CMAKE_ARGS of the environment. `--without amx`,
-`--without avx512` and `--without native` leave instruction sets out; `scripts.models` asks for
-that after llama.cpp has failed on this processor.
+`--without avx512` and `--without native` leave instruction sets out. `scripts.models` uses them
+after llama.cpp has failed on this processor.
 """
 
 import argparse
@@ -35,11 +36,11 @@ UNFINISHED = VENV / "unfinished"
 BUILD = VENV / "llama-build.json"  # how the installed llama.cpp was compiled
 RECIPE = ROOT / "scripts" / "llama.cmake"
 LLAMA = "llama-cpp-python"
-ROOM = 2_000_000_000  # bytes: .venv takes 1.1 GB, and pip's downloads as much for a while
+ROOM = 2_000_000_000  # bytes: .venv takes 1.1 GB, and pip's downloads temporarily as much
 MINUTES = "about 3 minutes on two cores"
 
-# Loads llama.cpp and runs one kernel: code compiled for another processor ends here with an
-# illegal instruction. What it computes with a model is proved later, by scripts.models.
+# Loads llama.cpp and runs one kernel. Code that was compiled for another processor fails with an
+# illegal instruction. Later, scripts.models checks the results with a model.
 PROBE = """
 import ctypes, pathlib, sys, llama_cpp
 llama_cpp.llama_backend_init()
@@ -79,11 +80,11 @@ def prepare(dev: bool, rebuild: bool, without: str) -> None:
     """
     if rebuild or not _is_ready(dev):
         with _only_one() as lock:
-            if rebuild or not _is_ready(dev):  # another set-up may have finished it
+            if rebuild or not _is_ready(dev):  # another set-up may have finished in the meantime
                 _make_environment()
                 LOG.unlink(missing_ok=True)
                 complete = {False, dev, *filter(_is_ready, (False, True))}
-                for each in (False, True):  # written again at the end, if nothing goes wrong
+                for each in (False, True):  # the stamps are written again at the end
                     _stamp(each).unlink(missing_ok=True)
                 _install_llama(rebuild, without, lock)
                 _install_packages(dev, lock)
@@ -179,8 +180,8 @@ def _install_llama(rebuild: bool, without: str, lock: int) -> None:
     build = _hash(pin, RECIPE.read_text(), arguments, without, *_compiler(), _processor())
     if not rebuild and known.get("build") == build and not _llama_fault():
         return
-    # pip finds a wheel that it has compiled before by name and version alone. In a cache folder
-    # of its own for each way to compile, it finds only one that was compiled in the same way.
+    # pip finds an earlier compiled wheel only by its name and version. Therefore each combination
+    # of flags, compiler and processor has a separate cache folder.
     cache = _cache_folder() / "first-token" / build[:16]
     command = ["--cache-dir", str(cache), "-c", str(ROOT / "constraints.txt"), pin]
     environ = os.environ | {"CMAKE_ARGS": f"{_cmake_arguments(without)} {arguments}".strip()}
@@ -229,7 +230,7 @@ def _compiler() -> list[str]:
 
 
 def _cache_folder() -> Path:
-    """Where pip keeps its cache; inside .venv if it keeps none."""
+    """The folder of pip's cache, or a folder in .venv if pip's cache is disabled."""
     done = subprocess.run(
         [PYTHON, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False
     )
@@ -237,7 +238,7 @@ def _cache_folder() -> Path:
 
 
 def _llama_fault() -> str:
-    """What is wrong with the installed llama.cpp, as the end of a sentence; empty if it runs."""
+    """The fault of the installed llama.cpp, as the end of a sentence; empty if it runs."""
     probe = subprocess.run(
         [PYTHON, "-c", PROBE], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -259,7 +260,7 @@ def _install_packages(dev: bool, lock: int) -> None:
 
 
 def _uninstall(package: str) -> None:
-    """Remove a package, if it is there, so that pip installs another build of the same version."""
+    """Remove a package if it is installed, so that pip installs another build of the version."""
     command = [str(PYTHON), "-m", "pip", "uninstall", "--yes", package]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 

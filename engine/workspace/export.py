@@ -1,6 +1,6 @@
 """Export: a conversation as Markdown, to read, and as JSON, to compute with.
 
-Exports carry no secrets and no folders of this machine. Texts of questions, answers and passages
+Exports contain no secrets and no folders of this machine. Texts of questions, answers and passages
 are exported unchanged.
 """
 
