@@ -144,8 +144,8 @@ class Connection:
             )
         if is_full(fault):
             return StoreError(
-                "The disk is full, so the collection could not be changed. Your documents are kept. "
-                "Make room, then try again."
+                "The disk is full, so the collection could not be changed. Your documents are "
+                "kept. Make room, then try again."
             )
         return StoreError(
             f"The collection could not be read or written ({fault}). Your documents are kept. Try "
