@@ -54,9 +54,9 @@ class AgentInput(Event):
 
 @dataclass(frozen=True, slots=True)
 class AgentStream(Event):
-    """A piece of text. `response`: the step's text so far, including this piece.
+    """A chunk of text. `response`: the step's text so far, including this chunk.
 
-    thinking_delta: a piece of the model's reasoning, which is not part of the answer.
+    thinking_delta: a chunk of the model's reasoning, which is not part of the answer.
     """
 
     delta: str

@@ -135,8 +135,8 @@ class PlanningPolicy:
         """Yield the decision's thought as it is written. Returns the decision as JSON."""
         options = GenerationOptions(max_tokens=TOKENS, json_schema=decision_schema(tools))
         written, shown = "", ""
-        for piece in self._stream("decide", messages, options, run):
-            written += piece
+        for chunk in self._stream("decide", messages, options, run):
+            written += chunk
             thought = _thought_so_far(written)
             if len(thought) > len(shown):
                 yield Thought(thought[len(shown) :])

@@ -117,14 +117,14 @@ class Policy(Protocol):
 # Helpers of the policies
 
 
-def split_thoughts(pieces: Iterable[str]) -> Iterator[str | Thought]:
+def split_thoughts(chunks: Iterable[str]) -> Iterator[str | Thought]:
     """The same text, in which the text between <think> and </think> becomes thoughts.
 
     Reasoning models mark their thoughts this way. A tag may be split over two chunks.
     """
     held, thinking = "", False
-    for piece in pieces:
-        held += piece
+    for chunk in chunks:
+        held += chunk
         while (mark := "</think>" if thinking else "<think>") in held:
             before, _, held = held.partition(mark)
             if before:

@@ -22,8 +22,8 @@ class Job:
     tokens: those of the prompt, then those of the answer. The first `position` of them are in
     the context, as sequence number `sequence`. shared_prefix: how many first tokens other prompts
     share (the system message); their state is kept separately. limit: tokens to write at most.
-    epoch: that of the kept states when the job was submitted. write: gets the pieces of text on
-    the worker's thread; without it they go into `pieces`. In both cases `pieces` ends as the job
+    epoch: that of the kept states when the job was submitted. write: gets the chunks of text on
+    the worker's thread; without it they go into `chunks`. In both cases `chunks` ends as the job
     ends, with its error.
     """
 
@@ -43,14 +43,14 @@ class Job:
         self.prompt_length = len(prompt)
         self.options, self.run, self.record = options, run, record
         self.shared_prefix, self.limit = shared_prefix, limit
-        self.pieces: Stream[str] = Stream()
+        self.chunks: Stream[str] = Stream()
         self.sampler = sampler
         self.sequence = -1
         self.position = 0
         self.reused = 0
         self.epoch = 0
         self.begun = False
-        self._write = write or self.pieces.append
+        self._write = write or self.chunks.append
         self._assembler = assembler or TextAssembler()
         self._abandoned = False
         self._stage = ExitStack()
@@ -70,7 +70,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.pieces.ended
+        return self.chunks.ended
 
     def abandon(self) -> None:
         """The last reader has left."""
@@ -134,7 +134,7 @@ class Job:
         self._stage.close()
         self.record.finish_reason = reason
         self._emit(self._assembler.finish())
-        self.pieces.end(Cancelled() if reason == "cancelled" else error)
+        self.chunks.end(Cancelled() if reason == "cancelled" else error)
 
     def _emit(self, text: str) -> None:
         if text:

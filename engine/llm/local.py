@@ -126,7 +126,7 @@ class LlamaCpp(LLM):
         run: Run | None = None,
         call: CallRecord | None = None,
     ) -> Iterator[str]:
-        yield from self._pieces(self._job(messages, options, run or Run.begin(), call))
+        yield from self._chunks(self._job(messages, options, run or Run.begin(), call))
 
     def write_chat(
         self,
@@ -138,17 +138,17 @@ class LlamaCpp(LLM):
     ) -> None:
         faults: list[Exception] = []
 
-        def write_or_stop(piece: str) -> None:
+        def write_or_stop(chunk: str) -> None:
             """Runs on the worker's thread, which an error must not end: it has other answers."""
             try:
-                write(piece)
+                write(chunk)
             except Exception as error:
                 faults.append(error)
                 job.abandon()
 
         job = self._job(messages, options, run or Run.begin(), call, write_or_stop)
         try:
-            for _ in self._pieces(job):
+            for _ in self._chunks(job):
                 pass
         finally:
             if faults:
@@ -169,7 +169,7 @@ class LlamaCpp(LLM):
             call = run.trace.begin_call("prepare")
             shared_prefix = self._shared_prefix(messages)
             job = Job(tokens, GenerationOptions(), run, call, shared_prefix)
-            for _ in self._pieces(job):
+            for _ in self._chunks(job):
                 pass
 
     def prepared(self, messages: Sequence[ChatMessage]) -> float:
@@ -200,12 +200,12 @@ class LlamaCpp(LLM):
         """Stop every answer, end the threads, free the memory."""
         self._scheduler.close()
 
-    def _pieces(self, job: Job) -> Iterator[str]:
+    def _chunks(self, job: Job) -> Iterator[str]:
         began, alone = job.run.trace.now(), not self.jobs
         forget = job.run.on_cancel(lambda: self._scheduler.stop(job))
         try:
             self._scheduler.submit(job)
-            yield from job.pieces.read()
+            yield from job.chunks.read()
         finally:
             self._scheduler.stop(job)  # does nothing if it has ended
             forget()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(eq=False, slots=True)
-class State:
+class PromptState:
     """The state of a sequence after `tokens`, with `cells` in llama.cpp's format. A `pinned` state
     is kept in addition to a longer one that contains it, because many prompts begin with it."""
 
@@ -45,7 +45,7 @@ class StateStore:
     def __init__(self, budget: int, divisible: bool = True) -> None:
         self.budget, self._divisible = budget, divisible
         self.epoch = 0
-        self._states: list[State] = []
+        self._states: list[PromptState] = []
         self._clock = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -54,7 +54,7 @@ class StateStore:
         """The size of all states in bytes."""
         return sum(state.size for state in list(self._states))
 
-    def find(self, prompt: Sequence[int]) -> tuple[State | None, int]:
+    def find(self, prompt: Sequence[int]) -> tuple[PromptState | None, int]:
         """The state that saves the most reading, and the number of its tokens that can be used."""
         tokens = np.asarray(prompt, np.int32)
         with self._lock:
@@ -79,7 +79,7 @@ class StateStore:
 
         A state of an earlier `epoch` is not kept, because its text may have been dropped since.
         """
-        state = State(np.asarray(tokens, np.int32), cells, pinned, next(self._clock))
+        state = PromptState(np.asarray(tokens, np.int32), cells, pinned, next(self._clock))
         if state.size > self.budget:
             return
         with self._lock:
@@ -95,15 +95,15 @@ class StateStore:
             self._states.clear()
             self.epoch += 1
 
-    def _contains(self, state: State, other: State) -> bool:
+    def _contains(self, state: PromptState, other: PromptState) -> bool:
         return (
             self._divisible
             and not other.pinned
             and state.shared(other.tokens) == len(other.tokens)
         )
 
-    def _best(self, prompt: NDArray[np.int32]) -> tuple[State | None, int]:
-        best: State | None = None
+    def _best(self, prompt: NDArray[np.int32]) -> tuple[PromptState | None, int]:
+        best: PromptState | None = None
         length = 0
         for state in self._states:
             shared = state.shared(prompt)
