@@ -18,24 +18,26 @@ class Definition:
 DEFINITIONS = {
     "ttft": Definition(
         "time to first token (TTFT)",
-        "From submit to the first non-empty text, including queueing, retrieval and prefill. "
+        "The time from the question to the first text, including queueing, retrieval and prefill. "
         "Without streaming, the first text is the whole answer.",
         "NVIDIA NIM, AIPerf",
     ),
     "predicted_ttft": Definition(
         "predicted first token",
-        "When the first token was expected, predicted after the search from the tokens to be read "
-        "and from how fast this model has read them here. The budget of the first token relies on "
-        "it.",
+        "The expected time to the first token. It is predicted after the search, from the number "
+        "of tokens to read and the measured speed of this model on this machine. The budget of "
+        "the first token uses it.",
         "First Token",
     ),
     "e2el": Definition(
-        "end-to-end latency (E2EL)", "From submit until the reader has the last token.", "vLLM"
+        "end-to-end latency (E2EL)",
+        "The time from the question until the reader has the last token.",
+        "vLLM",
     ),
     "tpot": Definition(
         "time per output token (TPOT)",
-        "(E2EL − TTFT) / (N − 1) for the N output tokens of one request: the pace after the "
-        "first token.",
+        "(E2EL − TTFT) / (N − 1) for an answer of N tokens: the average time for each token after "
+        "the first.",
         "vLLM",
     ),
     "itl": Definition(
@@ -49,17 +51,19 @@ DEFINITIONS = {
     ),
     "prefill_rate": Definition(
         "prefill rate",
-        "Prompt tokens evaluated / duration of the prefill. Cached tokens do not count.",
+        "The speed of reading the prompt: evaluated prompt tokens / duration of the prefill. "
+        "Cached tokens do not count.",
         "llama-server, timings",
     ),
     "decode_rate": Definition(
         "decode rate",
-        "Output tokens after the first / time from the first token to the last.",
+        "The speed of writing the answer: output tokens after the first / time from the first "
+        "token to the last.",
         "llama-server, timings",
     ),
     "reused_tokens": Definition(
         "cached tokens",
-        "Prompt tokens that were not evaluated again, because their state was kept from an "
+        "Prompt tokens that the model did not read again, because it has kept their state from an "
         "earlier question. If you ask the same question twice, the second run reuses almost the "
         "whole prompt.",
         "llama-server, cache_n",
@@ -72,8 +76,8 @@ DEFINITIONS = {
     ),
     "waiting": Definition(
         "seconds spent waiting",
-        "How long a person who reads at a steady pace waits for text: before the first token, "
-        "and whenever they catch up with the stream.",
+        "How long a person who reads at a steady speed waits for text: before the first token, "
+        "and whenever the person has read all the text so far.",
         "First Token; 238 words a minute: Brysbaert 2019",
     ),
 }

@@ -77,7 +77,7 @@ def only_one(directory: Path, on_progress: OnProgress) -> Iterator[None]:
             yield
     except OSError as error:
         raise WeightsError(
-            f"The models could not be kept in {directory}: {error.strerror or error}. Free some "
+            f"The models could not be saved in {directory}: {error.strerror or error}. Free some "
             "space, correct its permissions, or name another folder in DATA_DIR in .env."
         ) from error
 

