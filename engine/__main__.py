@@ -30,12 +30,18 @@ def _parser() -> argparse.ArgumentParser:
     ask = commands.add_parser("ask", help="answer a question from files and folders")
     ask.add_argument("question")
     ask.add_argument("files", nargs="+", type=Path, help="files, or folders of them")
-    ask.add_argument("--no-stream", dest="stream", action="store_false", help="wait for the whole")
+    ask.add_argument(
+        "--no-stream",
+        dest="stream",
+        action="store_false",
+        help="print the answer when it is complete",
+    )
     ask.add_argument(
         "--wait",
         type=float,
         metavar="SECONDS",
-        help="until the first word, 0 for no limit (default: FIRST_TOKEN_BUDGET in .env)",
+        help="the longest wait for the first word; 0 for no limit (default: FIRST_TOKEN_BUDGET in "
+        ".env)",
     )
     ask.add_argument("--top-k", type=int, default=3, help="passages to answer from (default 3)")
     return parser

@@ -30,8 +30,8 @@ class Config:
     gpu_layers: layers of the model on a GPU, if llama.cpp was compiled for one.
     cores: threads that may compute at once; 0 means all cores of the machine.
     state_cache_mb: memory for kept prompt states, in megabytes.
-    first_token_budget: the longest wait for the first word of an answer, in seconds, where none has
-        been chosen on the Ask page; 0 means no limit.
+    first_token_budget: the longest wait for the first word of an answer, in seconds, unless the Ask
+        page has another setting; 0 means no limit.
     deterministic: the same question gets the same words, even while other programs compute. If
         False, flash attention is used if it is faster.
     qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections.

@@ -240,7 +240,7 @@ def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: st
 
 
 def _ask_unlimited(workspace: Workspace, collection: str, turn: Turn) -> None:
-    """The same question, and everything that is found is read."""
+    """Ask the same question again without a budget, so that all found passages are read."""
     settings = replace(workspace.settings, first_token_budget=NO_LIMIT)
     ask(workspace, collection, turn.question, turn, settings)
 

@@ -4,9 +4,10 @@ A prompt that has whole passages begins with the best one. If the model has alre
 passage, the first token waits only for the rest of the prompt. Prompts that have single sentences
 need no preparing. Questions have priority over preparing.
 
-A large model takes seconds for a passage, and the memory for what it has read is limited. So what
-recent questions found is read first, then the passages next to it, then the rest, the latest
-documents first, while there is room.
+A large model takes seconds for a passage, and the memory for kept states is limited. Therefore the
+passages that recent questions found are read first, then the passages next to them, then all
+others,
+with the latest documents first, while there is room.
 """
 
 import logging
@@ -25,14 +26,14 @@ log = logging.getLogger(__name__)
 Place = tuple[str, str]
 """A collection's name and a source's id."""
 
-# Passages that questions found, remembered for the next rounds: ten questions of three
+# The number of recently found passages that are remembered: three for each of ten questions
 RECENT = 30
-# The share of the memory for states that the rest leaves free for the questions' own
+# The share of the memory for states that is reserved for the states of questions
 SPARED = 0.25
 
 
 class Preparer:
-    """One thread that has the model read passages.
+    """A thread that prepares passages with the model.
 
     `passages` returns the passages of a document, in order. `everything` returns all documents,
     the latest first.
@@ -49,7 +50,7 @@ class Preparer:
         self._read: dict[Place, dict[int, list[ChatMessage]]] = {}
         self._run = Run()
         self._changed = threading.Condition()
-        self._version = 0  # of what should be read
+        self._version = 0  # of the list of passages to read
         self._closing = False
         self._thread: threading.Thread | None = None
         if self.useful:
@@ -63,11 +64,12 @@ class Preparer:
         return self._llm.metadata.context_format is ContextFormat.PASSAGES
 
     def added(self) -> None:
-        """There are new documents."""
+        """Call this after documents were added."""
         self._begin_again()
 
     def found(self, collection: str, nodes: Sequence[Node]) -> None:
-        """A question found these passages, best first. Similar questions will find them too."""
+        """Call this with the passages that a question found, best first. Similar questions will
+        find them too, so they are prepared first."""
         with self._changed:
             for node in reversed(nodes):
                 wanted = ((collection, node.source_id), node.position)
@@ -120,7 +122,7 @@ class Preparer:
                 log.exception("Preparing failed")
 
     def _prepare(self, version: int, run: Run) -> None:
-        """Read what is wanted, in this order, until something more important comes up."""
+        """Read the wanted passages in order, until the list changes or the memory is full."""
         for place, node, important in self._wanted():
             if self._version != version:
                 return
@@ -133,7 +135,7 @@ class Preparer:
             self._read.setdefault(place, {})[node.position] = beginning
 
     def _wanted(self) -> Iterator[tuple[Place, Node, bool]]:
-        """(document, passage, whether it is worth dropping older states for it)."""
+        """The passages to read: (document, passage, whether older states may be dropped for it)."""
         with self._changed:
             recent = list(self._recent)
         for reach in (0, 1):

@@ -111,11 +111,11 @@ LESSONS = (
     Cell(
         "set_a_budget",
         "A budget for the first token: `first_token_budget`",
-        "You say how long you are willing to wait for the first word. The engine knows how fast "
-        "this model reads on this computer, and puts as much of the best evidence into the prompt "
-        "as it can read in that time. The trace has what it expected and what it left out. (A "
-        "small model answers best from one sentence. `context_format` lets it read whole "
-        "passages here, as a larger model does.)",
+        "The budget is the longest time that you want to wait for the first word, in seconds. "
+        "The engine knows how fast this model reads on this computer, and puts as much of the "
+        "best evidence into the prompt as the model can read in that time. The trace has the "
+        "expected time, and what was left out. (A small model answers best from one sentence. "
+        "With `context_format`, it reads whole passages here, as a larger model does.)",
         """
         from engine import ResponseSynthesizer, RetrieverQueryEngine
         from engine.llm import ContextFormat

@@ -202,7 +202,7 @@ def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> 
 
 
 def _show_unread(sentence: str, turn: Turn, actions: Actions | None) -> None:
-    """What was not read for the first word to come in time, and a way to have it read."""
+    """A sentence about passages that the time limit left out, and a button to ask without it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"unread-{turn.id}"):
         st.caption(f":material/timer: {sentence}", width="stretch")
         st.button(
