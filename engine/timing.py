@@ -91,7 +91,8 @@ class PlanRecord:
         seconds = self.all_predicted
         about = f"{seconds:.1f}" if seconds < 3 else f"{seconds:.0f}"
         return (
-            f"Read {self.sentences} sentence{'s' * (self.sentences != 1)} of {self.passages} "
+            f"To keep the time limit, the model read {self.sentences} "
+            f"sentence{'s' * (self.sentences != 1)} of {self.passages} "
             f"passage{'s' * (self.passages != 1)}. Reading all of it would have taken about "
             f"{about} s."
         )

@@ -120,7 +120,8 @@ def test_the_trace_and_a_sentence_say_what_was_not_read() -> None:
     assert plan.left_out == [(1, 3), (2, 3)]
     assert plan.predicted < plan.all_predicted
     assert response.notes == [
-        "Read 1 sentence of 1 passage. Reading all of it would have taken about "
+        "To keep the time limit, the model read 1 sentence of 1 passage. Reading all of it would "
+        "have taken about "
         f"{plan.all_predicted:.1f} s."
     ]
     copy = Trace.from_dict(response.trace.to_dict())
