@@ -105,7 +105,7 @@ def test_what_was_not_read_in_time_is_said_and_can_be_read_after_all(
     llm = ScriptedLLM(["Hannah Voss."], rate=Rate(0.0, 1.0))  # a second for each word
     monkeypatch.setattr(workspace, "llm", llm)
     app = ask(open_app(), "Who built the tide mill?")
-    assert "the model read 1 sentence of 1 passage. Reading all of it would have taken" in texts(app)
+    assert "read 1 sentence of 1 passage. Reading all of it would have taken" in texts(app)
     assert "barley" not in llm.prompts[-1][-1].content
     next(button for button in app.button if button.label == "Ask without a limit").click().run()
     assert not app.exception
