@@ -80,7 +80,7 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
         _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
         _row("Contexts × answers", side, "Contexts that compute at once × answers in each."),
         _row("Window", f"{now['window']:,} tokens", "The longest prompt and answer together."),
-        _row("Largest slice", f"{now['largest_slice']} tokens", "The most that is read in one step."),
+        _row("Largest slice", f"{now['largest_slice']} tokens", "The most read in one step."),
         _row("Tokens per batch", now["decode_batch"], "Of different answers, written in one step."),
         _row("Layers on a GPU", now["gpu_layers"], "Set by GPU_LAYERS in .env."),
         _row("Cache", now["cache_type"], "The number type of the key-value cache."),
