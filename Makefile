@@ -1,7 +1,7 @@
-# First Token. `make run` and `make test` do everything they need, and may be repeated.
+# First Token. `make run` and `make test` include all earlier steps, and can be repeated.
 # `make help` prints what follows ##.
 
-# The first Python on the PATH that First Token runs on; `make run PYTHON=...` names another.
+# The first supported Python on the PATH; `make run PYTHON=...` chooses another one.
 FITS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python $(FITS) && echo $$python && break; done)

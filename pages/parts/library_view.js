@@ -1,5 +1,5 @@
 // Where the view and the keyboard's focus go on the Library page. Python gives `document`, the id
-// of the open document, and `deletion`, which names the last one; both empty where there is none.
+// of the open document, and `deletion`, the id of the last deletion; both empty if there is none.
 // The only names used here are the keys that our own pages give to their parts.
 
 const LIMIT = 3000; // ms to wait for the page to be drawn

@@ -1,4 +1,4 @@
-// Scrolls to the running cell, unless the user has scrolled away from the one before it.
+// Scrolls to the running cell, unless the user has scrolled away from the previous cell.
 
 const place = (name) => document.querySelector(`.st-key-cell-${name}`);
 
