@@ -67,7 +67,7 @@ class Originals:
                 each.mkdir(parents=True, exist_ok=True)
 
     def stage(self, collection: str, source_id: str, file: Path, upload: str = "") -> Original:
-        """Copy a file into a staging folder. `commit` makes it an original, `drop` removes it.
+        """Link or copy a file into a staging folder. `commit` makes it an original, `drop` removes it.
 
         Raises:
             OSError: it could not be written, for example on a full disk.
@@ -142,7 +142,7 @@ class Originals:
         return replace(original, folder=self._to_trash(original.folder))
 
     def remove_collection(self, collection: str) -> None:
-        """Remove a collection's folder if it has no originals, only files of a file manager."""
+        """Remove a collection's folder. Originals that are still in it go to the trash."""
         folder = self._files / collection
         for original in folder.glob("*"):
             if original.is_dir():

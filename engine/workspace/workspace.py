@@ -284,7 +284,7 @@ class Workspace:
                     del self._unsaved[turn_id]
 
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
-        """Delete documents: their passages, files, and the prompt states that contain them."""
+        """Delete documents: their passages and prompt states. Their files go to the trash."""
         self.library.delete(collection, source_ids)
         for upload in self.ingestor.uploads(collection):
             if upload.source_id in source_ids:
@@ -292,7 +292,7 @@ class Workspace:
         self._preparer.forget()
 
     def delete_collection(self, collection: str) -> None:
-        """Delete a collection with its documents and its conversations."""
+        """Delete a collection with its conversations. Its files go to the trash."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
         self.ingestor.drop(collection)
