@@ -31,7 +31,7 @@ from engine.timing import FinishReason
 
 log = logging.getLogger(__name__)
 
-CLOSED = "This model has been closed. Ask again with the model that is being loaded."
+CLOSED = "This model has been closed, because another one is being loaded. Ask again."
 
 
 class Scheduler:

@@ -67,7 +67,7 @@ class Originals:
                 each.mkdir(parents=True, exist_ok=True)
 
     def stage(self, collection: str, source_id: str, file: Path, upload: str = "") -> Original:
-        """Link or copy a file into a staging folder. `commit` makes it an original, `drop` removes it.
+        """Put a file into a staging folder. `commit` makes it an original, `drop` removes it.
 
         Raises:
             OSError: it could not be written, for example on a full disk.
