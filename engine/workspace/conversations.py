@@ -57,8 +57,8 @@ class Turn:
     `searched_for`: for a follow-up, the question together with the earlier questions that it refers
     to; otherwise empty. `run_id`: the id of this answer in the log. `parent`: the id of the turn
     before it. It is empty for the first turn, and None in old records, which follow the turn saved
-    before them. Turns with the same parent are versions of one question. `chosen`: the last time
-    when the conversation was shown up to this turn, in seconds since 1970.
+    before them. Turns with the same parent are versions of one question. `chosen`: when this turn
+    was last made the end of the shown conversation, in seconds since 1970.
     """
 
     id: str

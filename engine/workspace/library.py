@@ -1,7 +1,7 @@
 """Library: collections, the documents in them, and their original files.
 
 The original files are the source of truth, and the passages in the store are derived from them. At
-opening, the library compares both and indexes missing originals again, in the background.
+opening, the library compares both, and indexes originals that the store lacks in the background.
 """
 
 import logging
