@@ -13,6 +13,7 @@ read the three passages before.
 
 import argparse
 import json
+import os
 import random
 import statistics
 import time
@@ -39,18 +40,48 @@ from engine.synthesis import ResponseSynthesizer
 BUDGETS = (0.15, 0.25, 0.5, 1.0, 2.0)
 PASSAGES = 3
 FIRST_TOKEN = GenerationOptions(max_tokens=1)
+CALM = 0.08  # of the processor: a question during which others use more does not count
 WARM_UP = 12  # questions before the figures: the rates are learnt from them
+
+
+class Others:
+    """How much of the processor other programs use, from Linux's /proc/stat."""
+
+    def __init__(self) -> None:
+        self._began = self._used()
+
+    def share(self) -> float:
+        """Since the beginning: 1 is all cores. The steps of the count are of 0.01 s."""
+        (busy, total), (busy_before, total_before) = self._used(), self._began
+        return max(0.0, busy - busy_before) / max(1.0, total - total_before)
+
+    @staticmethod
+    def _used() -> tuple[float, float]:
+        fields = [int(each) for each in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        own = sum(os.times()[:2]) * os.sysconf("SC_CLK_TCK")
+        return sum(fields) - fields[3] - fields[4] - own, float(sum(fields))
+
+
+def wait_for_calm() -> None:
+    """Until other programs hardly compute, for two minutes at most."""
+    for _ in range(600):
+        others = Others()
+        time.sleep(0.2)
+        if others.share() < CALM:
+            return
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Seconds; `fits`: the smallest reading was expected within the budget."""
+    """Seconds; `fits`: the smallest reading was expected within the budget. `others`: the share of
+    the processor that other programs used meanwhile."""
 
     first: float
     predicted: float
     fits: bool
     sentences: int
     passages: int
+    others: float
 
 
 def main() -> None:
@@ -125,7 +156,7 @@ def answers(llm: LlamaCpp, count: int) -> Figures:
         timed[budget] = [Asked(**{name: row[name] for name in Asked.__slots__}) for row in own]
         figures |= _figures(f"{budget} s", budget, timed[budget])
     everything = [each for some in timed.values() for each in some]
-    return {**figures, "predicted within 20 %": _close(everything)}
+    return {**figures, "predicted within 20 %": _close(_calm(everything))}
 
 
 def _kept_rows() -> Path:
@@ -147,6 +178,7 @@ def large(file: Path, count: int) -> Figures:
     with closing(LlamaCpp(file)) as llm, closing(Peer(file)) as peer:
         peer("index", texts=[each.text for each in squad.paragraphs])
         for number in range(-2, count):
+            wait_for_calm()
             reply = peer("ask", question=next(asked).text, top_k=PASSAGES, tokens=1)
             for budget in (0.5, 1.0, 2.0, None):
                 _, figures = _ask(llm, index, next(asked), budget)
@@ -159,10 +191,10 @@ def large(file: Path, count: int) -> Figures:
     for budget, some in timed.items():
         name = "no limit" if budget is None else f"{budget} s"
         figures_of |= _figures(name, budget, some)
-        ours = statistics.median(each.first for each in some)
+        ours = statistics.median(each.first for each in _calm(some))
         figures_of[f"{name}: first token / LlamaIndex"] = ours / other
     everything = [each for some in timed.values() for each in some]
-    return {**figures_of, "predicted within 20 %": _close(everything)}
+    return {**figures_of, "predicted within 20 %": _close(_calm(everything))}
 
 
 def prepared(file: Path, count: int) -> Figures:
@@ -182,6 +214,7 @@ def prepared(file: Path, count: int) -> Figures:
         ]
         goal = 0.1 * statistics.median(other[1:])
         for number in range(-4, count):
+            wait_for_calm()
             reply = peer("ask", question=next(asked).text, top_k=PASSAGES, tokens=1)
             if number >= 0:
                 timed.setdefault("LlamaIndex", []).append(float(reply["first"]))
@@ -203,6 +236,7 @@ def prepared(file: Path, count: int) -> Figures:
                     first_token_budget=budget,
                 )
                 engine = RetrieverQueryEngine(retriever, synthesizer)
+                wait_for_calm()
                 response = engine.query(question.text, stream=True)
                 text, plan = str(response), response.trace.plan
                 assert plan
@@ -228,8 +262,8 @@ def _ask(
 ) -> tuple[Response, Asked]:
     llm.forget()
     llm.prepare([ChatMessage("system", SYSTEM)])
-    while not llm.idle:
-        time.sleep(0.001)
+    wait_for_calm()
+    others = Others()
     engine = index.as_query_engine(
         llm=llm,
         streaming=True,
@@ -242,7 +276,8 @@ def _ask(
     plan, times = response.trace.plan, response.trace.calls[-1].token_times
     assert plan
     fits = budget is None or plan.predicted <= budget
-    return response, Asked(times[0], plan.predicted, fits, plan.sentences, plan.passages)
+    asked = Asked(times[0], plan.predicted, fits, plan.sentences, plan.passages, others.share())
+    return response, asked
 
 
 def _best_sentence(response: Response) -> str:
@@ -251,8 +286,14 @@ def _best_sentence(response: Response) -> str:
     return text
 
 
+def _calm(asked: Sequence[Asked]) -> list[Asked]:
+    return [each for each in asked if each.others < CALM] or list(asked)
+
+
 def _figures(name: str, budget: float | None, asked: Sequence[Asked]) -> Figures:
+    asked = _calm(asked)
     figures: dict[str, float | int | str] = {
+        f"{name}: undisturbed": len(asked),
         f"{name}: first token, s, median": statistics.median(each.first for each in asked),
         f"{name}: sentences read, mean": statistics.fmean(each.sentences for each in asked),
         f"{name}: predicted within 20 %": _close(asked),
