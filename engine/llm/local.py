@@ -6,6 +6,7 @@
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ class LlamaCpp(LLM):
         self._switched_off = switches.off
         self._model = Model(path, self._gpu_layers, switches.extra_buffers)
         self._template = PromptTemplate(self._model)
+        # A prompt is counted, planned with and then written from
+        self._tokens_of = lru_cache(maxsize=8)(self._template.tokens)
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
         threads = ThreadChoice({int(n): seconds for n, seconds in found.figures.by_threads})
         self._scheduler = Scheduler(self._model, self._tuning, states, cores(), threads)
@@ -108,10 +111,10 @@ class LlamaCpp(LLM):
         }
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        return len(self._template.tokens(messages))
+        return len(self._tokens(messages))
 
     def unread(self, messages: Sequence[ChatMessage]) -> int:
-        tokens = self._template.tokens(messages)
+        tokens = self._tokens(messages)
         return len(tokens) - self._scheduler.states.kept(tokens[:-MIN_SLICE])
 
     @property
@@ -184,6 +187,7 @@ class LlamaCpp(LLM):
 
     def forget(self) -> None:
         """Drop all kept states with their texts."""
+        self._tokens_of.cache_clear()
         self._scheduler.states.clear()
 
     @property
@@ -225,7 +229,7 @@ class LlamaCpp(LLM):
         record.settings = self.settings
         try:
             with run.span("tokenise"):
-                prompt = self._template.tokens(messages)
+                prompt = self._tokens(messages)
                 shared_prefix = self._shared_prefix(messages) if options.reuse else 0
             record.prompt_tokens = len(prompt)
             if len(prompt) > self._tuning.window:
@@ -241,6 +245,9 @@ class LlamaCpp(LLM):
         return Job(
             prompt, options, run, record, shared_prefix, limit, sampler, assembler, write
         )
+
+    def _tokens(self, messages: Sequence[ChatMessage]) -> list[int]:
+        return self._tokens_of(tuple(messages))
 
     def _shared_prefix(self, messages: Sequence[ChatMessage]) -> int:
         """The length of the system message's part, which most prompts share."""
