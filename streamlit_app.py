@@ -58,7 +58,10 @@ def main() -> None:
     open_page = navigation()
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
-    workspace()  # the frame is there before a page imports what it needs
+    opened = workspace()  # the frame is there before a page imports what it needs
+    from pages.parts.privacy import show_privacy  # which needs what the workspace has imported
+
+    show_privacy(opened)
     show_problems()
     with shown_errors():
         keep_answer_alive(open_page.title)

@@ -69,9 +69,9 @@ DEFINITIONS = {
         "llama-server, cache_n",
     ),
     "streaming_tax": Definition(
-        "streaming tax",
+        "extra time of streaming",
         "How much longer the whole answer takes when it streams: E2EL streaming / E2EL "
-        "non-streaming − 1, in pairs of runs.",
+        "non-streaming − 1. The range is the 95 % confidence interval over pairs of runs.",
         "First Token",
     ),
     "waiting": Definition(

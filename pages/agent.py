@@ -2,6 +2,7 @@
 
 import logging
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 
@@ -11,14 +12,18 @@ from engine.errors import FirstTokenError
 from engine.llm import ContextFormat
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
+from engine.workspace.library import DEFAULT_COLLECTION
 from pages.parts.agent_run import show_run, status_sentence
 from pages.parts.answer import ICONS
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.session import current_collection
+from pages.parts.session import current_collection, pick_collection
 from pages.parts.uploads import offer_samples, show_unsettled
 
 log = logging.getLogger(__name__)
+
+_SCRIPT = Path(__file__).parent / "parts" / "agent_view.js"
+_view = st.components.v2.component("agent_view", js=_SCRIPT.read_text(encoding="utf-8"))
 
 INTRODUCTION = (
     "Give the agent a task. It chooses its tools. You see every call with its arguments "
@@ -96,6 +101,7 @@ def show_head(workspace: Workspace, collection: str) -> None:
             for tool in workspace.agents.tools(collection):
                 with st.container(key=f"tool-{tool.name}", gap="xsmall"):
                     show_tool(workspace, tool)
+    pick_collection(workspace, collection, "agent", leave=_leave)
 
 
 def show_tool(workspace: Workspace, tool: FunctionTool) -> None:
@@ -164,11 +170,21 @@ def suggest(workspace: Workspace, collection: str) -> None:
 
 def main() -> None:
     workspace = the_workspace()
-    collection = current_collection(workspace)
     run = current_run(workspace)
+    collection = current_collection(workspace)
+    if run and run.collection in workspace.library.collections():
+        collection = run.collection
     live = bool(run and not run.handler.phase.ended)  # read once, for all parts of the page
     show_runs(workspace, run)
     show_head(workspace, collection)
+    waiting = run.handler.pending if run else None
+    with st.sidebar:
+        _view(
+            key="agent-view",
+            data={"waiting": waiting.tool_id if waiting else ""},
+            height=1,
+            width=1,
+        )
     said = status_sentence(run.handler) if run else ""
     st.html(f'<div role="status" style="{HIDDEN}">{escape(said)}</div>')
     if problem := st.session_state.pop("agent_problem", ""):
@@ -176,7 +192,9 @@ def main() -> None:
     with st.bottom, st.container(horizontal=True, vertical_alignment="center"):
         # Never disabled, because the focus stays in it, and a second task may run at the same time.
         st.chat_input(
-            "Give the agent a task",
+            f"Give the agent a task about {collection}"
+            if collection != DEFAULT_COLLECTION
+            else "Give the agent a task",
             max_chars=MAX_CHARACTERS,
             key="agent_task",
             on_submit=start,

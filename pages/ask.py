@@ -25,6 +25,8 @@ from pages.parts.conversations import (
 )
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
+from pages.parts.privacy import privacy
+from pages.parts.report import offer_report
 from pages.parts.resources import safely
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
@@ -32,6 +34,7 @@ from pages.parts.session import choose_collection, current_collection, pick_coll
 from pages.parts.sources import show_evidence, show_passage, source_id
 from pages.parts.uploads import (
     add_documents,
+    are_added,
     counted,
     forget_ready,
     offer_samples,
@@ -184,8 +187,8 @@ def show_settings(workspace: Workspace) -> None:
 def invite_documents(workspace: Workspace, collection: str) -> None:
     """The page of an empty collection: fields for adding documents."""
     st.markdown(
-        "Add your files and ask. A model on this computer answers from them, and the page shows "
-        "the passages that it used. Nothing leaves this computer."
+        "Add your files and ask. A model answers from them, and the page shows the passages that "
+        "it used. " + plain_markdown(privacy(workspace))
     )
     if workspace.llm.metadata.context_format is ContextFormat.SENTENCES:
         st.caption(
@@ -213,10 +216,11 @@ def show_turns(
     folder = folder_of(workspace, collection)
     versions = workspace.conversations.versions(conversation.id)
     actions = Actions(
-        ask_instead=lambda turn, question: _ask_instead(workspace, collection, turn, question),
+        ask_instead=lambda turn, question: ask(workspace, collection, question, turn),
         ask_unlimited=lambda turn: _ask_unlimited(workspace, collection, turn),
         versions=lambda turn: versions.get(turn.id, [turn.id]),
         show_version=partial(workspace.conversations.show_version, conversation.id),
+        report=partial(offer_report, workspace, conversation),
         show_code=lambda turn: show_code_behind(code_of_turn(turn, folder), turn.id),
         busy=live is not None,
     )
@@ -228,15 +232,11 @@ def show_turns(
         st.session_state.following = conversation.id
         st.session_state.answered = live[0].id
         try:
-            follow_turn(*live, show_sources)
+            follow_turn(*live, show_sources, actions)
         except StopException:  # the toolbar's Stop, another run of the page, or a tab that is gone
             cut_off.append(conversation.id)
             raise
         st.rerun()
-
-
-def _ask_instead(workspace: Workspace, collection: str, turn: Turn, question: str) -> None:
-    ask(workspace, collection, question, instead_of=turn)
 
 
 def _ask_unlimited(workspace: Workspace, collection: str, turn: Turn) -> None:
@@ -273,6 +273,8 @@ def show_open_source(
                         horizontal=True,
                         vertical_alignment="center",
                         horizontal_alignment="distribute",
+                        wrap=False,
+                        key="source-head",
                     ):
                         st.markdown(f"**{number}** {plain_markdown(found.node.label)}")
                         with st.container(key="close-source", width="content"):
@@ -355,27 +357,27 @@ def main() -> None:
     collection = conversation.collection if conversation else current_collection(workspace)
     live = workspace.running(conversation.id) if conversation else None
     source = find_source(workspace, conversation, live)
-    st.set_page_config(layout="wide" if source else "centered")
     show_conversations(workspace, collection, conversation)
     show_head(workspace, conversation, collection)
     with st.sidebar:
         announce(*what_to_say(workspace, conversation, live))
-        attend(live[0].id if live else "", source, open_source)
+        attend(
+            conversation.id if conversation else "", live[0].id if live else "", source, open_source
+        )
     show_unsettled(workspace, collection)
     show_repairs(workspace, collection)
     show_box(workspace, collection, live)
     show_way_back(workspace, collection)
     notice_stop(workspace, cut_off)
     if conversation:
-        turns, beside = st.columns([6, 5], gap="medium") if source else (st.container(), None)
-        if beside is not None:
-            with beside:
-                show_open_source(workspace, conversation, live, source)
-        with turns, st.container(key="turns"):
+        turns = st.container(key="turns")
+        if source:  # drawn before the turns, which are followed while an answer is written
+            show_open_source(workspace, conversation, live, source)
+        with turns:
             show_turns(workspace, conversation, live, cut_off)
     elif workspace.library.documents(collection):
         suggest(workspace, collection)
-    else:
+    elif not are_added(workspace, collection):  # else the line above says how far they are
         invite_documents(workspace, collection)
 
 

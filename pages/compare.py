@@ -10,12 +10,12 @@ from pages.parts.code_cell import show_code_behind
 from pages.parts.compare_cells import cell
 from pages.parts.compare_history import show_history
 from pages.parts.compare_one_run import show_race, show_timeline, show_waterfall
-from pages.parts.compare_runs import show_metrics, show_readers, show_runs
+from pages.parts.compare_runs import show_metrics, show_readers, show_result, show_runs
 from pages.parts.compare_setup import choose_setup, show_measuring, shown_session, spoken
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import workspace as the_workspace
-from pages.parts.session import current_collection
+from pages.parts.session import current_collection, pick_collection
 from pages.parts.uploads import offer_samples, show_unsettled
 
 INTRODUCTION = (
@@ -40,15 +40,17 @@ def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
             else f"{cache}, {then.passages} passages found, {then.length} tokens at most"
         )
         st.caption(f":material/history: Out of date: these results are for {other}.")
+    cell("The result", "Both modes answered the same question, several times, alternating.")
+    show_result(session)
     cell("The race", "One answer, as two readers see it.")
-    record = session.median_run(Mode.STREAMING)
+    record = session.typical_run(Mode.STREAMING)
     if record and record.chunks:
-        show_race(record)
+        show_race(session, record)
     else:
         st.info("There is no streaming run to replay.")
     cell(
         "Every run",
-        "Each mode is run several times, alternating. A dot is a run, a bar ends at the median.",
+        "A dot is a run, a bar ends at the median.",
     )
     show_runs(session)
     if then.collection in workspace.library.collections():
@@ -56,14 +58,14 @@ def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
         show_code_behind(code_of_comparison(then, folder), "comparison")
     cell(
         "Where the time goes",
-        "The stages of one run, from your question to the last word: the run with the median "
-        "total time. The first words appear at the dashed line.",
+        "The stages of one run, from your question to the last word. The first words appear at "
+        "the dashed line.",
     )
     show_waterfall(session)
     cell(
         "Token by token",
-        "The streaming run with the median total time. Once the model writes faster than you "
-        "read, only the wait before the first word matters to you.",
+        "Once the model writes faster than you read, only the wait before the first word matters "
+        "to you.",
     )
     show_timeline(session)
     cell("The metrics", "The median of all runs, for each metric.")
@@ -73,7 +75,9 @@ def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
 def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
-    st.title("Compare", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title("Compare", anchor=False)
+    pick_collection(workspace, collection, "compare")
     st.markdown(INTRODUCTION)
     has_documents = bool(workspace.library.documents(collection))
     if has_documents:

@@ -18,7 +18,7 @@ from pages.parts.deleting import (
 )
 from pages.parts.facts import counted, facts_of
 from pages.parts.markdown import plain_markdown
-from pages.parts.passages import open_document, show_document
+from pages.parts.passages import LEAVE, open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection, pick_collection
@@ -231,6 +231,8 @@ def find_open(workspace: Workspace) -> tuple[str, Source | None]:
 
 def main() -> None:
     workspace = the_workspace()
+    if st.session_state.pop(LEAVE, False):
+        st.switch_page("pages/ask.py")
     collection, document = find_open(workspace)
     with st.sidebar:
         announce(deletion_said(), deletion_id())

@@ -92,6 +92,7 @@ def test_a_call_waits_for_the_person_through_a_reload_and_a_change_of_page(agent
     agent.get_by_role("button", name="Allow once").click()
     sees(agent.get_by_text("48 * 18 = 864").last)
     sees(agent.get_by_text("finished after"))
+    expect(field(agent)).to_be_focused()
     agent.get_by_role("button", name="New task").click()
     ask_before(agent, "calculator", wanted=False)
 
@@ -101,6 +102,7 @@ def test_a_denied_call_does_not_run(agent: Page) -> None:
     give(agent, "What time is it in Tokyo?")
     agent.get_by_role("button", name="Deny").click()
     sees(agent.get_by_text("denied by you", exact=False).first)
+    expect(field(agent)).to_be_focused()
     expect(agent.get_by_text("(JST)")).to_have_count(0)
     agent.get_by_role("button", name="New task").click()
     ask_before(agent, "date_and_time", wanted=False)

@@ -181,6 +181,17 @@ def test_a_rerun_and_another_session_find_the_waiting_call_again(workspace: Work
     assert "2 + 2 = 4" in shown(settle(other.run(), workspace))
 
 
+def test_another_collection_leaves_the_open_run(workspace: Workspace) -> None:
+    workspace.library.create("boats")
+    app = waiting_page(workspace)
+    button(app, "Stop")
+    settle(app.run(), workspace)
+    app.selectbox(key="agent-collection-default").select("boats").run()
+    assert not app.exception
+    assert "stopped after" not in shown(app)
+    assert app.chat_input[0].placeholder == "Give the agent a task about boats"
+
+
 def test_stop_ends_a_waiting_run(workspace: Workspace) -> None:
     app = waiting_page(workspace)
     button(app, "Stop")

@@ -234,6 +234,20 @@ def test_another_collection_leaves_the_conversation_with_a_sentence_and_a_way_ba
     assert app.selectbox(key="ask-collection-default").value == "default"
 
 
+def test_the_chosen_collection_is_shown_on_the_other_pages_and_chosen_in_a_new_tab(
+    workspace: Workspace,
+) -> None:
+    workspace.library.create("boats")
+    app, other = open_app(), open_app()
+    app.selectbox(key="ask-collection-default").select("boats").run()
+    for page in ("agent", "compare", "library"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert app.selectbox(key=f"{page}-collection-boats").value == "boats"
+    assert open_app().selectbox(key="ask-collection-boats").value == "boats"
+    other.run()
+    assert other.selectbox(key="ask-collection-default").value == "default", "open tabs keep theirs"
+
+
 def test_conversations_have_dates_and_a_search_and_two_of_one_name_have_their_times(
     workspace: Workspace,
 ) -> None:

@@ -1,5 +1,6 @@
 """The Ask page in each phase of an answer, in a real Chromium: the real app, slowed down."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,9 +124,13 @@ def test_stop_stops_in_each_phase_and_keeps_what_was_written(asked: Page, name: 
     expect(asked.get_by_text("stopped after")).to_be_visible()
     expect(stop(asked)).to_have_count(0)
     expect(box(asked)).to_be_focused()
+    alert = asked.get_by_role("alert")
     if name == "writing":
-        assert WORDS.startswith(answer(asked))
-        assert answer(asked)
+        expect(alert).to_contain_text("This answer was stopped. It is not complete.")
+        written, end = answer(asked).rsplit(" ", 1)
+        assert written and WORDS.startswith(written) and end == "…"
+    else:
+        expect(alert).to_contain_text("This answer was stopped. Nothing was written yet.")
 
 
 def test_a_fault_in_the_middle_keeps_the_text_and_says_what_to_do(asked: Page) -> None:
@@ -217,7 +222,11 @@ def test_an_edited_question_replaces_its_turn_and_the_first_version_comes_back(
     expect(asked.get_by_text("finished after")).to_be_visible()
     wait_until_idle(asked)
     asked.get_by_role("button", name="Edit").click()
-    asked.get_by_role("textbox", name="Question", exact=True).fill("How often does it flash?")
+    field = asked.get_by_role("textbox", name="Question", exact=True)
+    expect(field).to_be_focused()
+    expect(field).to_be_in_viewport(ratio=1)
+    field.fill("How often does it flash?")
+    expect(asked.get_by_role("button", name="Ask", exact=True)).to_be_in_viewport(ratio=1)
     asked.get_by_role("button", name="Ask", exact=True).click()
     expect(asked.get_by_text("2 of 2")).to_be_visible()
     questions = asked.get_by_test_id("stChatMessage")
@@ -265,12 +274,18 @@ def test_a_mark_opens_its_source_beside_the_answer_and_escape_closes_it(answered
     marks = text.get_by_role("link")
     expect(marks).to_have_count(2)  # the whale is in no handbook
     assert marks.first.inner_text() == "[1]"
+    before = marks.first.bounding_box(), text.bounding_box()
     marks.first.click()
     panel = answered.locator(".st-key-source-panel")
     expect(panel.get_by_role("img", name="Page 2 of keepers-handbook.pdf")).to_be_in_viewport()
     expect(text).to_be_in_viewport()
     expect(panel.get_by_role("button", name="Close")).to_be_focused()
     expect(panel).to_contain_text("gives two white flashes every fifteen seconds.")
+    for then, now in zip(before, (marks.first.bounding_box(), text.bounding_box()), strict=True):
+        assert then and now  # the text keeps its width and its lines, the reader the place
+        assert (then["y"], then["width"]) == (now["y"], now["width"])
+    place = panel.bounding_box()
+    assert place and now and now["x"] + now["width"] <= place["x"]
     answered.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     expect(marks.first).to_be_focused()
@@ -301,6 +316,47 @@ def test_the_actions_under_an_answer_fit_a_phone(answered: Page) -> None:
     places = [each.bounding_box() for each in actions.all()]
     assert all(place and place["x"] + place["width"] <= PHONE["width"] for place in places)
     assert len({round(place["y"] / 20) for place in places if place}) == 1  # one row
+    expect(answered.locator("button kbd").locator("visible=true")).to_have_count(0)
+
+
+def test_a_reload_returns_to_the_place_where_the_conversation_was_read(answered: Page) -> None:
+    answered.set_viewport_size({"width": 1280, "height": 500})
+    head, end = answered.get_by_role("heading", name="Ask"), answered.get_by_text("first token")
+    for _ in range(2):
+        answered.reload()
+        expect(end).to_be_in_viewport()  # where it ends, as nobody has moved
+    answered.mouse.move(700, 200)
+    answered.mouse.wheel(0, -2000)
+    expect(head).to_be_in_viewport()
+    answered.wait_for_function("Object.values(sessionStorage).includes('0')")
+    answered.reload()
+    expect(end).to_be_attached()
+    wait_until_idle(answered)
+    expect(head).to_be_in_viewport()
+
+
+def test_a_wrong_answer_is_reported_to_a_file_here_and_exported(answered: Page) -> None:
+    answered.get_by_role("button", name="Report", exact=True).click()
+    dialog = answered.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("There is no whale.")
+    dialog.get_by_role("button", name="Save the report").click()
+    with answered.expect_download() as download:
+        dialog.get_by_role("button", name="Export 1 report").click()
+    report = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert report["remark"] == "There is no whale."
+    assert report["model"] == "slow"
+    (turn,) = report["turns"]
+    assert (turn["question"], turn["text"].split()) == (QUESTION, WORDS.split())
+    assert "gives two white flashes" in turn["sources"][0]["node"]["text"]
+    dialog.get_by_role("button", name="Delete this report").click()
+    expect(answered.get_by_role("button", name="Report", exact=True)).to_be_visible()
+
+
+def test_the_code_behind_an_answer_is_shown_whole(answered: Page) -> None:
+    answered.get_by_role("button", name="Code", exact=True).click()
+    code = answered.get_by_role("dialog").get_by_test_id("stCode")
+    expect(code).to_contain_text("print_response_stream()")
+    expect(code).to_be_in_viewport(ratio=1)
 
 
 def test_a_conversation_is_exported_with_its_quotations_and_timings(answered: Page) -> None:

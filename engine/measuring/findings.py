@@ -19,7 +19,7 @@ EQUIVALENCE_MARGIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One metric in both modes, in seconds: the medians, and estimates from the pairs.
+    """One metric in both modes, in seconds: the medians of all runs, and estimates from the pairs.
 
     difference: non-streaming minus streaming. ratio: non-streaming / streaming.
     """
@@ -57,8 +57,8 @@ def compare(session: Session) -> Comparison | None:
     inverse = ratio_of(whole)
     return Comparison(
         len(pairs),
-        _paired([pair for pair, _ in pairs]),
-        _paired(whole),
+        _paired(session, "ttft", [pair for pair, _ in pairs]),
+        _paired(session, "e2el", whole),
         Estimate(
             streaming_tax(inverse.value, 1),
             None if inverse.low is None else streaming_tax(inverse.low, 1),
@@ -68,10 +68,10 @@ def compare(session: Session) -> Comparison | None:
     )
 
 
-def _paired(pairs: Sequence[tuple[float, float]]) -> Paired:
+def _paired(session: Session, metric: str, pairs: Sequence[tuple[float, float]]) -> Paired:
     return Paired(
-        median(streamed for streamed, _ in pairs),
-        median(blocked for _, blocked in pairs),
+        session.median(Mode.STREAMING, metric) or 0.0,
+        session.median(Mode.BLOCKING, metric) or 0.0,
         hodges_lehmann([blocked - streamed for streamed, blocked in pairs]),
         ratio_of([(blocked, streamed) for streamed, blocked in pairs]),
     )
@@ -84,34 +84,45 @@ def verdict(comparison: Comparison) -> str:
             f"Too few runs for a finding: {comparison.pairs} of the {FEWEST_PAIRS} pairs that are "
             "needed"
         )
-    return f"{_first_words(comparison.first)}; {_whole_answer(comparison.tax)}"
+    first = first_words_differ(comparison)
+    whole = whole_answer_differs(comparison)
+    return (
+        f"Streaming shows the first words {first or 'equally soon, as far as these runs show'}; "
+        f"the whole answer takes {whole or 'about as long: the runs differ more than the modes'}"
+    )
 
 
-def _first_words(first: Paired) -> str:
-    ratio = first.ratio
-    if not ratio.excludes(1):
-        return "These runs show no clear difference in the time to the first words"
-    if ratio.value < 1:
-        return f"Streaming shows the first words {two(1 / ratio.value)} times later"
-    return f"Streaming shows the first words {two(ratio.value)} times sooner"
+def first_words_differ(comparison: Comparison) -> str:
+    """By how much, from the medians: "4.9 times sooner"; empty where it may be chance."""
+    first = comparison.first
+    if not first.ratio.excludes(1):
+        return ""
+    if first.streaming < first.blocking:
+        return f"{two(first.blocking / first.streaming)} times sooner"
+    return f"{two(first.streaming / first.blocking)} times later"
 
 
-def _whole_answer(tax: Estimate) -> str:
-    if tax.excludes(0):
-        longer = "longer" if tax.value > 0 else "less time"
-        change = f"{two(abs(tax.value) * 100)} % {longer}"
-        return f"the whole answer takes {change} ({percent_range(tax)})"
+def whole_answer_differs(comparison: Comparison) -> str:
+    """By how much, from the medians: "2.0 % longer"; empty where it may be chance."""
+    tax = comparison.tax
     low, high = tax.low, tax.high
     if low is not None and high is not None and max(-low, high) <= EQUIVALENCE_MARGIN:
-        return f"the whole answer takes equally long ({percent_range(tax)})"
-    return f"the runs show no clear difference in the whole answer's time ({percent_range(tax)})"
+        return "equally long"
+    if not tax.excludes(0):
+        return ""
+    change = streaming_tax(comparison.whole.streaming, comparison.whole.blocking) * 100
+    return f"{two(abs(change))} % {'longer' if change >= 0 else 'less time'}"
 
 
-def percent_range(tax: Estimate) -> str:
-    """The 95 % interval of the tax, such as −1.2 % to +3.4 %."""
+def likely_range(tax: Estimate) -> str:
+    """The 95 % interval of the tax: "between 1.2 % less and 3.4 % more time"; empty without one."""
     if tax.low is None or tax.high is None:
-        return "too few runs"
-    return f"{signed(tax.low * 100)} % to {signed(tax.high * 100)} %"
+        return ""
+    low, high = tax.low * 100, tax.high * 100
+    if (low < 0) != (high < 0):
+        return f"between {two(abs(low))} % less and {two(abs(high))} % more time"
+    least, most = sorted((abs(low), abs(high)))
+    return f"between {two(least)} and {two(most)} % {'more' if low >= 0 else 'less'} time"
 
 
 def same_text(session: Session) -> bool:
@@ -137,7 +148,3 @@ def two(value: float) -> str:
     while abs(rounded) < 10 ** (1 - places) and places < 9:
         places += 1
     return f"{rounded:.{places}f}"
-
-
-def signed(value: float) -> str:
-    return ("+" if value >= 0 else "−") + two(abs(value))

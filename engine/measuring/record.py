@@ -126,11 +126,23 @@ class Session:
         known = [value for value in found if value is not None]
         return float(median(known)) if known else None
 
-    def median_run(self, mode: Mode) -> Measurement | None:
-        """The run with the median total time, of those with token times; the lower one of two."""
+    def typical_run(self, mode: Mode) -> Measurement | None:
+        """The run closest to the medians of the mode, of those with token times.
+
+        How far a run is from them: the larger of the distances of its first words and its whole
+        answer, each as a share of the median.
+        """
+
+        def distance(run: Measurement) -> float:
+            found = 0.0
+            for metric in ("ttft", "e2el"):
+                middle, value = self.median(mode, metric), getattr(run.metrics, metric)
+                if middle and value is not None:
+                    found = max(found, abs(value - middle) / middle)
+            return found
+
         runs = [each for each in self.of(mode) if each.has_token_times]
-        ranked = sorted(runs, key=lambda each: each.metrics.e2el or 0.0)
-        return ranked[(len(ranked) - 1) // 2] if ranked else None
+        return min(runs, key=distance, default=None)
 
     @property
     def pairs(self) -> list[tuple[Measurement, Measurement]]:

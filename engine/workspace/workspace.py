@@ -33,9 +33,10 @@ from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import Conversation, ConversationStore, Turn
 from engine.workspace.ingestion import Ingestor, Packed, Upload
-from engine.workspace.library import Library
+from engine.workspace.library import DEFAULT_COLLECTION, Library
 from engine.workspace.preparing import Preparer
 from engine.workspace.repair import TITLE_LENGTH
+from engine.workspace.reports import Reports
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ CLOSING_SECONDS = 4.0  # that `close` waits for stopped answers to end
 @dataclass(frozen=True, slots=True)
 class AskSettings:
     """The saved settings of answers. `length`: at most, in tokens. `temperature`: 0 is greedy.
-    `first_token_budget`: the longest wait for the first word, in seconds; 0 for no limit."""
+    `first_token_budget`: the longest wait for the first word, in seconds; 0 for no limit.
+    `collection`: the one that was chosen last, with which a new session begins."""
 
     streaming: bool = True
     passages: int = field(default=3, metadata={"range": (1, 10)})
@@ -58,6 +60,7 @@ class AskSettings:
     length: int = field(default=256, metadata={"range": (16, 1024)})
     temperature: float = field(default=0.0, metadata={"range": (0.0, 1.5)})
     first_token_budget: float = field(default=1.0, metadata={"range": (0.0, LONGEST_WAIT)})
+    collection: str = DEFAULT_COLLECTION
 
     @classmethod
     def from_dict(
@@ -133,6 +136,7 @@ class Workspace:
         )
         self.notices += self.measurements.notices
         self.agents = AgentRuns(self.library.index, llm)
+        self.reports = Reports(folder / "reports")
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._lock = threading.RLock()

@@ -36,22 +36,26 @@ ICONS = {
     Phase.FAILED: ":material/error:",
 }
 
+EDITING = "editing"  # in the session's state: the id of the turn whose question is being edited
 ShowSources = Callable[[Sequence[NodeWithScore], str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What a person can do with an answer that has ended.
+    """What a person can do with a question and its answer, once it has ended.
 
-    `ask_instead` asks an edited question, or the same one again, in place of its turn;
-    `ask_unlimited` the same one, without a limit for the first word.
-    `versions` gives the ids of all versions of a turn; `show_version` shows one of them.
+    `ask_instead` asks an edited question, or the same one again, in place of its turn; it returns
+    whether the question was accepted. `ask_unlimited` asks the same one, without a limit for the
+    first word. `versions` gives the ids of all versions of a turn; `show_version` shows one of
+    them. `report` reports a wrong answer. `busy`: an answer is being written, so that no other can
+    be asked for.
     """
 
-    ask_instead: Callable[[Turn, str], None]
+    ask_instead: Callable[[Turn, str], bool]
     ask_unlimited: Callable[[Turn], None]
     versions: Callable[[Turn], Sequence[str]]
     show_version: Callable[[str], None]
+    report: Callable[[Turn], None]
     show_code: Callable[[Turn], None]
     busy: bool
 
@@ -65,9 +69,12 @@ class _Slots:
     figures: DeltaGenerator
 
 
-def _cell(turn: Turn) -> _Slots:
+def _cell(turn: Turn, actions: Actions) -> _Slots:
     with st.chat_message("user", avatar=":material/person:"):
-        st.markdown(plain_markdown(turn.question))
+        if st.session_state.get(EDITING) == turn.id and not actions.busy:
+            _edit_question(turn, actions)
+        else:
+            _show_question(turn, actions)
     with st.chat_message("assistant", avatar=":material/auto_stories:"):
         state = st.container(key=f"state-{turn.id}").empty()
         searched = st.empty()
@@ -76,9 +83,46 @@ def _cell(turn: Turn) -> _Slots:
         return _Slots(state, searched, evidence, text, figures=st.container())
 
 
+def _show_question(turn: Turn, actions: Actions) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        st.markdown(plain_markdown(turn.question), width="stretch")
+        st.button(
+            "Edit",
+            icon=":material/edit:",
+            type="tertiary",
+            key=f"edit-{turn.id}",
+            on_click=_edit,
+            args=(turn.id,),
+            disabled=actions.busy,
+        )
+
+
+def _edit_question(turn: Turn, actions: Actions) -> None:
+    """The question as a field, in its own place."""
+    key = f"edited-{turn.id}"
+    with st.form(f"edit-form-{turn.id}", border=False):
+        st.text_area("Question", turn.question, key=key, height="content")
+        st.caption("The new question replaces this one and what follows. Both are kept.")
+        with st.container(horizontal=True, gap="small"):
+            st.form_submit_button(
+                "Ask", type="primary", on_click=safely(_ask_edited), args=(turn, key, actions)
+            )
+            st.form_submit_button("Cancel", on_click=_edit, args=("",))
+
+
+def _edit(turn_id: str) -> None:
+    """Edit the question of this turn; empty: of none."""
+    st.session_state[EDITING] = turn_id
+
+
+def _ask_edited(turn: Turn, key: str, actions: Actions) -> None:
+    if actions.ask_instead(turn, st.session_state[key]):
+        _edit("")
+
+
 def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
     """A turn that has ended."""
-    slots = _cell(turn)
+    slots = _cell(turn, actions)
     slots.state.caption(_ended_line(turn))
     _show_searched(slots, turn)
     with slots.evidence:
@@ -94,7 +138,8 @@ def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
 def _cited(turn_id: str, _turn: Turn) -> str:
     """The answer as Markdown, each sentence with the number of the source that supports it.
 
-    A sentence in which the answer was cut off has no number, because its end is not known.
+    A sentence in which the answer was cut off has no number, because its end is not known. An
+    answer that was stopped ends with an ellipsis.
     """
     done = _turn.phase is Phase.DONE
     length = len(_turn.text.rstrip())
@@ -103,7 +148,8 @@ def _cited(turn_id: str, _turn: Turn) -> str:
         for each in cite(_turn.text, _turn.question, _turn.sources)
         if done or each.end < length or _turn.text[each.end - 1] in ".!?"
     ]
-    return with_marks(_turn.text, marks, lambda number: f"#source-{source_id(turn_id, number)}")
+    text = f"{_turn.text.rstrip()} …" if _turn.phase is Phase.STOPPED else _turn.text
+    return with_marks(text, marks, lambda number: f"#source-{source_id(turn_id, number)}")
 
 
 def forget_answers() -> None:
@@ -111,9 +157,11 @@ def forget_answers() -> None:
     _cited.clear()
 
 
-def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSources) -> None:
+def follow_turn(
+    turn: Turn, response: StreamingResponse, show_sources: ShowSources, actions: Actions
+) -> None:
     """A turn whose answer is being written: follow it to its end, and keep it alive."""
-    slots = _cell(turn)
+    slots = _cell(turn, actions)
     evidence_shown = False
 
     def tick() -> None:
@@ -125,9 +173,7 @@ def follow_turn(turn: Turn, response: StreamingResponse, show_sources: ShowSourc
             with slots.evidence:
                 show_sources(response.found, turn.id)
         progress = response.progress
-        slots.state.caption(
-            f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s"
-        )
+        slots.state.caption(f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s")
         if progress.phase is Phase.READING and progress.total and not response.text:
             # The bar is in the place of the text. In the line above, it would move the sources.
             slots.text.progress(min(1.0, progress.done / progress.total))
@@ -170,6 +216,8 @@ def _ended_line(turn: Turn) -> str:
     one."""
     seconds = turn.trace and (turn.trace.metrics.e2el or turn.trace.ended)
     after = f" after {seconds:.2f} s" if seconds else ""
+    if turn.phase is Phase.DONE and not turn.text and (turn.notes or not turn.sources):
+        return f":material/search_off: not found{after}"
     word = {Phase.DONE: "finished", Phase.STOPPED: "stopped"}.get(turn.phase, "failed")
     return f"{ICONS[turn.phase]} {word}{after}"
 
@@ -187,6 +235,9 @@ def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> 
             for note in turn.notes:
                 if note != unread:
                     st.info(note, icon=":material/info:")
+            if turn.phase is Phase.STOPPED:
+                what = "It is not complete." if turn.text else "Nothing was written yet."
+                st.warning(f"This answer was stopped. {what}", icon=":material/stop_circle:")
         if unread:
             _show_unread(unread, turn, actions)
         if turn.trace and turn.text:
@@ -228,22 +279,13 @@ def outcome(turn: Turn) -> str:
 
 def _show_actions(turn: Turn, actions: Actions) -> None:
     with st.container(
-        horizontal=True, vertical_alignment="center", key=f"actions-{turn.id}", gap="xsmall"
+        horizontal=True, vertical_alignment="center", key=f"actions-{turn.id}", gap="small"
     ):
         versions = actions.versions(turn)
         if len(versions) > 1:
             _show_versions(turn, versions, actions)
         if turn.text:
             copy_button(turn.text, key=f"copy-{turn.id}")
-        with (
-            st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}"),
-            st.form(f"edit-form-{turn.id}", border=False),
-        ):
-            edited = st.text_area("Question", turn.question)
-            st.caption("The new question replaces this one and what follows. Both are kept.")
-            if st.form_submit_button("Ask", disabled=actions.busy):
-                actions.ask_instead(turn, edited)
-                st.rerun()
         st.button(
             "Retry",
             icon=":material/replay:",
@@ -253,15 +295,14 @@ def _show_actions(turn: Turn, actions: Actions) -> None:
             args=(turn, turn.question),
             disabled=actions.busy,
         )
+        actions.report(turn)
         actions.show_code(turn)
 
 
 def _show_versions(turn: Turn, versions: Sequence[str], actions: Actions) -> None:
     """‹ 2 of 3 ›: the versions of an edited or repeated question."""
     here = versions.index(turn.id)
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="xxsmall", width="content"
-    ):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall", width="content"):
         for step, icon, name in ((-1, "chevron_left", "Earlier"), (1, "chevron_right", "Later")):
             if step == 1:
                 st.caption(f"{here + 1} of {len(versions)}", width="content")

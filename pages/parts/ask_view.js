@@ -1,10 +1,14 @@
-// What the Ask page does in the browser. Python gives `live`, the id of the turn whose answer is
-// being written, and `source`, the source that is open; both empty where there is none. The only
-// names used here are the keys that our own pages give to their parts.
+// What the Ask page does in the browser. Python gives `conversation`, the open one; `live`, the
+// turn whose answer is being written; `source`, the source that is open; `editing`, the turn whose
+// question is being edited. Each is an id, empty where there is none. The only names used here are
+// the keys that our own pages give to their parts.
 
 const SLACK = 48; // px above the end of the page that still count as being at its end
+const LIMIT = 3000; // ms to wait for the page to be drawn
 
-let shown = { live: "", source: "" };
+const NOTHING = { conversation: "", live: "", source: "", editing: "" };
+let shown = NOTHING;
+let mounted = null;
 let send = () => {};
 let following = false;
 let opener = ""; // a selector of what was clicked to open the source
@@ -35,8 +39,57 @@ const observe = () => {
   if (turns) growth.observe(turns);
 };
 
+// Where the reader is in each conversation, kept for a reload of this tab. A conversation opens there,
+// or else at its end. It is drawn in steps: its place is set again until it is there, or until the
+// person moves.
+let placing = 0;
+const key = (conversation) => `first-token-place-${conversation}`;
+
+const keepPlace = () => {
+  const view = scroller();
+  if (!view || !shown.conversation || placing) return;
+  const atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < SLACK;
+  sessionStorage.setItem(key(shown.conversation), atEnd ? "" : view.scrollTop);
+};
+document.addEventListener("scrollend", keepPlace, true);
+
+const stopPlacing = () => {
+  clearInterval(placing);
+  placing = 0;
+};
+
+// `top`: px from the top; null: the end.
+const placeAt = (top) => {
+  stopPlacing();
+  const until = performance.now() + LIMIT;
+  let height = 0;
+  let unchanged = 0;
+  placing = setInterval(() => {
+    const view = scroller();
+    if (view) {
+      unchanged = view.scrollHeight === height ? unchanged + 1 : 0;
+      height = view.scrollHeight;
+      view.scrollTop = top ?? height;
+    }
+    if (unchanged > 10 || performance.now() > until) stopPlacing();
+  }, 50);
+};
+
+const openAt = (conversation) => {
+  const kept = sessionStorage.getItem(key(conversation));
+  placeAt(kept ? Number(kept) : null);
+};
+
+// Where the page was when something was clicked: parts that are drawn again are missing for a
+// moment, and a page that is shorter for a moment loses its place.
+let clickedAt = 0;
+const notePlace = () => { clickedAt = scroller()?.scrollTop ?? 0; };
+document.addEventListener("click", notePlace, true);
+document.addEventListener("keydown", notePlace, true);
+
 // A person who scrolls up reads; one who comes back to the end wants to follow again.
 const scrolledBy = (up) => {
+  stopPlacing();
   const view = scroller();
   if (up) following = false;
   else if (view && shown.live) {
@@ -82,11 +135,34 @@ const focusOn = (find, from) => {
   }, 100);
 };
 
-export default function ({ data, setTriggerValue }) {
+// On a narrow window a source is a sheet from below, which must not cover what opened it.
+const uncover = (tries = 30) => {
+  const sheet = document.querySelector(".st-key-source-panel");
+  const clicked = opener && document.querySelector(opener);
+  if (!sheet || !clicked) {
+    if (tries) setTimeout(() => uncover(tries - 1), 100);
+    return;
+  }
+  const [from, box] = [clicked.getBoundingClientRect(), sheet.getBoundingClientRect()];
+  const covered = from.bottom + 16 - box.top;
+  if (box.left < from.right && covered > 0) placeAt(scroller().scrollTop + covered);
+};
+
+const inView = (selector, tries = 30) => {
+  const element = document.querySelector(selector);
+  if (element) element.scrollIntoView({ block: "center" });
+  else if (tries) setTimeout(() => inView(selector, tries - 1), 100);
+};
+
+export default function ({ data, parentElement, setTriggerValue }) {
   send = setTriggerValue;
-  const before = shown;
+  const before = parentElement === mounted ? shown : NOTHING;
+  mounted = parentElement;
   shown = data;
   observe();
+  if (data.conversation && data.conversation !== before.conversation && !data.live) {
+    openAt(data.conversation);
+  }
   if (data.live && data.live !== before.live) {
     following = true;
     toTheEnd();
@@ -99,13 +175,24 @@ export default function ({ data, setTriggerValue }) {
   if (data.source && data.source !== before.source) {
     const close = () => document.querySelector(".st-key-close-source button");
     focusOn(close, opener || ".st-key-close-source");
+    if (!following) placeAt(clickedAt);
+    uncover();
   }
   if (before.source && !data.source) {
+    if (!following) placeAt(clickedAt);
     const selector = opener;
     focusOn(
       () => (selector ? document.querySelector(selector) : box()),
       ".st-key-close-source",
     );
     opener = "";
+  }
+  if (data.editing && data.editing !== before.editing) {
+    const selector = `.st-key-edited-${data.editing} textarea`;
+    focusOn(() => document.querySelector(selector), `.st-key-edit-${data.editing}`);
+    inView(selector);
+  }
+  if (before.editing && !data.editing && !data.live) {
+    focusOn(() => document.querySelector(`.st-key-edit-${before.editing} button`), "form");
   }
 }

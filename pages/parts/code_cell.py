@@ -31,9 +31,14 @@ def code_switch() -> bool:
 
 def show_code_behind(code: str, key: str) -> None:
     """A button that shows the engine calls of what the page has just done."""
-    with st.popover("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
-        st.caption("The same in Python. Run it in the folder of First Token.")
-        st.code(code, wrap_lines=True)
+    if st.button("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
+        _show_code(code)
+
+
+@st.dialog("The same in Python", width="large")
+def _show_code(code: str) -> None:
+    st.caption("Run it in the folder of First Token.")
+    st.code(code, wrap_lines=True)
 
 
 def state_line(state: State, execution: Execution | None) -> str:

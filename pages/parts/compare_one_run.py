@@ -1,7 +1,7 @@
 """One run in detail: the race, where the time goes, and each token.
 
-All three show the streaming run with the median total time, so that their figures fit those of
-the other cells.
+All three show the run that is closest to the medians, so that their figures fit those of the other
+cells, and say how close it is.
 
 The browser plays the race: each chunk of text has its time as the delay of a CSS animation. The
 replay is as exact as the recording, needs no work of the server, and continues during a rerun of
@@ -75,7 +75,7 @@ STYLE = """
 
 
 @st.fragment
-def show_race(record: Measurement) -> None:
+def show_race(session: Session, record: Measurement) -> None:
     """One recorded answer, as a streaming and as a waiting reader see it."""
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = st.segmented_control(
@@ -93,9 +93,24 @@ def show_race(record: Measurement) -> None:
     speed = SPEEDS[chosen or "Real time"]
     st.html(race_html(record, speed, turn))
     st.caption(
-        f":material/replay: A replay {IN_WORDS[speed]} of the streaming run with the median total "
-        "time. Both panels show the same tokens; only the moment at which you see them differs."
+        f":material/replay: A replay {IN_WORDS[speed]} of {which_run(session, record)}. Both "
+        "panels show the same tokens; only the moment at which you see them differs."
     )
+
+
+def which_run(session: Session, run: Measurement) -> str:
+    """Which of the runs of its mode is shown, and how close it is to their medians."""
+    runs = session.of(run.mode)
+    name = f"{run.mode} run {runs.index(run) + 1} of {len(runs)}"
+    if len(runs) == 1:
+        return name
+    metrics = ("first words", "ttft"), ("whole answer", "e2el")
+    close = [
+        f"{what} {two(getattr(run.metrics, metric))} s (median {two(middle)} s)"
+        for what, metric in metrics
+        if (middle := session.median(run.mode, metric))
+    ]
+    return f"{name}, the closest to the medians: {', '.join(close)}"
 
 
 def race_html(record: Measurement, speed: float, turn: int) -> str:
@@ -166,7 +181,7 @@ Rows = Mapping[str, list[Segment]]  # by name, in order of time
 
 def show_waterfall(session: Session) -> None:
     """The stages of one run, from the question to the last text, as a waterfall."""
-    recorded = {mode: run for mode in Mode if (run := session.median_run(mode))}
+    recorded = {mode: run for mode in Mode if (run := session.typical_run(mode))}
     if not recorded:
         st.info("The server did not report when each token was written.")
         return
@@ -188,6 +203,7 @@ def show_waterfall(session: Session) -> None:
     unknown = "less than 0.1 %" if missing < 0.1 else f"{two(missing)} %"
     finding(f"Of the time, {', '.join([*shares, f'{unknown} is unaccounted for'])}")
     _plot_waterfall(run, rows, total)
+    st.caption(f"This is {which_run(session, run)}.")
     about(session, [run])
     table = [
         {
@@ -302,7 +318,7 @@ HEIGHT, GAPS_HEIGHT = 300, 170  # pixels
 
 def show_timeline(session: Session) -> None:
     """When each token of a streaming run came, the gaps, and how long a reader waits for text."""
-    record = session.median_run(Mode.STREAMING)
+    record = session.typical_run(Mode.STREAMING)
     if record is None or len(record.chunks) < 2:
         st.info("The answer has a single token, so there are no gaps between tokens.")
         return
@@ -320,6 +336,7 @@ def show_timeline(session: Session) -> None:
     finding(stall)
     gaps = list(zip(arrivals[1:], metrics.itl, strict=True))
     _show_gaps(gaps, arrivals[-1], stall)
+    st.caption(f"This is {which_run(session, record)}.")
     about(session, [record])
     rows = [{"token": 1, "computed after, s": arrivals[0], "gap, ms": None}]
     rows += [

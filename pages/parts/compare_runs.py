@@ -13,12 +13,13 @@ from engine.measuring import Experiment, Measurement, Mode, Session, Setup
 from engine.measuring.findings import (
     Comparison,
     compare,
+    first_words_differ,
     first_words_of,
-    percent_range,
+    likely_range,
     same_text,
-    signed,
     two,
     verdict,
+    whole_answer_differs,
 )
 from engine.measuring.schedule import READERS, readers_trials
 from engine.measuring.statistics import Estimate
@@ -67,10 +68,40 @@ Lane = tuple[str, Mode, list[float]]
 Difference = tuple[str, Estimate, list[float]]
 
 
+def show_result(session: Session) -> None:
+    """What was compared and by how much the modes differ: the finding, and a table of medians."""
+    comparison = compare(session)
+    finding(verdict(comparison) if comparison else NO_PAIR)
+    if comparison is None:
+        return
+    first, whole = comparison.first, comparison.whole
+    chance = "no clear difference" if comparison.enough_pairs else "too few runs"
+    rows = [
+        ("First words", first, first_words_differ(comparison)),
+        ("Whole answer", whole, whole_answer_differs(comparison)),
+    ]
+    lines = ["| Median | Streaming | Non-streaming | Difference |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {name} | {two(times.streaming)} s | {two(times.blocking)} s "
+        f"| {(comparison.enough_pairs and said) or chance} |"
+        for name, times, said in rows
+    ]
+    st.markdown("\n".join(lines))
+    counts = {mode: len(session.of(mode)) for mode in Mode}
+    runs = " and ".join(f"{counted(count, 'run')} {mode}" for mode, count in counts.items())
+    notes = [f"{runs}."]
+    if comparison.enough_pairs and not whole_answer_differs(comparison):
+        notes.append(
+            "For the whole answer, streaming takes "
+            f"{likely_range(comparison.tax)} (95 % confidence), so the difference may be chance. "
+            "More pairs of runs, or fewer other programs on this computer, make it clearer."
+        )
+    st.caption(" ".join(notes))
+
+
 def show_runs(session: Session) -> None:
     """A dot for each run, and the differences between the runs of each pair."""
     comparison = compare(session)
-    finding(verdict(comparison) if comparison else NO_PAIR)
     lanes = []
     for name, mode, metric in LANES:
         times = (getattr(each.metrics, metric) for each in session.of(mode))
@@ -228,8 +259,9 @@ def show_metrics(session: Session) -> None:
                     values.append(f"{two(value * shown.factor)} {shown.unit}")
             _row(shown.key, *values)
         if comparison := compare(session):
-            tax = comparison.tax
-            _row("streaming_tax", f"{signed(tax.value * 100)} % ({percent_range(tax)})")
+            said = (comparison.enough_pairs and whole_answer_differs(comparison)) or "not clear"
+            likely = likely_range(comparison.tax)
+            _row("streaming_tax", f"{said}: {likely}" if likely else "too few runs")
     about(session, session.counted)
     late = [
         each.seen_first - each.metrics.ttft

@@ -1,5 +1,6 @@
 """A document on a page of its own: its facts, its passages as they are stored, a PDF's pages."""
 
+import re
 from functools import partial
 
 import streamlit as st
@@ -10,8 +11,13 @@ from pages.parts.deleting import delete_documents
 from pages.parts.facts import facts_of
 from pages.parts.markdown import passage_markdown, plain_markdown
 from pages.parts.resources import safely
+from pages.parts.session import choose_collection
 from pages.parts.sources import offer_page
 
+# What cannot be in the name of a collection (engine/store/store.py), and how long one may be.
+NOT_IN_A_NAME = r"[^\w .-]"
+LONGEST_NAME = 60
+LEAVE = "leave_for_ask"  # in the session's state: the next run of the page goes on to Ask
 A_PAGE = 10  # passages shown at once
 
 
@@ -45,6 +51,14 @@ def show_document(workspace: Workspace, collection: str, document: Source) -> No
                 icon=":material/download:",
                 on_click="ignore",
             )
+            st.button(
+                "Ask only this document",
+                icon=":material/forum:",
+                key="ask-only",
+                on_click=safely(ask_only),
+                args=(workspace, collection, document),
+                help="Copies it to a collection of its own, and asks that one from now on.",
+            )
         st.button(
             "Delete",
             icon=":material/delete:",
@@ -55,6 +69,22 @@ def show_document(workspace: Workspace, collection: str, document: Source) -> No
     if original is None:
         st.caption("The original file was not kept. Its passages can be read and searched.")
     _show_passages(workspace, collection, document)
+
+
+def ask_only(workspace: Workspace, collection: str, document: Source) -> None:
+    """Choose a collection that has this document alone, made where it is not there yet.
+
+    Raises:
+        FirstTokenError, OSError: the collection or the copy could not be made.
+    """
+    name = f"Only {re.sub(NOT_IN_A_NAME, '-', document.file_name)}"[:LONGEST_NAME].rstrip(" .-")
+    original = workspace.library.original(collection, document.source_id)
+    workspace.library.create(name)
+    there = {each.file_name for each in workspace.library.documents(name)}
+    if original and document.file_name not in there:
+        workspace.ingestor.add(name, document.file_name, original)
+    choose_collection(name)
+    st.session_state[LEAVE] = True
 
 
 def _delete(workspace: Workspace, collection: str, document: Source) -> None:

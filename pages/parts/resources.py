@@ -153,7 +153,9 @@ def show_problems() -> None:
             icon=":material/save:",
         )
     for notice in list(_opened[0].notices):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(
+            horizontal=True, vertical_alignment="center", wrap=False, key=f"notice-{hash(notice)}"
+        ):
             st.warning(notice, icon=":material/build:")
             st.button(
                 "Dismiss",

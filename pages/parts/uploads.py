@@ -27,7 +27,7 @@ KNOWN_ICON = ":material/content_copy:"  # of a file whose content is there alrea
 WORK = (Stage.READING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
 WORTH_A_REPORT = 2.0  # seconds; a file that took less needs no report by stage
 UNSUCCESSFUL = (Stage.FAILED, Stage.STOPPED)
-SHOWN = 2  # more failures than this fold to one line
+SHOWN = 1  # more failures than this fold to one line
 TICK = 0.5  # seconds between updates: each costs a run of the fragment
 
 
@@ -101,6 +101,11 @@ def forget_ready() -> None:
     st.session_state.pop("uploads_seen", None)
 
 
+def are_added(workspace: Workspace, collection: str) -> bool:
+    """Whether files are being added to the collection."""
+    return any(_in_work(upload) for upload in workspace.ingestor.uploads(collection))
+
+
 def _in_work(upload: Upload) -> bool:
     return not upload.stage.ended and not upload.stage.needs_answer
 
@@ -153,7 +158,7 @@ def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
 def _show_group(
     workspace: Workspace, uploads: list[Upload], what: str, icon: str, key: str
 ) -> None:
-    """A few uploads one by one; many are folded under their number."""
+    """One upload as it is; several are folded under their number."""
     if len(uploads) > SHOWN:
         line = f"{counted(len(uploads), 'file')} {what}"
         with st.expander(line, icon=icon, type="compact", key=key):
@@ -184,7 +189,7 @@ def _summary(uploads: list[Upload]) -> str:
 
 
 def _upload_list(workspace: Workspace, uploads: list[Upload], was_busy: bool) -> None:
-    for upload in uploads:
+    for upload in sorted(uploads, key=lambda each: each.stage not in UNSUCCESSFUL):
         with st.container(key=f"upload-{upload.id}", gap="xsmall"):
             _upload_row(workspace, upload)
     if all(upload.stage.ended for upload in uploads):
