@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine.budget import Rate
 from engine.errors import StoreError
 from engine.run import Phase
+from engine.settings import Settings
 from engine.workspace import Stage, Turn, Workspace
 from pages.parts.markdown import passage_markdown
 from tests.scripted import ScriptedLLM
@@ -232,6 +233,21 @@ def test_another_collection_leaves_the_conversation_with_a_sentence_and_a_way_ba
     next(each for each in app.button if each.label == "Go back to it").click().run()
     assert "Hannah Voss" in texts(app)
     assert app.selectbox(key="ask-collection-default").value == "default"
+
+
+def test_every_page_says_what_leaves_this_computer(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app()
+    assert "Everything stays on this computer" in texts(app).replace("\\", "")
+    server = "https://me:secret@example.org/v1"
+    config = replace(Settings.config, tavily_api_key="secret", openai_base_url=server)
+    monkeypatch.setattr(Settings, "config", config)
+    monkeypatch.setattr(workspace, "llm", ScriptedLLM())
+    said = texts(app.run()).replace("\\", "")
+    assert "are sent to https://example.org" in said
+    assert "web searches are sent to Tavily" in said
+    assert "Everything stays" not in said and "secret" not in said
 
 
 def test_the_chosen_collection_is_shown_on_the_other_pages_and_chosen_in_a_new_tab(
