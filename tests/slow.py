@@ -23,6 +23,7 @@ WORDS = (
     "The lamp of Cold Ness Light gives two white flashes every fifteen seconds. "
     "A friendly whale was seen beside it, which no handbook mentions. "
 ) * 2
+SLOWLY = "Slowly, please"  # a question whose answer takes until it is stopped: half a minute
 FAILS = "Fail, please"  # a question that asks for a fault after ten words
 
 
@@ -85,7 +86,7 @@ class SlowLLM(LLM):
         for number, word in enumerate(WORDS.split(), start=1):
             if number > 10 and FAILS in messages[-1].content:
                 raise GenerationError("The model failed in the middle. Ask again.")
-            _wait(run, 0.05)
+            _wait(run, 0.6 if SLOWLY in messages[-1].content else 0.05)
             call.token_times.append(run.trace.now())
             call.output_tokens = number
             run.report(Phase.WRITING, number)
