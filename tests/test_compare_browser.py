@@ -46,7 +46,7 @@ def compared(browser: Browser, app_url: str) -> Page:
 
 
 def verdict(tab: Page) -> str:
-    found = tab.get_by_text(re.compile(r"Streaming shows the first words")).first
+    found = tab.get_by_text(re.compile(r"; the whole answer (takes|shows)")).first
     found.wait_for(timeout=LIMIT)
     return found.inner_text()
 

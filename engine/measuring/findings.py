@@ -86,10 +86,15 @@ def verdict(comparison: Comparison) -> str:
         )
     first = first_words_differ(comparison)
     whole = whole_answer_differs(comparison)
-    return (
-        f"Streaming shows the first words {first or 'equally soon, as far as these runs show'}; "
-        f"the whole answer takes {whole or 'about as long: the runs differ more than the modes'}"
-    )
+    said = [
+        f"Streaming shows the first words {first}"
+        if first
+        else "The first words show no clear difference in time",
+        f"the whole answer takes {whole}"
+        if whole
+        else "the whole answer shows no clear difference in time",
+    ]
+    return "; ".join(said)
 
 
 def first_words_differ(comparison: Comparison) -> str:
