@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -86,8 +87,15 @@ def test_deleted_documents_return_at_once_with_undo(page: Page, tmp_path: Path) 
         expect(page.get_by_text("Rebuilding the search index")).to_have_count(0)
 
 
-def test_no_state_of_the_page_has_a_serious_fault(page: Page, tmp_path: Path) -> None:
-    with running_app(tmp_path / "data") as app:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_state_of_the_page_has_a_serious_fault(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
+    with (
+        running_app(tmp_path / "data") as app,
+        browser.new_context(viewport=DESKTOP, color_scheme=scheme) as context,
+    ):
+        page = context.new_page()
         add(page, app.url, HANDBOOK, *notes(tmp_path / "notes", 6))
         assert faults(page) == []
         page.get_by_role("button", name="keepers-handbook.pdf").click()

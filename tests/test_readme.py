@@ -67,4 +67,3 @@ def test_every_picture_and_file_that_is_linked_is_there_and_pictures_are_small()
     assert [target for target in targets if not (ROOT / target).is_file()] == []
     pictures = [ROOT / target for target in targets if target.endswith(".png")]
     assert max(picture.stat().st_size for picture in pictures) < LARGEST
-    assert (ROOT / "docs" / "first-token.webp").stat().st_size < 5 * LARGEST
