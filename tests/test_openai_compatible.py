@@ -251,7 +251,7 @@ def refuse(status: int, body: str) -> Callable[[Handler], None]:
         (401, '{"error": {"message": "bad key"}}', r"refused \(401\): bad key.*OPENAI_API_KEY"),
         (404, '{"error": "no such model"}', r"no such model.*OPENAI_MODEL"),
         (404, '{"detail": "Not Found"}', r"refused \(404\): Not Found Check"),
-        (429, "{}", "try again later"),
+        (429, "{}", "Try again later"),
         (500, "<html>oops</html>", "oops"),
         (503, "", "it gave no reason"),
     ],
