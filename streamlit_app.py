@@ -28,6 +28,11 @@ ABOUT = (
     "where every millisecond of the answer goes."
 )
 
+_SCRIPT = HERE / "pages" / "parts" / "narrow_sidebar.js"
+_narrow_sidebar = st.components.v2.component(
+    "narrow_sidebar", js=_SCRIPT.read_text(encoding="utf-8")
+)
+
 # Each page: the file in pages/, its icon, and its purpose. There are no sections, because screen
 # readers cannot read the lists that Streamlit 1.67 draws for them.
 PAGES = [
@@ -58,6 +63,8 @@ def main() -> None:
     open_page = navigation()
     st.set_page_config(f"{open_page.title} · First Token")
     st.sidebar.caption(open_page.help)
+    with st.sidebar:
+        _narrow_sidebar(key="narrow-sidebar", height=1, width=1)
     opened = workspace()  # the frame is there before a page imports what it needs
     from pages.parts.privacy import show_privacy  # which needs what the workspace has imported
 

@@ -27,7 +27,8 @@ _view = st.components.v2.component("agent_view", js=_SCRIPT.read_text(encoding="
 
 INTRODUCTION = (
     "Give the agent a task. It chooses its tools. You see every call with its arguments "
-    "and its result, and tools marked “ask first” wait for your approval."
+    "and its result, and tools marked “ask first” wait for your approval. No tool changes or saves "
+    "a file."
 )
 SMALL_MODEL = (
     "The model in use is small. The agent quotes your documents, computes what you write as an "

@@ -287,6 +287,9 @@ def test_a_mark_opens_its_source_beside_the_answer_and_escape_closes_it(answered
         assert (then["y"], then["width"]) == (now["y"], now["width"])
     place = panel.bounding_box()
     assert place and now and now["x"] + now["width"] <= place["x"]
+    sidebar = answered.get_by_test_id("stSidebar").bounding_box()
+    assert sidebar is None or sidebar["width"] <= 1  # it has made room for the panel
+    expect(answered.get_by_text("Everything stays on this computer.")).not_to_be_visible()
     answered.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     expect(marks.first).to_be_focused()
@@ -301,6 +304,16 @@ def test_on_a_phone_a_source_opens_as_a_sheet_from_below(answered: Page) -> None
     assert place and place["width"] == PHONE["width"] and place["y"] > PHONE["height"] / 5
     panel.get_by_role("button", name="Close").click()
     expect(panel).to_have_count(0)
+
+
+def test_on_a_phone_the_sidebar_closes_when_a_page_is_chosen_in_it(answered: Page) -> None:
+    answered.set_viewport_size(PHONE)
+    answered.reload()
+    answered.get_by_test_id("stExpandSidebarButton").click()
+    answered.get_by_role("link", name="Library").click()
+    expect(answered.get_by_role("heading", name="Library")).to_be_visible()
+    expect(answered.get_by_test_id("stExpandSidebarButton")).to_be_visible()
+    expect(answered.get_by_role("link", name="Library")).not_to_be_in_viewport()
 
 
 def test_copy_copies_the_answer_with_one_click(answered: Page) -> None:

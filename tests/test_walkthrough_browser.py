@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pages.cells.lessons import LESSONS
 from tests.browser import (
+    DESKTOP,
     PHONE,
     RunningApp,
     low_contrast,
@@ -30,12 +31,25 @@ def walkthrough(page: Page, app: RunningApp) -> Page:
     return page
 
 
-@pytest.fixture
-def ran(walkthrough: Page) -> Iterator[Page]:
-    walkthrough.get_by_role("button", name="Run all").click()
-    expect(walkthrough.get_by_text(FINISHED)).to_have_count(len(LESSONS), timeout=SECONDS)
-    wait_until_idle(walkthrough)
-    yield walkthrough
+@pytest.fixture(scope="module")
+def ran(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    """A tab in which the keyboard has run all cells, once for all tests that need it."""
+    with browser.new_context(viewport=DESKTOP) as context:
+        page = context.new_page()
+        page.set_default_timeout(SECONDS)
+        open_page(page, f"{app.url}/walkthrough")
+        run_all(page).focus()
+        page.keyboard.press("Enter")
+        expect(run_all(page)).to_contain_text("Stop", timeout=SECONDS)
+        # Before the last cell ends: the page scrolls to each cell that runs.
+        expect(cell(page, LESSONS[-1].name)).to_be_in_viewport(timeout=SECONDS)
+        expect(page.get_by_text(FINISHED)).to_have_count(len(LESSONS), timeout=SECONDS)
+        wait_until_idle(page)
+        yield page
+
+
+def run_all(page: Page) -> Locator:
+    return page.locator(".st-key-run-all-button button")
 
 
 def cell(page: Page, name: str) -> Locator:
@@ -48,6 +62,16 @@ def output(page: Page, name: str) -> Locator:
 
 def shows(place: Locator, text: str) -> None:
     expect(place).to_contain_text(text, timeout=SECONDS)
+
+
+def test_run_all_scrolls_to_the_running_cell_keeps_the_focus_and_announces_its_end(
+    ran: Page,
+) -> None:
+    expect(cell(ran, LESSONS[-1].name)).to_be_in_viewport()  # nobody has scrolled
+    expect(run_all(ran)).to_contain_text("Run all", timeout=SECONDS)
+    expect(run_all(ran)).to_be_focused()
+    status = ran.get_by_role("status").filter(has_text="An agent's events: finished.")
+    expect(status).to_have_count(1, timeout=SECONDS)
 
 
 def test_run_all_runs_every_cell_and_a_new_question_puts_those_that_ask_it_out_of_date(
@@ -105,21 +129,6 @@ def test_a_rerun_of_the_page_in_mid_cell_loses_nothing_and_stop_stops(walkthroug
         button.click()
     expect(button).to_contain_text("Run all", timeout=SECONDS)
     shows(cell(walkthrough, "load_documents"), "finished")
-
-
-def test_run_all_scrolls_to_the_running_cell_keeps_the_focus_and_announces_its_end(
-    walkthrough: Page,
-) -> None:
-    button = walkthrough.locator(".st-key-run-all-button button")
-    button.focus()
-    walkthrough.keyboard.press("Enter")
-    expect(button).to_contain_text("Stop", timeout=SECONDS)
-    last = cell(walkthrough, LESSONS[-1].name)
-    expect(last).to_be_in_viewport(timeout=SECONDS)  # nobody has scrolled
-    expect(button).to_contain_text("Run all", timeout=SECONDS)
-    expect(button).to_be_focused()
-    status = walkthrough.get_by_role("status").filter(has_text="An agent's events: finished.")
-    expect(status).to_have_count(1, timeout=SECONDS)
 
 
 def test_code_is_edited_in_place_runs_as_edited_and_is_reset(walkthrough: Page) -> None:
