@@ -368,7 +368,8 @@ def main() -> None:
     show_repairs(workspace, collection)
     show_box(workspace, collection, live)
     show_way_back(workspace, collection)
-    notice_stop(workspace, cut_off)
+    if live:  # Streamlit may drop the end of a run if a timer fires as the run ends under load
+        notice_stop(workspace, cut_off)
     if conversation:
         turns = st.container(key="turns")
         if source:  # drawn before the turns, which are followed while an answer is written

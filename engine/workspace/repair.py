@@ -45,8 +45,9 @@ def connect(path: Path) -> sqlite3.Connection:
         DamagedFile: the file is damaged, or is another program's.
         OSError: it cannot be used now, but may be undamaged: the disk is full, or it is in use.
     """
-    if path.exists() and (not path.is_file() or not os.access(path, os.R_OK)):
-        raise DamagedFile("it is not a file that can be read")
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if file.exists() and (not file.is_file() or not os.access(file, os.R_OK)):
+            raise DamagedFile(f"{file.name} is not a file that can be read")
     db = sqlite3.connect(path, check_same_thread=False)
     try:
         db.execute("PRAGMA synchronous=FULL")
