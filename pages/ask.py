@@ -368,8 +368,9 @@ def main() -> None:
     show_repairs(workspace, collection)
     show_box(workspace, collection, live)
     show_way_back(workspace, collection)
-    if live:  # Streamlit may drop the end of a run if a timer fires as the run ends under load
-        notice_stop(workspace, cut_off)
+    with st.container():  # always there, so that the turns below keep their place
+        if live:  # under load, Streamlit can drop the end of a run in which a timer runs out
+            notice_stop(workspace, cut_off)
     if conversation:
         turns = st.container(key="turns")
         if source:  # drawn before the turns, which are followed while an answer is written
