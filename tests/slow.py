@@ -1,9 +1,10 @@
-"""First Token with a model and a search that take their time, so that each phase can be seen.
+"""First Token with a slow model and a slow search, so that each phase of an answer can be seen.
 
-`slow_frame` makes an app of which only those two are not the real ones. Its first line imports
-this module, which puts them in place.
+`slow_frame` makes an app in which only those two are replaced. Its first line imports this module,
+which puts them in place. A test holds an answer in a phase with `hold` for as long as it needs.
 """
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,15 +16,15 @@ from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from engine.timing import CallRecord
-from tests.browser import ROOT
+from tests.browser import ROOT, RunningApp
 
-SECONDS = 1.0  # of each phase but the writing: enough to see it, and to press Stop
+SECONDS = 0.3  # of each phase but the writing, where nothing holds it
+HELD_AT = 20  # the word at which an answer waits while the writing is held
 PROMPT, SLICES = 480, 12  # tokens, and in how many steps they are read
 WORDS = (
     "The lamp of Cold Ness Light gives two white flashes every fifteen seconds. "
     "A friendly whale was seen beside it, which no handbook mentions. "
 ) * 2
-SLOWLY = "Slowly, please"  # a question whose answer takes until it is stopped: half a minute
 FAILS = "Fail, please"  # a question that asks for a fault after ten words
 
 
@@ -36,6 +37,11 @@ def slow_frame(folder: Path) -> Path:
     install = "import tests.slow\n\ntests.slow.install()\n"
     (folder / "streamlit_app.py").write_text(install + source, encoding="utf-8")
     return folder
+
+
+def hold(app: RunningApp, phase: str) -> None:
+    """Let the answers of this app wait in that phase until another one is held; "" holds none."""
+    (app.log.parent / "held").write_text(phase, encoding="utf-8")
 
 
 def install() -> None:
@@ -52,7 +58,7 @@ def _slow_search(
     self: HybridRetriever, question: str, run: Run | None = None, earlier: str = ""
 ) -> list[NodeWithScore]:
     run = run or Run()
-    _wait(run, SECONDS)
+    _wait(run, SECONDS, Phase.SEARCHING)
     return _search(self, question, run, earlier)
 
 
@@ -78,24 +84,27 @@ class SlowLLM(LLM):
         call.prompt_tokens = PROMPT
         for ahead in (2, 1):
             run.report(Phase.QUEUED, ahead)
-            _wait(run, SECONDS / 2)
+            _wait(run, SECONDS / 2, Phase.QUEUED)
         with run.span("prefill"):
             for done in range(0, PROMPT, PROMPT // SLICES):
                 run.report(Phase.READING, done, PROMPT)
-                _wait(run, SECONDS / SLICES)
+                _wait(run, SECONDS / SLICES, Phase.READING)
         for number, word in enumerate(WORDS.split(), start=1):
             if number > 10 and FAILS in messages[-1].content:
                 raise GenerationError("The model failed in the middle. Ask again.")
-            _wait(run, 0.6 if SLOWLY in messages[-1].content else 0.05)
+            _wait(run, 0.05, Phase.WRITING if number == HELD_AT else None)
             call.token_times.append(run.trace.now())
             call.output_tokens = number
             run.report(Phase.WRITING, number)
             yield f"{word} "
 
 
-def _wait(run: Run, seconds: float) -> None:
-    """As long, unless it is stopped."""
+def _wait(run: Run, seconds: float, phase: Phase | None) -> None:
+    """Wait this long, and while the phase is held, unless the answer is stopped."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    held = Path(os.environ["DATA_DIR"]) / "held"
+    while time.monotonic() < until or (
+        phase and held.exists() and held.read_text(encoding="utf-8") == phase
+    ):
         run.check()
         time.sleep(0.01)

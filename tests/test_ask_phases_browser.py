@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import PHONE, ROOT, RunningApp, open_page, running_app, wait_until_idle
-from tests.slow import FAILS, SLOWLY, WORDS, slow_frame
+from tests.slow import FAILS, WORDS, hold, slow_frame
 
 pytestmark = pytest.mark.browser
 MILLISECONDS = 60_000.0  # a loaded machine; a page that hangs for ever still fails
@@ -46,7 +46,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 @pytest.fixture
-def asked(page: Page, app: RunningApp) -> Page:
+def asked(page: Page, app: RunningApp) -> Iterator[Page]:
     """The Ask page with the handbook in its collection."""
     page.set_default_timeout(MILLISECONDS)
     expect.set_options(MILLISECONDS)
@@ -56,7 +56,8 @@ def asked(page: Page, app: RunningApp) -> Page:
         page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(HANDBOOK)
     expect(page.get_by_text("1 document", exact=False).first).to_be_visible()
     wait_until_idle(page)
-    return page
+    yield page
+    hold(app, "")
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +107,26 @@ def answer(page: Page) -> str:
     return re.sub(r" \[\d\]", "", page.locator('[class*="st-key-text-"]').last.inner_text())
 
 
-def test_each_phase_says_what_is_happening_and_reading_has_a_bar(asked: Page) -> None:
-    ask(asked)
+def test_each_phase_says_what_is_happening_and_reading_has_a_bar(
+    asked: Page, app: RunningApp
+) -> None:
     for name in PHASES:
+        hold(app, name)
+        if name == "searching":
+            ask(asked)
         expect(phase(asked, name)).to_be_visible()
         if name == "reading":
             expect(asked.get_by_role("progressbar")).to_be_visible()
+    hold(app, "")
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_stop_stops_in_each_phase_and_keeps_what_was_written(asked: Page, name: str) -> None:
+def test_stop_stops_in_each_phase_and_keeps_what_was_written(
+    asked: Page, app: RunningApp, name: str
+) -> None:
+    hold(app, name)
     ask(asked)
     expect(phase(asked, name)).to_be_visible()
     stop(asked).click()
@@ -140,7 +149,10 @@ def test_a_fault_in_the_middle_keeps_the_text_and_says_what_to_do(asked: Page) -
     expect(said(asked)).to_contain_text("The answer failed. The model failed in")
 
 
-def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(asked: Page) -> None:
+def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(
+    asked: Page, app: RunningApp
+) -> None:
+    hold(app, "writing")
     ask(asked)
     expect(phase(asked, "writing")).to_be_visible()
     expect(box(asked)).to_be_focused()
@@ -150,38 +162,45 @@ def test_escape_in_the_box_stops_the_answer_and_the_box_keeps_the_focus(asked: P
     expect(box(asked)).to_be_focused()
 
 
-def test_the_stop_in_the_toolbar_stops_the_answer_too(asked: Page) -> None:
+def test_the_stop_in_the_toolbar_stops_the_answer_too(asked: Page, app: RunningApp) -> None:
+    hold(app, "writing")
     ask(asked)
     expect(phase(asked, "writing")).to_be_visible()
     asked.get_by_test_id("stHeader").get_by_role("button", name="Stop").click()
     expect(asked.get_by_text("stopped after")).to_be_visible()
+    hold(app, "")
     wait_until_idle(asked)
     ask(asked)
     expect(asked.get_by_text("finished after")).to_be_visible()
 
 
-def test_a_question_during_an_answer_returns_to_the_box_with_the_reason(asked: Page) -> None:
-    ask(asked, f"{QUESTION} {SLOWLY}.")
-    expect(phase(asked, "reading")).to_be_visible()
+def test_a_question_during_an_answer_returns_to_the_box_with_the_reason(
+    asked: Page, app: RunningApp
+) -> None:
+    hold(app, "writing")
+    ask(asked)
+    expect(phase(asked, "writing")).to_be_visible()
     other = asked.context.new_page()
     other.goto(asked.url)
     expect(other.get_by_text("writing,")).to_be_visible()
     ask(other, "How high is the tower?")
     expect(other.get_by_text("An answer is still being written here.")).to_be_visible()
     expect(box(other)).to_have_value("How high is the tower?")
-    stop(asked).click()
-    for tab in (asked, other):
-        expect(tab.get_by_text("stopped after")).to_be_visible()
+    hold(app, "")
+    expect(asked.get_by_text("finished after")).to_be_visible()
+    expect(other.get_by_text("finished after")).to_be_visible()
     expect(box(other)).to_have_value("How high is the tower?")
 
 
-def test_a_link_to_the_page_leads_back_to_the_running_answer(asked: Page) -> None:
+def test_a_link_to_the_page_leads_back_to_the_running_answer(asked: Page, app: RunningApp) -> None:
+    hold(app, "writing")
     ask(asked)
-    expect(phase(asked, "reading")).to_be_visible()
+    expect(phase(asked, "writing")).to_be_visible()
     asked.get_by_role("link", name="Library").click()
     expect(asked.get_by_role("heading", name="Library")).to_be_visible()
     asked.get_by_role("link", name="Ask", exact=True).click()
     expect(phase(asked, "writing")).to_be_visible()
+    hold(app, "")
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
 
@@ -198,10 +217,11 @@ def test_the_answer_is_announced_when_it_begins_and_once_when_it_is_complete(ask
 
 
 def test_the_view_follows_the_answer_until_the_person_scrolls_up_and_nothing_jumps(
-    asked: Page,
+    asked: Page, app: RunningApp
 ) -> None:
     asked.set_viewport_size({"width": 1280, "height": 420})
     asked.evaluate(WATCH_SHIFTS)
+    hold(app, "writing")
     ask(asked)
     expect(phase(asked, "writing")).to_be_visible()
     text = asked.locator('[class*="st-key-text-"]').last
@@ -210,6 +230,7 @@ def test_the_view_follows_the_answer_until_the_person_scrolls_up_and_nothing_jum
     asked.mouse.move(700, 200)
     asked.mouse.wheel(0, -2000)
     expect(asked.get_by_role("heading", name="Ask")).to_be_in_viewport()
+    hold(app, "")
     expect(asked.get_by_text("finished after")).to_be_visible()
     wait_until_idle(asked)
     expect(asked.get_by_role("heading", name="Ask")).to_be_in_viewport()
@@ -238,33 +259,39 @@ def test_an_edited_question_replaces_its_turn_and_the_first_version_comes_back(
     expect(questions.first).to_contain_text(QUESTION)
 
 
-def test_a_widget_touched_in_mid_answer_loses_nothing(asked: Page) -> None:
+def test_a_widget_touched_in_mid_answer_loses_nothing(asked: Page, app: RunningApp) -> None:
+    hold(app, "writing")
     ask(asked)
     expect(phase(asked, "writing")).to_be_visible()
     asked.get_by_role("button", name="Settings").click()
     asked.get_by_text("Stream the answer").click()
+    hold(app, "")
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
     asked.get_by_text("Stream the answer").click()  # as it was, for the tests after
 
 
-def test_changing_page_in_mid_answer_loses_nothing(asked: Page) -> None:
+def test_changing_page_in_mid_answer_loses_nothing(asked: Page, app: RunningApp) -> None:
+    hold(app, "queued")
     ask(asked)
     expect(phase(asked, "queued")).to_be_visible()
     asked.get_by_role("link", name="Library").click()
     expect(asked.get_by_text("An answer is being written.")).to_be_visible()
+    hold(app, "")
     expect(asked.get_by_text("Your answer is ready.")).to_be_visible()
     asked.get_by_role("link", name="Go to it").click()
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
 
 
-def test_two_tabs_on_one_conversation_show_the_same(asked: Page) -> None:
+def test_two_tabs_on_one_conversation_show_the_same(asked: Page, app: RunningApp) -> None:
+    hold(app, "writing")
     ask(asked)
-    expect(phase(asked, "reading")).to_be_visible()
+    expect(phase(asked, "writing")).to_be_visible()
     other = asked.context.new_page()
     other.goto(asked.url)
     expect(phase(other, "writing")).to_be_visible()
+    hold(app, "")
     for tab in (asked, other):
         expect(tab.get_by_text("finished after")).to_be_visible()
         assert answer(tab).split() == WORDS.split()
