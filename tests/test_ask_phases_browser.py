@@ -268,7 +268,9 @@ def test_a_widget_touched_in_mid_answer_loses_nothing(asked: Page, app: RunningA
     hold(app, "")
     expect(asked.get_by_text("finished after")).to_be_visible()
     assert answer(asked).split() == WORDS.split()
+    wait_until_idle(asked)
     asked.get_by_text("Stream the answer").click()  # as it was, for the tests after
+    wait_until_idle(asked)
 
 
 def test_changing_page_in_mid_answer_loses_nothing(asked: Page, app: RunningApp) -> None:
