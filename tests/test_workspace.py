@@ -315,6 +315,6 @@ def test_a_question_with_characters_that_cannot_be_saved_is_asked_and_saved_with
 def test_a_question_that_is_too_long_is_refused_and_not_saved(opened: Opened) -> None:
     workspace = opened()
     conversation = workspace.conversations.create("default")
-    with pytest.raises(ValueError, match="300,000 characters, and 4,000 is the most"):
+    with pytest.raises(ValueError, match="300,000 characters, and 4,000 are allowed"):
         workspace.ask(conversation, "x" * 300_000)
     assert workspace.conversations.turns(conversation.id) == []
