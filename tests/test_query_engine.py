@@ -449,7 +449,7 @@ def test_each_answer_is_logged_in_one_line_without_any_text_of_it(
 
 def test_a_question_that_is_too_long_is_refused_with_the_limit() -> None:
     llm = ScriptedLLM(PIECES)
-    with pytest.raises(QuestionError, match=r"4,001 characters, and 4,000 is the most"):
+    with pytest.raises(QuestionError, match=r"4,001 characters, and 4,000 are allowed"):
         engine_of(llm).query("x" * (LONGEST_QUESTION + 1))
     with pytest.raises(ValueError, match="Shorten it"):
         engine_of(llm).start("x" * 300_000)
