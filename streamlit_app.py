@@ -10,6 +10,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
+from engine.api.origin import OwnOriginOnly
+from pages.parts.api import api_routes
 from pages.parts.heartbeat import keep_answer_alive
 from pages.parts.resources import (
     opening,
@@ -18,7 +20,7 @@ from pages.parts.resources import (
     shown_errors,
     workspace,
 )
-from pages.parts.security import OwnOriginOnly, SecurityHeaders
+from pages.parts.security import SecurityHeaders, names
 
 HERE = Path(__file__).parent
 LOGO, ICON = (str(HERE / "static" / name) for name in ("logo.svg", "icon.svg"))
@@ -41,6 +43,7 @@ PAGES = [
     ("agent", "route", "Watch an agent choose tools, and approve what it does."),
     ("compare", "timer", "Streaming against waiting, measured on your machine."),
     ("walkthrough", "menu_book", "Learn the streaming API by running it, cell by cell."),
+    ("connect", "cable", "Use your documents from other programs: API, MCP, terminal."),
     ("models", "memory", "The models in use, how fast they run here, and how to change them."),
 ]
 
@@ -84,6 +87,7 @@ else:
     app = st.App(
         __file__,
         lifespan=opening,
+        routes=api_routes(),
         on_script_error=show_unexpected,
-        middleware=[Middleware(SecurityHeaders), Middleware(OwnOriginOnly)],
+        middleware=[Middleware(SecurityHeaders), Middleware(OwnOriginOnly, names=names)],
     )

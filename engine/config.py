@@ -38,6 +38,7 @@ class Config:
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
         model.
     tavily_api_key: the key for the agent's web search.
+    api_key: what other programs have to send to use the API; empty: nothing, on this machine only.
     log_level: the lowest level that is logged, as Python's logging names it.
     walkthrough_editing: whether the code on the Walkthrough page can be edited.
     """
@@ -56,6 +57,7 @@ class Config:
     openai_model: str = ""
     openai_api_key: str = field(default="", repr=False)
     tavily_api_key: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
     log_level: str = "INFO"
     walkthrough_editing: bool = True
 
@@ -103,6 +105,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
         tavily_api_key=known.get("tavily_api_key", ""),
+        api_key=known.get("api_key", ""),
         log_level=known.get("log_level", default.log_level).upper(),
         walkthrough_editing=_boolean(known, "walkthrough_editing", default.walkthrough_editing),
     )

@@ -143,6 +143,11 @@ class Response:
     def __await__(self) -> Generator[Any, None, Self]:
         return self._wait_ready_async().__await__()
 
+    async def wait_found(self) -> None:
+        """Wait for the search to end, or the answer, without blocking the event loop."""
+        answer = self._answer
+        await answer.stream.wait_async(lambda: answer.sources is not None)
+
     async def _wait_ready_async(self) -> Self:
         try:
             await self._answer.stream.wait_async(lambda: self._answer.ready)

@@ -17,6 +17,7 @@ from pages.parts.announce import announce
 from pages.parts.answer import Actions, follow_turn, outcome, show_turn
 from pages.parts.ask_view import attend
 from pages.parts.code_cell import show_code_behind
+from pages.parts.connect_code import curl_of_turn, target_of
 from pages.parts.conversations import (
     current_conversation,
     open_conversation,
@@ -213,7 +214,7 @@ def show_turns(
     collection = conversation.collection
     find_original = partial(workspace.library.original, collection)
     show_sources = partial(show_evidence, find_original, open_source=open_source)
-    folder = folder_of(workspace, collection)
+    folder, target = folder_of(workspace, collection), target_of(collection)
     versions = workspace.conversations.versions(conversation.id)
     actions = Actions(
         ask_instead=lambda turn, question: ask(workspace, collection, question, turn),
@@ -221,7 +222,9 @@ def show_turns(
         versions=lambda turn: versions.get(turn.id, [turn.id]),
         show_version=partial(workspace.conversations.show_version, conversation.id),
         report=partial(offer_report, workspace, conversation),
-        show_code=lambda turn: show_code_behind(code_of_turn(turn, folder), turn.id),
+        show_code=lambda turn: show_code_behind(
+            code_of_turn(turn, folder), turn.id, curl_of_turn(target, turn)
+        ),
         busy=live is not None,
     )
     for turn in workspace.turns(conversation.id):

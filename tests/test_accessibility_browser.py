@@ -81,7 +81,9 @@ def tab(browser: Browser) -> Iterator[Page]:
         yield stayed(context.new_page())
 
 
-@pytest.mark.parametrize("name", ["library", "agent", "compare", "walkthrough", "models"])
+@pytest.mark.parametrize(
+    "name", ["library", "agent", "compare", "walkthrough", "connect", "models"]
+)
 def test_a_page_has_no_serious_fault(
     tab: Page, app: RunningApp, answered_at: str, name: str
 ) -> None:

@@ -49,6 +49,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         openai_model="m",
         openai_api_key="o",
         tavily_api_key="t",
+        api_key="a",
         log_level="DEBUG",
         walkthrough_editing=False,
     )

@@ -140,7 +140,7 @@ def test_only_the_apps_own_pages_may_open_the_websocket(
     assert _status(app, "/_stcore/stream", headers) == status
 
 
-PATHS = ("/", "/app/static/icon.svg", "/_stcore/health", "/media/x.png", "/_stcore/stream")
+PATHS = ("/", "/app/static/icon.svg", "/_stcore/health", "/v1/models", "/mcp", "/_stcore/stream")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -186,9 +186,9 @@ def test_configured_names_are_the_apps_own(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(config, "get_option", option)
     own = ("192.168.1.5:8501", "docs.local", "docs.local:443", "a.home:80", "localhost:8501")
-    assert [security.is_own_host(host, {8501}) for host in own] == [True] * 5
+    assert [security.names(8501).is_host(host) for host in own] == [True] * 5
     strange = ("192.168.1.6:8501", "docs.local.evil", "home", "localhost:80", "localhost")
-    assert [security.is_own_host(host, {8501}) for host in strange] == [False] * 5
+    assert [security.names(8501).is_host(host) for host in strange] == [False] * 5
 
 
 def _status(app: RunningApp, path: str, headers: dict[str, str], method: str = "GET") -> int:

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import IO, Literal
 
 from engine.durable import set_aside, sync_file, sync_folder, write_whole
 from engine.errors import Cancelled, FirstTokenError, PasswordNeededError
@@ -74,7 +75,8 @@ class Upload:
     `files` is the number of files in a ZIP. `source_id` is the document made from the upload.
     `known_as` is the name of a document in the collection with the same content. `depth` is the
     number of ZIPs that contained the file, and `root` the folder name of the outermost one.
-    `bytes_left` and `files_left` are how much may still be unpacked of that ZIP.
+    `if_exists`: what to do where another file of this name is there; empty: ask. `added`: when, as
+    `time.time()`. `bytes_left` and `files_left` are how much may still be unpacked of that ZIP.
     """
 
     name: str
@@ -94,6 +96,8 @@ class Upload:
     password: str | None = None
     replaces: str | None = None
     keep_both: bool = False
+    if_exists: Literal["", "replace", "keep_both"] = ""
+    added: float = field(default_factory=time.time)
     root: str = ""
     depth: int = 0
     bytes_left: int = UNPACKED_BYTES
@@ -156,8 +160,14 @@ class Ingestor:
         self._resume()
         self._thread.start()
 
-    def add(self, collection: str, name: str, content: bytes | Path) -> Upload:
-        """Save a file, given as bytes or as a path to copy from, and queue it.
+    def add(
+        self,
+        collection: str,
+        name: str,
+        content: bytes | Path | IO[bytes],
+        if_exists: Literal["", "replace", "keep_both"] = "",
+    ) -> Upload:
+        """Save a file, given as bytes or as a path or an open file to copy from, and queue it.
 
         Raises:
             FirstTokenError: the collection was deleted.
@@ -165,15 +175,18 @@ class Ingestor:
         """
         self._check(collection)
         upload = Upload(safe_name(name), collection, self._incoming / new_id())
-        upload.root = upload.folder.name
+        upload.root, upload.if_exists = upload.folder.name, if_exists
         try:
             upload.folder.mkdir()
             _write_record(upload)
             part = upload.folder / _PART
             if isinstance(content, Path):
                 shutil.copyfile(content, part)
-            else:
+            elif isinstance(content, bytes):
                 part.write_bytes(content)
+            else:
+                with part.open("wb") as copy:
+                    shutil.copyfileobj(content, copy)
             sync_file(part)
             part.rename(upload.path)
             sync_folder(upload.folder)
@@ -307,8 +320,11 @@ class Ingestor:
                 upload.message = str(error)
             except ChangedFile as change:
                 upload.replaces = change.source_id
-                upload.enter(Stage.CHANGED)
-                upload.message = str(change)
+                if upload.if_exists:
+                    self.decide(upload, keep_both=upload.if_exists == "keep_both")
+                else:
+                    upload.enter(Stage.CHANGED)
+                    upload.message = str(change)
             except FirstTokenError as error:
                 self._end(upload, Stage.FAILED, str(error))
             except Exception as fault:  # one bad file must not end the thread for all others

@@ -29,16 +29,20 @@ def code_switch() -> bool:
     return st.toggle("Show code", True, key=SWITCH, persist_state="session")
 
 
-def show_code_behind(code: str, key: str) -> None:
-    """A button that shows the engine calls of what the page has just done."""
+def show_code_behind(code: str, key: str, request: str = "") -> None:
+    """A button that shows the engine calls of what the page has just done. `request`: the same as
+    a command for any program."""
     if st.button("Code", icon=":material/code:", type="tertiary", key=f"behind-{key}"):
-        _show_code(code)
+        _show_code(code, request)
 
 
 @st.dialog("The same in Python", width="large")
-def _show_code(code: str) -> None:
+def _show_code(code: str, request: str) -> None:
     st.caption("Run it in the folder of First Token.")
     st.code(code, wrap_lines=True)
+    if request:
+        st.caption("The same from any program, while the app runs")
+        st.code(request, language="bash", wrap_lines=True)
 
 
 def state_line(state: State, execution: Execution | None) -> str:

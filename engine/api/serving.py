@@ -1,0 +1,119 @@
+"""A server of the API without the pages: for `python -m engine serve`, or for one command."""
+
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from engine.api.client import Client
+from engine.api.guard import Access, mounted
+from engine.api.origin import LOOPBACK, Names, OwnOriginOnly
+from engine.api.routes import Api
+from engine.api.running import announce, running, withdraw
+from engine.config import Config
+from engine.errors import ConfigError
+from engine.settings import Settings
+from engine.workspace import Workspace
+
+LAST_WORDS = 5  # seconds for open connections when the server ends
+
+
+def serve(config: Config, host: str, port: int) -> None:
+    """Serve the app's library until Ctrl-C.
+
+    Raises:
+        ConfigError: another machine could connect, and no key is set.
+        StoreInUseError: the app runs already.
+    """
+    exposed = host not in LOOPBACK
+    if exposed and not config.api_key:
+        raise ConfigError(
+            f"At {host} other machines can connect, so a key is needed. Set API_KEY in .env."
+        )
+    with opened(config) as workspace:
+        server, api = _server(workspace, Access(config.api_key, exposed), host, port)
+        folder = config.data_dir / "app"
+        shown = "localhost" if host in ("0.0.0.0", "::", *LOOPBACK) else host
+        announce(folder, f"http://{shown}:{port}")
+        print(f"The API answers at http://{shown}:{port}/v1 and /mcp. Ctrl-C ends it.", flush=True)
+        try:
+            server.run()
+        finally:
+            withdraw(folder)
+            api.close()
+
+
+@contextmanager
+def connected(config: Config) -> Iterator[Client]:
+    """A client of the app's library: of the running app, or of a server in this process.
+
+    Raises:
+        StoreInUseError: another process uses the documents, and does not say where it answers.
+    """
+    if url := running(config.data_dir / "app"):
+        client = Client(url, config.api_key)
+        if client.answers():
+            with client:
+                yield client
+            return
+        client.close()
+    with opened(config) as workspace, served(workspace) as client, client:
+        yield client
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Workspace]:
+    workspace = Workspace(config.data_dir / "app", config, Settings.llm)
+    try:
+        yield workspace
+    finally:
+        workspace.close()
+
+
+@contextmanager
+def served(workspace: Workspace) -> Iterator[Client]:
+    """A server on a thread, which answers this process only. Gives a client of it."""
+    key = secrets.token_urlsafe()
+    server, api = _server(workspace, Access(key), "127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listening]}, name="serving", daemon=True
+        )
+        thread.start()
+        try:
+            yield Client(f"http://127.0.0.1:{port}", key)
+        finally:
+            api.close()
+            server.should_exit = True
+            thread.join(LAST_WORDS)
+
+
+def _server(
+    workspace: Workspace, access: Access, host: str, port: int
+) -> tuple[uvicorn.Server, Api]:
+    api = Api(lambda: workspace)
+    hosts = () if host in LOOPBACK else ("*",)  # a key is needed there
+
+    def names(bound: int | None) -> Names:
+        return Names(frozenset((bound,) if bound else ()), hosts)
+
+    app = Starlette(
+        routes=mounted(lambda: api, lambda: access),
+        middleware=[Middleware(OwnOriginOnly, names=names)],
+    )
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=LAST_WORDS,
+    )
+    return uvicorn.Server(config), api

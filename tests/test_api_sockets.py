@@ -1,0 +1,139 @@
+"""What clients hide, on plain sockets: first frames, callers who leave, slow and many readers."""
+
+import gc
+import resource
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api_server import (
+    LONG_QUESTION,
+    ApiServer,
+    api_server,
+    frames,
+    wait_until,
+)
+
+LONG: dict[str, Any] = {"max_tokens": 1024, "ignore_eos": True}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("api")) as server:
+        yield server
+
+
+def test_the_sources_arrive_before_the_model_has_written_anything(api: ApiServer) -> None:
+    with api.ask(LONG_QUESTION) as connection:
+        first = next(frames(connection))
+        assert first["sources"] and not first["choices"][0]["delta"]["content"]
+        wait_until(lambda: api.llm.jobs == 1, every=0.001)  # it reads the long question
+    api.idle_after()
+
+
+def test_a_caller_who_leaves_during_the_search_stops_the_answer(api: ApiServer) -> None:
+    with api.ask(**LONG):
+        pass
+    wait_until(lambda: api.llm.jobs == 0 and not answering())
+
+
+def test_a_caller_who_leaves_while_the_prompt_is_read_stops_the_model(api: ApiServer) -> None:
+    with api.ask(LONG_QUESTION + " ", **LONG) as connection:
+        next(frames(connection))
+        wait_until(lambda: api.llm.jobs == 1, every=0.001)
+    print(f"The model is idle after {api.idle_after() * 1000:.1f} ms")  # pytest -rP shows it
+    wait_until(lambda: not answering())
+
+
+def test_a_caller_who_leaves_while_the_answer_is_written_stops_the_model(api: ApiServer) -> None:
+    with api.ask(**LONG) as connection:
+        arriving = frames(connection)
+        for _ in range(6):
+            next(arriving)
+    print(f"The model is idle after {api.idle_after() * 1000:.1f} ms")  # pytest -rP shows it
+    wait_until(lambda: not answering())
+
+
+def test_a_caller_of_a_whole_answer_who_leaves_stops_the_model(api: ApiServer) -> None:
+    with api.ask(**LONG, stream=False):
+        wait_until(lambda: api.llm.jobs == 1, every=0.001)
+    api.idle_after()
+    wait_until(lambda: not answering())
+
+
+def test_a_slow_reader_gets_everything_and_does_not_hold_up_the_model(api: ApiServer) -> None:
+    with api.ask(max_tokens=200, ignore_eos=True) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        arriving = frames(slow)
+        next(arriving)
+        with api.ask() as other:  # answered meanwhile
+            assert list(frames(other))[-1]["timings"]["predicted_n"] > 0
+        wait_until(lambda: api.llm.jobs == 0)  # the model has ended; the reader has not begun
+        last = list(arriving)[-1]
+        assert last["timings"]["predicted_n"] == 200
+        assert last["choices"][0]["finish_reason"] == "length"
+
+
+def test_more_requests_at_once_than_are_allowed_are_told_to_wait(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.api.guard.REQUESTS_AT_ONCE", 1)
+    with api.ask(**LONG) as first:
+        next(frames(first))
+        with api.ask() as second:
+            assert b" 429 " in second.recv(100)
+    api.idle_after()
+
+
+def test_short_requests_leave_nothing_behind(api: ApiServer) -> None:
+    leave_nothing_behind(api, 40)
+
+
+@pytest.mark.soak
+def test_two_hundred_short_requests_leave_nothing_behind(api: ApiServer) -> None:
+    leave_nothing_behind(api, 200)
+
+
+def leave_nothing_behind(api: ApiServer, number: int) -> None:
+    """Ask so often, every fourth time leaving early; threads, files and memory stay the same."""
+
+    def ask(count: int) -> None:
+        for place in range(count):
+            with api.ask(max_tokens=4) as connection:
+                arriving = frames(connection)
+                next(arriving)
+                if place % 4:
+                    list(arriving)
+        wait_until(lambda: api.llm.jobs == 0 and not answering())
+
+    ask(10)
+    threads, handles, memory = threading.active_count(), open_files(), resident_bytes()
+    ask(number)
+    wait_until(lambda: threading.active_count() <= threads and open_files() <= handles)
+    if memory is not None:
+        gc.collect()
+        assert (resident_bytes() or 0) - memory < 30e6  # kept states of the model are bounded
+    assert not api.workspace.ingestor.busy
+
+
+def answering() -> list[str]:
+    """The engine's threads that are at work on an answer."""
+    return [each.name for each in threading.enumerate() if each.name.startswith("answer-")]
+
+
+def open_files() -> int:
+    folder = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
+    return len(list(folder.iterdir()))
+
+
+def resident_bytes() -> int | None:
+    """None where the system does not tell."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return None
+    return int(status.read_text().split()[1]) * resource.getpagesize()
