@@ -63,8 +63,8 @@ class Others:
 
 
 def wait_for_calm() -> None:
-    """Until other programs hardly compute, for two minutes at most."""
-    for _ in range(600):
+    """Until other programs hardly compute, for five seconds at most."""
+    for _ in range(25):
         others = Others()
         time.sleep(0.2)
         if others.share() < CALM:
