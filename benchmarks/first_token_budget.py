@@ -116,7 +116,7 @@ def times(llm: LlamaCpp, count: int) -> None:
     Every row is kept at once, and a later run continues.
     """
     squad = load()
-    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    index = _index(squad)
     asked = fresh(squad, count + WARM_UP)
     for question in asked[count:]:
         _ask(llm, index, question, 1.0)
@@ -159,6 +159,11 @@ def answers(llm: LlamaCpp, count: int) -> Figures:
     return {**figures, "predicted within 20 %": _close(_calm(everything))}
 
 
+def _index(squad: Squad) -> VectorStoreIndex:
+    folder = Settings.config.data_dir / "benchmarks" / "first_token_budget"
+    return VectorStoreIndex.from_documents(documents(squad.paragraphs), path=folder)
+
+
 def _kept_rows() -> Path:
     return Settings.config.data_dir / "first_token_budget.jsonl"
 
@@ -171,7 +176,7 @@ def _rows() -> list[dict[str, Any]]:
 def large(file: Path, count: int) -> Figures:
     """Seconds to the first token with each budget and none, and LlamaIndex's."""
     squad = load()
-    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    index = _index(squad)
     asked = iter(fresh(squad, 646 * 2))
     timed: dict[float | None, list[Asked]] = {}
     theirs: list[float] = []
@@ -201,7 +206,7 @@ def prepared(file: Path, count: int) -> Figures:
     """Seconds to the first token where each of the three passages has been read before, and right
     answers of whole ones (which mean something for the default model only)."""
     squad = load()
-    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    index = _index(squad)
     asked = iter(fresh(squad, 646 * 2)[600:])
     timed: dict[str, list[float]] = {}
     right: dict[str, list[bool]] = {}

@@ -226,7 +226,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=150)
     count = parser.parse_args().questions
     squad = load()
-    index = VectorStoreIndex.from_documents(documents(squad.paragraphs))
+    folder = Settings.config.data_dir / "benchmarks" / "paths"
+    index = VectorStoreIndex.from_documents(documents(squad.paragraphs), path=folder)
     reranked = index.as_retriever(PASSAGES)
     plain = index.as_retriever(PASSAGES, rerank=False)
     asked = random.Random(5).sample(fresh(squad, 1000)[400:], count)
@@ -234,7 +235,7 @@ def main() -> None:
     right: dict[str, list[bool]] = {}
     first: dict[str, list[float]] = {}
     read: dict[str, list[int]] = {}
-    for each in asked:
+    for number, each in enumerate(asked):
         found, fused = reranked.retrieve(each.text), plain.retrieve(each.text)
         if not found[0].evidence:
             continue
@@ -243,6 +244,8 @@ def main() -> None:
             right.setdefault(name, []).append(each.answered_by(answer.text))
             first.setdefault(name, []).append(answer.first)
             read.setdefault(name, []).append(answer.read)
+        if number % 20 == 19:
+            print(number + 1, {name: round(statistics.fmean(right[name]), 3) for name in right})
     figures: dict[str, float | int | str] = {"questions": count}
     for name in right:
         figures[f"{name}: right"] = statistics.fmean(right[name])
