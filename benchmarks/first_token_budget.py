@@ -41,7 +41,7 @@ BUDGETS = (0.15, 0.25, 0.5, 1.0, 2.0)
 PASSAGES = 3
 FIRST_TOKEN = GenerationOptions(max_tokens=1)
 CALM = 0.08  # of the processor: a question during which others use more does not count
-WARM_UP = 12  # questions before the figures: the rates are learnt from them
+WARM_UP = 6  # questions before the figures: the rates are learnt from them
 
 
 class Others:
@@ -63,8 +63,8 @@ class Others:
 
 
 def wait_for_calm() -> None:
-    """Until other programs hardly compute, for five seconds at most."""
-    for _ in range(25):
+    """Until other programs hardly compute, a second at most."""
+    for _ in range(5):
         others = Others()
         time.sleep(0.2)
         if others.share() < CALM:
