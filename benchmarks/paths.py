@@ -244,7 +244,7 @@ def main() -> None:
             right.setdefault(name, []).append(each.answered_by(answer.text))
             first.setdefault(name, []).append(answer.first)
             read.setdefault(name, []).append(answer.read)
-        if number % 20 == 19:
+        if number % 5 == 4:
             print(number + 1, {name: round(statistics.fmean(right[name]), 3) for name in right})
     figures: dict[str, float | int | str] = {"questions": count}
     for name in right:
