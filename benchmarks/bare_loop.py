@@ -37,6 +37,15 @@ class BareLoop:
             token = self._greedy()
         return (tokens - 1) / (time.perf_counter() - began)
 
+    def prefill_rate(self, prompt: Sequence[int]) -> float:
+        """Tokens a second of a prompt in one call."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        array = (ctypes.c_int32 * len(prompt))(*prompt)
+        began = time.perf_counter()
+        llama_cpp.llama_decode(self._context, llama_cpp.llama_batch_get_one(array, len(prompt)))
+        self._greedy()
+        return len(prompt) / (time.perf_counter() - began)
+
     def _greedy(self) -> int:
         logits = llama_cpp.llama_get_logits_ith(self._context, -1)
         return int(np.ctypeslib.as_array(logits, shape=(self._vocabulary,)).argmax())

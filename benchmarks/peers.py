@@ -16,15 +16,16 @@ import httpx
 SLOTS = 4  # answers that llama-server works on at once
 
 
-def bench_decode(model: Path | None, threads: int, prompt: int, tokens: int) -> float:
-    """llama-bench's tokens/s after a prompt of so many tokens, without flash attention as here; 0
-    where there is no LLAMA_BENCH."""
+def bench_decode(
+    model: Path | None, threads: int, prompt: int, tokens: int, flash_attention: bool
+) -> float:
+    """llama-bench's tokens/s after a prompt of so many tokens; 0 where there is no LLAMA_BENCH."""
     program = os.environ.get("LLAMA_BENCH")
     if not program or not model:
         return 0.0
     command = [program, "-m", str(model), "-t", str(threads), "-p", "0", "-n", str(tokens)]
     done = subprocess.run(
-        [*command, "-d", str(prompt), "-r", "1", "-fa", "0", "-o", "json"],
+        [*command, "-d", str(prompt), "-r", "1", "-fa", str(int(flash_attention)), "-o", "json"],
         capture_output=True,
         check=True,
     )

@@ -1,9 +1,10 @@
 """The llama.cpp runtime, measured: decoding, many at once, pauses, Stop, reuse, memory.
 
-    python -m benchmarks.runtime [--layout beside|batched] [decode] [streams] [pauses] …
+    python -m benchmarks.runtime [--layout beside|batched] [--fastest] [--model FILE] [part] …
 
 Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. --layout
-forces one of the two layouts; the figures of the batched one are kept under names of their own.
+forces one of the two layouts; --fastest is DETERMINISTIC=false, with flash attention. Their figures
+are kept under names of their own.
 LLAMA_SERVER and LLAMA_BENCH name binaries of llama.cpp to compare with (benchmarks/README.md says
 how to build them); without them those comparisons are left out.
 """
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from benchmarks import peers
 from benchmarks.bare_loop import BareLoop
 from benchmarks.figures import Figures, keep
 from benchmarks.squad import load
+from engine.config import default_config
 from engine.cores import cores
 from engine.errors import Cancelled
 from engine.llm import GenerationOptions, LlamaCpp
@@ -41,13 +44,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--layout", choices=["beside", "batched"])
+    parser.add_argument("--fastest", action="store_true")
+    parser.add_argument("--model", type=Path, default=Settings.weights.chat_model)
     options = parser.parse_args()
-    beside, batched = layouts(cores().total)
+    beside, batched = (
+        replace(each, flash_attention=options.fastest) for each in layouts(cores().total)
+    )
     tuning = {"beside": beside, "batched": batched, None: None}[options.layout]
-    llm = LlamaCpp(Settings.weights.chat_model, tuning=tuning)
+    config = replace(default_config(), deterministic=not options.fastest)
+    llm = LlamaCpp(options.model, tuning=tuning, config=config)
+    print(llm.settings)
     for part in options.parts or PARTS:
-        name = f"{part}, {options.layout}" if options.layout else part
-        keep("runtime", name, PARTS[part](llm))
+        other = options.model != Settings.weights.chat_model
+        names = [
+            part,
+            options.layout,
+            "fastest" if options.fastest else None,
+            options.model.stem if other else None,
+        ]
+        keep("runtime", ", ".join(filter(None, names)), PARTS[part](llm))
     llm.close()
 
 
@@ -68,8 +83,8 @@ def decode_rate(run: Run) -> float:
 
 def decode(llm: LlamaCpp) -> Figures:
     """Tokens a second of one answer, against a bare llama_decode loop and llama-bench, in turns."""
-    prompt = llm._template.tokens(STORY)
-    loops = {threads: BareLoop(llm._model, threads) for threads in (1, cores().total)}
+    prompt, flash = llm._template.tokens(STORY), llm._tuning.flash_attention
+    loops = {threads: BareLoop(llm._model, threads, flash) for threads in (1, cores().total)}
     ours: list[float] = []
     others: dict[str, list[float]] = {}
     write(llm, 64)
@@ -78,7 +93,8 @@ def decode(llm: LlamaCpp) -> Figures:
         for threads, loop in loops.items():
             rate = loop.rate(prompt, 96)
             others.setdefault(f"bare loop, {threads} threads", []).append(rate)
-            if rate := peers.bench_decode(llm.metadata.model_file, threads, len(prompt), 96):
+            file = llm.metadata.model_file
+            if rate := peers.bench_decode(file, threads, len(prompt), 96, flash):
                 others.setdefault(f"llama-bench, {threads} threads", []).append(rate)
     figures = {"tokens/s, ours": statistics.median(ours)}
     for name, rates in others.items():
@@ -90,6 +106,29 @@ def decode(llm: LlamaCpp) -> Figures:
             ratios = (a / b for a, b in zip(ours, best, strict=True))
             figures[f"ours / the quicker {name}"] = statistics.median(ratios)
     return figures
+
+
+def prefill(llm: LlamaCpp) -> Figures:
+    """Tokens a second of a prompt, against one llama_decode of all of it, in turns."""
+    words = STORY[0].content.split() * 20
+    messages = [ChatMessage("user", " ".join(words))]
+    prompt, flash = llm._template.tokens(messages), llm._tuning.flash_attention
+    loop = BareLoop(llm._model, cores().total, flash)
+    write(llm, 1, messages)
+    ours: list[float] = []
+    others: list[float] = []
+    for _ in range(ROUNDS):
+        run = write(llm, 1, messages)
+        ours.append(len(prompt) / run.trace.total("prefill"))
+        others.append(loop.prefill_rate(prompt))
+    return {
+        "prompt, tokens": len(prompt),
+        "tokens/s, ours": statistics.median(ours),
+        "tokens/s, one large batch": statistics.median(others),
+        "ours / one large batch": statistics.median(
+            a / b for a, b in zip(ours, others, strict=True)
+        ),
+    }
 
 
 def streams(llm: LlamaCpp) -> Figures:
@@ -290,6 +329,7 @@ def resident() -> float:
 
 PARTS: dict[str, Callable[[LlamaCpp], Figures]] = {
     "decode": decode,
+    "prefill": prefill,
     "streams": streams,
     "pauses": pauses,
     "stop": stop,

@@ -4,7 +4,7 @@
 
 when: "extra_buffers", "flash_attention", "tiled_kernels" (the code path that is faulty), "always",
 or the path of a file: the fault is there until the file exists. what: the name of a signal with
-which a step ends the process, or "wrong": a step's results are those of another vocabulary order.
+which a step ends the process, or "wrong": results of another vocabulary order, and larger.
 """
 
 import json
@@ -52,7 +52,7 @@ def decode(self: Context, entries: Sequence[Entry]) -> bool:
 
 def logits(self: Context, index: int) -> NDArray[np.float32]:
     right = _logits(self, index)
-    return right[::-1] if what == "wrong" and faulty(self) else right
+    return 20 * right[::-1] if what == "wrong" and faulty(self) else right
 
 
 Context.__init__ = init  # type: ignore[method-assign]

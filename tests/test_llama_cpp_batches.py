@@ -7,9 +7,11 @@ import ctypes
 import itertools
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import llama_cpp
@@ -108,7 +110,7 @@ def test_answers_together_take_the_steps_that_the_layout_predicts(
     written = [writers(entries) for entries in steps.asked]
     assert sum(map(len, written)) == answers * 59  # a prompt's last step gives the first token
     assert max(map(len, written)) == answers
-    assert BATCHED.steps_for_one_token_each(answers) == 1
+    assert BATCHED.batches(answers) == [answers]
     steps.check_that_nothing_was_split()
 
 
@@ -149,3 +151,53 @@ def test_a_prompt_that_is_read_between_two_answers_does_not_separate_them(
     third.close()  # type: ignore[attr-defined]
     assert any(len(writers(entries)) == 3 for entries in steps.asked)
     steps.check_that_nothing_was_split()
+
+
+@pytest.fixture
+def gathering(chat_model_path: Path, steps: Steps) -> Iterator[LlamaCpp]:
+    tuning = replace(BATCHED, contexts=2, batch_from=3, gather_from=3)
+    model = LlamaCpp(chat_model_path, tuning=tuning)
+    steps.asked.clear()
+    yield model
+    model.close()
+
+
+def test_answers_are_gathered_once_they_are_enough_and_keep_their_words(
+    gathering: LlamaCpp, steps: Steps
+) -> None:
+    lengths = (60, 60, 30, 30)
+    together = write_all(gathering, lengths)
+    sizes = [len(writers(entries)) for entries in steps.asked]
+    assert 4 in sizes  # all in the first context
+    last_batch = max(at for at, size in enumerate(sizes) if size > 1)
+    assert sizes[last_batch + 1 :].count(1) > 20  # two go on side by side
+    alone: list[str] = []
+    for question, length in zip(QUESTIONS, lengths, strict=True):
+        options = GenerationOptions(max_tokens=length, ignore_eos=True, reuse=False)
+        alone.append(gathering.chat([ChatMessage("user", question)], options).content)
+    assert together == alone
+    for worker in gathering._scheduler._workers:
+        assert sorted(worker._free) == list(range(BATCHED.sequences))
+
+
+def _take(count: int, answer: Iterator[str]) -> list[str]:
+    return list(itertools.islice(answer, count))
+
+
+def test_answers_that_move_can_be_stopped_at_any_moment(gathering: LlamaCpp) -> None:
+    options = GenerationOptions(max_tokens=100, ignore_eos=True, reuse=False)
+    for after in range(1, 9):
+        answers = [
+            gathering.stream_chat([ChatMessage("user", question)], options)
+            for question in QUESTIONS
+        ]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(partial(_take, after), answers))
+        for each in answers:
+            each.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 30
+    while not gathering.idle:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    for worker in gathering._scheduler._workers:
+        assert sorted(worker._free) == list(range(BATCHED.sequences))

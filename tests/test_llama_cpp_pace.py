@@ -22,6 +22,12 @@ def test_the_quicker_number_of_threads_is_found_and_followed() -> None:
     assert chosen(choice, 2, lambda n: 0.008 if n == 2 else 0.010, 800) == 2  # and given back
 
 
+def test_a_number_of_threads_that_lost_in_a_disturbed_moment_soon_comes_back() -> None:
+    choice = ThreadChoice()
+    assert chosen(choice, 2, lambda n: 0.080 if n == 2 else 0.010, 60) == 1
+    assert chosen(choice, 2, lambda n: 0.006 if n == 2 else 0.010, 120) == 2
+
+
 def test_the_best_of_many_lies_anywhere() -> None:
     assert chosen(ThreadChoice(), 16, lambda n: abs(n - 4) + 1.0, 200) == 4
 

@@ -6,12 +6,12 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from benchmarks.synthetic import Shape, write_model
 from engine.config import Config, load_config
 from engine.cores import Cores
 from engine.errors import ConfigError, LLMError
@@ -19,6 +19,7 @@ from engine.llm import GenerationOptions, LlamaCpp
 from engine.llm import probe as probing
 from engine.llm.calibrate import Figures
 from engine.llm.probe import DoesNotRunError, Findings, _Child, probe, probe_fastest
+from engine.llm.slicing import EXACT, Exactness, Slicing
 from engine.llm.switches import Switches
 from engine.llm.tuning import Tuning, tuned
 from engine.machine import Processor, fingerprint, llama_version, processor
@@ -35,6 +36,14 @@ from scripts import models
 
 CORES = Cores(2)
 GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, chat_model_path: Path) -> Path:
+    """A model with random weights, so small that it is proved within two seconds."""
+    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    write_model(path, Shape(2, 256, 512, 4, 2, 64), chat_model_path, "Q8_0")
+    return path
 
 
 @pytest.fixture
@@ -97,9 +106,9 @@ def test_a_missing_file_is_refused_in_a_sentence(tmp_path: Path, record: Path) -
 
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.5, 0.999])
 def test_a_truncated_model_is_refused(
-    tmp_path: Path, record: Path, chat_model_path: Path, share: float
+    tmp_path: Path, record: Path, tiny_model: Path, share: float
 ) -> None:
-    whole = chat_model_path.read_bytes()
+    whole = tiny_model.read_bytes()
     path = tmp_path / "short.gguf"
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(LLMError, match=r"short\.gguf"):
@@ -107,9 +116,9 @@ def test_a_truncated_model_is_refused(
 
 
 def test_damaged_headers_end_in_findings_or_a_sentence(
-    tmp_path: Path, record: Path, chat_model_path: Path
+    tmp_path: Path, record: Path, tiny_model: Path
 ) -> None:
-    rng, whole = random.Random(3), bytearray(chat_model_path.read_bytes())
+    rng, whole = random.Random(3), bytearray(tiny_model.read_bytes())
     for number in range(6):
         damaged = bytearray(whole)
         for _ in range(20):
@@ -124,11 +133,11 @@ def test_damaged_headers_end_in_findings_or_a_sentence(
 
 
 def test_a_model_that_does_not_end_its_test_is_given_up(
-    record: Path, chat_model_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "_SECONDS", -1e6)
     with pytest.raises(LLMError, match="did not finish a short test"):
-        probe(chat_model_path, CORES, record)
+        probe(tiny_model, CORES, record)
 
 
 @pytest.fixture
@@ -190,27 +199,27 @@ def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
 @pytest.mark.parametrize("what", ["SIGSEGV", "SIGILL", "wrong"])
 def test_a_code_path_that_fails_is_turned_off_and_this_is_remembered(
     record: Path,
-    chat_model_path: Path,
+    tiny_model: Path,
     breaks: Callable[[str, str], None],
     no_child: Callable[[], None],
     what: str,
 ) -> None:
     breaks("extra_buffers", what)
-    found = probe(chat_model_path, CORES, record)
+    found = probe(tiny_model, CORES, record)
     assert found.switches == Switches(extra_buffers=False)
     no_child()
-    assert probe(chat_model_path, CORES, record) == found
-    line = models.report(chat_model_path, found, remembered=True)
+    assert probe(tiny_model, CORES, record) == found
+    line = models.report(tiny_model, found, remembered=True)
     assert "turned off: extra buffers" in line
     assert "earlier proof" in line
 
 
 @pytest.mark.parametrize("path", ["flash_attention", "tiled_kernels"])
 def test_every_code_path_can_be_turned_off(
-    record: Path, chat_model_path: Path, breaks: Callable[[str, str], None], path: str
+    record: Path, tiny_model: Path, breaks: Callable[[str, str], None], path: str
 ) -> None:
     breaks(path, "SIGSEGV")
-    found = probe(chat_model_path, CORES, record)
+    found = probe(tiny_model, CORES, record)
     assert not getattr(found.switches, path)
 
 
@@ -223,11 +232,17 @@ def test_every_code_path_can_be_turned_off(
     ],
 )
 def test_if_nothing_helps_the_message_names_processor_and_version_and_not_the_intact_file(
-    record: Path, chat_model_path: Path, breaks: Callable[[str, str], None], what: str, said: str
+    record: Path,
+    tiny_model: Path,
+    breaks: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    said: str,
 ) -> None:
     breaks("always", what)
+    monkeypatch.setattr(probing, "has_known_checksum", lambda _: True)
     with pytest.raises(DoesNotRunError, match=said) as caught:
-        probe(chat_model_path, CORES, record)
+        probe(tiny_model, CORES, record)
     message = str(caught.value)
     here = processor()
     for part in (here.name, here.instruction_sets, llama_version(), "make rebuild"):
@@ -249,10 +264,10 @@ def test_only_a_file_of_unknown_checksum_may_be_called_damaged(
 
 
 def test_the_app_runs_the_model_with_the_switches_that_work(
-    chat_model_path: Path, tmp_path: Path, breaks: Callable[[str, str], None]
+    tiny_model: Path, tmp_path: Path, breaks: Callable[[str, str], None]
 ) -> None:
     breaks("extra_buffers", "SIGSEGV")
-    llm = LlamaCpp(chat_model_path, config=Config(data_dir=tmp_path))
+    llm = LlamaCpp(tiny_model, config=Config(data_dir=tmp_path))
     try:
         assert not llm._model.extra_buffers
         assert "extra buffers" in llm.settings["switched_off"]
@@ -262,7 +277,7 @@ def test_the_app_runs_the_model_with_the_switches_that_work(
 
 
 def test_llama_cpp_is_compiled_without_an_instruction_set_if_no_switch_helps(
-    chat_model_path: Path,
+    tiny_model: Path,
     tmp_path: Path,
     breaks: Callable[[str, str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -274,7 +289,7 @@ def test_llama_cpp_is_compiled_without_an_instruction_set_if_no_switch_helps(
     program = f"import pathlib, sys; pathlib.Path({str(tmp_path)!r}, sys.argv[1]).touch()"
     monkeypatch.setattr(models, "REBUILD", (sys.executable, "-c", program))
     breaks(str(tmp_path / "avx512"), "SIGILL")
-    config = Config(data_dir=tmp_path / "data", chat_model=chat_model_path)
+    config = Config(data_dir=tmp_path / "data", chat_model=tiny_model)
     models.prove(config)
     assert (tmp_path / "amx").exists()
     assert not (tmp_path / "native").exists()
@@ -283,7 +298,7 @@ def test_llama_cpp_is_compiled_without_an_instruction_set_if_no_switch_helps(
 
 
 def test_a_proof_that_fails_after_every_rebuild_fails_the_set_up(
-    chat_model_path: Path,
+    tiny_model: Path,
     tmp_path: Path,
     breaks: Callable[[str, str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -292,29 +307,42 @@ def test_a_proof_that_fails_after_every_rebuild_fails_the_set_up(
     monkeypatch.setattr(models, "processor", lambda: Processor("Test processor", frozenset()))
     breaks("always", "SIGSEGV")
     with pytest.raises(DoesNotRunError):
-        models.prove(Config(data_dir=tmp_path, chat_model=chat_model_path))
+        models.prove(Config(data_dir=tmp_path, chat_model=tiny_model))
 
 
-def test_a_disturbed_measurement_does_not_replace_the_usual_way(
-    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch
+FIGURES = {"single": 0.01, "pair": 0.02, "batch": 0.03, "side_by_side": 0.02}
+FACTS = {"trained_context": 1, "cache_bytes": 1}
+
+
+def child(rates: list[float]) -> _Child:
+    """A child that measured these rates of decoding, and five times as much of prefill."""
+    right = {"divergence": 0.0, "continued": 1.0}
+    trials = [{"prefill": 5 * rate, "decode": rate, **right} for rate in rates]
+    return _Child(0, FACTS, trials, FIGURES, asdict(EXACT))
+
+
+@pytest.mark.parametrize(("slow", "extra_buffers"), [(1, True), (3, True), (4, False)])
+def test_only_a_way_that_is_slower_in_every_measurement_is_given_up(
+    tmp_path: Path,
+    record: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: int,
+    extra_buffers: bool,
 ) -> None:
-    """At first everything with extra buffers is slow, as beside another program."""
-    file, runs = tmp_path / "model", list[int]()
+    """The first measurements with extra buffers are slow, as beside another program, or all."""
+    file, measured = tmp_path / "model", list[Switches]()
     file.touch()
 
-    def run(*arguments: Any, calibrate: bool = False) -> _Child:
-        runs.append(1)
-        found = []
-        for switches in arguments[3]:
-            rate = 50.0 if switches.extra_buffers and len(runs) == 1 else 100.0
-            rates = {"prefill": 5 * rate, "decode": rate}
-            found.append({**rates, "divergence": 0.0, "continued": 1.0})
-        figures = {"single": 0.01, "pair": 0.02, "batch": 0.03, "side_by_side": 0.02}
-        facts = {"trained_context": 1, "cache_bytes": 1}
-        return _Child(0, facts, found, figures if calibrate else {})
+    def run(_path: Path, _threads: int, _layers: int, trials: list[Switches], **_: bool) -> _Child:
+        rates = []
+        for switches in trials:
+            measured.append(switches)
+            disturbed = switches.extra_buffers and measured.count(switches) <= slow
+            rates.append(50.0 if disturbed else 100.0)
+        return child(rates)
 
     monkeypatch.setattr(probing, "_run", run)
-    assert probe(file, CORES, record).switches == Switches()
+    assert probe(file, CORES, record).switches.extra_buffers == extra_buffers
 
 
 @pytest.mark.parametrize("slower", ["Q8_0", "Q4_1"])
@@ -325,12 +353,8 @@ def test_of_two_files_the_quicker_one_is_used_if_it_is_much_quicker(
     usual.touch()
     other.touch()
 
-    def run(path: Path, *_: object, calibrate: bool = False) -> _Child:
-        rate = 100.0 if path.name == slower else 130.0
-        found = {"prefill": 5 * rate, "decode": rate, "divergence": 0.0, "continued": 1.0}
-        figures = {"single": 0.01, "pair": 0.02, "batch": 0.03, "side_by_side": 0.02}
-        facts = {"trained_context": 1, "cache_bytes": 1}
-        return _Child(0, facts, [found, found], figures if calibrate else {})
+    def run(path: Path, *_: object, **__: bool) -> _Child:
+        return child([100.0 if path.name == slower else 130.0] * 2)
 
     monkeypatch.setattr(probing, "_run", run)
     chosen, _ = probe_fastest([usual, other], CORES, record)
@@ -373,12 +397,29 @@ LARGE = Findings(32768, 131072, Figures(0.30, 0.33, 0.20, 0.55))
 def test_a_small_model_runs_side_by_side_and_a_large_one_in_batches() -> None:
     assert tuned(SMALL, 2, 24 * GIB) == Tuning(contexts=2, sequences=2, decode_batch=1)
     large = tuned(LARGE, 8, 64 * GIB)
-    assert (large.contexts, large.sequences, large.decode_batch) == (1, 4, 4)
+    assert (large.contexts, large.sequences, large.decode_batch) == (1, 8, 4)
+
+
+def test_answers_are_gathered_where_batches_of_many_are_quicker_than_contexts() -> None:
+    """The figures of the same model on another machine of two cores."""
+    figures = Figures(0.0110, 0.0302, 0.0221, 0.0129, large_batch=0.033)
+    tuning = tuned(replace(SMALL, figures=figures), 2, 24 * GIB)
+    assert (tuning.contexts, tuning.sequences, tuning.gather_from) == (2, 4, 4)
+    assert [tuning.batches(answers) for answers in (1, 2, 4)] == [[1], [1, 1], [4]]
+    assert tuned(replace(SMALL, figures=figures), 2, 1 * GIB).gather_from == 0  # no memory for it
+
+
+def test_no_batch_is_larger_than_is_exact_unless_words_may_vary() -> None:
+    figures = replace(LARGE.figures, by_threads=[(1, 0.30), (8, 0.15)])
+    found = replace(LARGE, figures=figures, exactness=Exactness(Slicing(8, 4), True, batch=3))
+    tuning = tuned(found, 8, 64 * GIB)
+    assert (tuning.decode_batch, tuning.slicing) == (3, Slicing(8, 4))
+    assert tuned(found, 8, 64 * GIB, deterministic=False).decode_batch == 4
 
 
 def test_one_core_has_one_context() -> None:
     tuning = tuned(SMALL, 1, 24 * GIB)
-    assert (tuning.contexts, tuning.sequences) == (1, 4)
+    assert (tuning.contexts, tuning.sequences) == (1, 8)
 
 
 def test_the_window_is_as_wanted_and_never_more_than_was_trained() -> None:

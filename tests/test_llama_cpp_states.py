@@ -1,11 +1,13 @@
 """Kept states: the longest shared beginning, the smallest that has it, within the budget."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.llm.state_files import StateFiles
 from engine.llm.states import StateStore
 
 TOKEN_LISTS = st.lists(st.lists(st.integers(0, 2), max_size=8), max_size=8)
@@ -100,3 +102,74 @@ def test_what_was_begun_before_all_was_dropped_is_not_kept_afterwards() -> None:
     assert store.kept([1, 2, 3]) == 0
     store.add([1, 2, 3], cells(), epoch=store.epoch)
     assert store.kept([1, 2, 3]) == 3
+
+
+# On disk
+
+
+def reopened(folder: Path, key: str = "model", budget: int = 10_000) -> StateStore:
+    store = StateStore(budget)
+    store.keep_in(StateFiles(folder, [key], budget))
+    return store
+
+
+def test_what_was_read_ahead_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = reopened(tmp_path)
+    store.add([1, 2, 3], np.arange(100, dtype=np.uint8), pinned=True)
+    store.add([4, 5, 6], cells())  # a question: stays in memory
+    store.close()
+    later = reopened(tmp_path)
+    state, length = later.find([1, 2, 3, 4])
+    assert state is not None
+    assert (length, state.cells.tolist()) == (3, list(range(100)))
+    assert later.kept([4, 5, 6]) == 0
+
+
+def test_files_of_another_model_are_not_used(tmp_path: Path) -> None:
+    store = reopened(tmp_path)
+    store.add([1, 2, 3], cells(), pinned=True)
+    store.close()
+    assert reopened(tmp_path, "another model").kept([1, 2, 3]) == 0
+    assert reopened(tmp_path).kept([1, 2, 3]) == 3
+
+
+def test_a_damaged_file_is_ignored_and_deleted(tmp_path: Path) -> None:
+    for damage in (lambda file: b"", lambda file: file[:-1], lambda file: file[:50] + b"x"):
+        store = reopened(tmp_path)
+        store.add([1, 2, 3], cells(), pinned=True)
+        store.close()
+        (file,) = tmp_path.glob("*/*.state")
+        file.write_bytes(damage(file.read_bytes()))
+        assert reopened(tmp_path).kept([1, 2, 3]) == 0
+        assert not file.exists()
+
+
+def test_the_files_keep_within_the_limit_and_the_oldest_go_first(tmp_path: Path) -> None:
+    for key in ("old model", "model"):
+        store = reopened(tmp_path, key, budget=500)
+        for number in range(6):
+            store.add([number] * 5, cells(), pinned=True)
+        store.close()
+        assert sum(file.stat().st_size for file in tmp_path.glob("*/*")) <= 500
+    later = reopened(tmp_path, budget=500)
+    assert later.kept([5] * 5) == 5
+    assert later.kept([0] * 5) == 0
+
+
+def test_dropping_all_deletes_the_files_of_every_model(tmp_path: Path) -> None:
+    for key in ("old model", "model"):
+        store = reopened(tmp_path, key)
+        store.add([1, 2, 3], cells(), pinned=True)
+        if key == "model":
+            store.clear()
+            store.add([4, 5, 6], cells(), pinned=True, epoch=store.epoch - 1)
+        store.close()
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = reopened(tmp_path / "file" / "states")
+    store.add([1, 2, 3], cells(), pinned=True)
+    assert store.kept([1, 2, 3]) == 3
+    store.close()

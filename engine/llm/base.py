@@ -4,6 +4,7 @@ An LLM yields text while it writes, in whole characters, and stops when its run 
 keeps no conversation.
 """
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -134,6 +135,13 @@ class LLM(ABC):
     def state_room(self) -> float:
         """The share of the memory for kept states that is free, 0 to 1."""
         return 1.0
+
+    def keep_states(self, folder: Path) -> None:
+        """Keep what `prepare` has read in files of this folder, and use those that are there.
+
+        A model that keeps nothing deletes them: nobody would delete them with their documents.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
 
     def forget(self) -> None:  # noqa: B027 - most models keep nothing
         """Drop the states of earlier prompts, which may contain text of deleted documents."""

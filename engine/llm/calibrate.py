@@ -18,11 +18,12 @@ from engine.errors import LLMError
 from engine.llm.context import Context, Entry
 from engine.llm.model import Model
 from engine.llm.pace import thread_counts
+from engine.llm.slicing import ANSWERS
 from engine.llm.tuning import BATCH, DEFAULT_WINDOW, Figures, fitted, layouts, open_context
 
 __all__ = ["BATCH", "Figures", "measure"]
 
-_READ = 128  # tokens in each sequence before its steps are timed: a short prompt
+_READ = 64  # tokens in each sequence before its steps are timed: a short prompt
 # Steps of all kinds take turns, and of each kind the quickest counts: another program slows some
 # of them down, and must not decide between the kinds.
 _ROUNDS = 12
@@ -69,7 +70,8 @@ def measure(
             {
                 **{count: partial(_step, contexts[0], [0], count) for count in counts},
                 "pair": partial(_step, shared, everybody[:2], 1),
-                "batch": partial(_step, shared, everybody, threads),
+                "batch": partial(_step, shared, everybody[:BATCH], threads),
+                "large batch": partial(_step, shared, everybody, threads),
                 "beside": partial(_at_once, contexts),
             }
         )
@@ -88,7 +90,8 @@ def measure(
     return Figures(
         single=seconds[1],
         pair=seconds["pair"],
-        batch=seconds["batch"] * BATCH / len(everybody),
+        batch=seconds["batch"] * BATCH / len(everybody[:BATCH]),
+        large_batch=seconds["large batch"] * ANSWERS / len(everybody),
         side_by_side=seconds["beside"],
         by_threads=[(count, seconds[count]) for count in counts],
         slices=slices,

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import Cancelled
 from engine.llm.base import GenerationOptions
 from engine.llm.sampling import Sampler
+from engine.llm.slicing import Slicing
 from engine.llm.text import TextAssembler
 from engine.run import Phase, Run
 from engine.stream import Stream
 from engine.timing import CallRecord, FinishReason
-
-# llama.cpp computes a single token with other kernels than several, and rounds differently, which
-# now and then changes a word. Two or more tokens give the same result, so no slice is shorter.
-MIN_SLICE = 2
 
 
 class Job:
@@ -22,9 +22,9 @@ class Job:
     tokens: those of the prompt, then those of the answer. The first `position` of them are in
     the context, as sequence number `sequence`. shared_prefix: how many first tokens other prompts
     share (the system message); their state is kept separately. limit: tokens to write at most.
-    epoch: that of the kept states when the job was submitted. write: gets the chunks of text on
-    the worker's thread; without it they go into `chunks`. In both cases `chunks` ends as the job
-    ends, with its error.
+    epoch: that of the kept states when the job was submitted. cells: its key-value cells, while
+    it moves from one worker to another. write: gets the chunks of text on the worker's thread;
+    without it they go into `chunks`. In both cases `chunks` ends as the job ends, with its error.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Job:
         self.reused = 0
         self.epoch = 0
         self.begun = False
+        self.cells: NDArray[np.uint8] | None = None
         self._write = write or self.chunks.append
         self._assembler = assembler or TextAssembler()
         self._abandoned = False
@@ -90,13 +91,12 @@ class Job:
     def wait_behind(self, ahead: int) -> None:
         self.run.report(Phase.QUEUED, ahead)
 
-    def slice_end(self, size: int) -> int:
-        """Where the next slice ends: not beyond `shared_prefix`, and leaving no single token."""
-        stop = self.prompt_length
-        if self.position + MIN_SLICE <= self.shared_prefix <= stop - MIN_SLICE:
-            stop = self.shared_prefix
-        end = min(self.position + size, stop)
-        return end - 1 if 0 < stop - end < MIN_SLICE else end
+    def slice_end(self, size: int, slicing: Slicing) -> int:
+        """Where the next slice ends: not beyond the shared prefix, whose state is kept."""
+        shared, stop = slicing.floor(self.shared_prefix), self.prompt_length
+        if self.position + slicing.smallest <= shared <= stop - slicing.smallest:
+            stop = shared
+        return slicing.end(self.position, stop, size)
 
     def reuse(self, count: int) -> None:
         """Record that the first `count` tokens were restored from a kept state."""

@@ -3,6 +3,7 @@
     messages → tokens → job → scheduler → chunks of text
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -16,16 +17,18 @@ from engine.cores import cores
 from engine.errors import LLMError, PromptTooLongError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
 from engine.llm.binding import VERSION
-from engine.llm.job import MIN_SLICE, Job
+from engine.llm.job import Job
 from engine.llm.model import Model
 from engine.llm.pace import ThreadChoice
 from engine.llm.probe import physical_memory, probe
 from engine.llm.sampling import Sampler
 from engine.llm.scheduler import Scheduler
+from engine.llm.state_files import StateFiles
 from engine.llm.states import StateStore
 from engine.llm.template import PromptTemplate
 from engine.llm.text import COMBINING, TextAssembler
 from engine.llm.tuning import Figures, Tuning, tuned
+from engine.machine import fingerprint
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.timing import CallRecord
@@ -76,6 +79,8 @@ class LlamaCpp(LLM):
         # A prompt is counted, planned with and then written from
         self._tokens_of = lru_cache(maxsize=8)(self._template.tokens)
         states = StateStore(config.state_cache_mb * 2**20, self._model.keeps_every_token)
+        self._restored = threading.Event()
+        self._restored.set()
         threads = ThreadChoice({int(n): seconds for n, seconds in found.figures.by_threads})
         self._scheduler = Scheduler(self._model, self._tuning, states, cores(), threads)
         measured = found.figures.prefill
@@ -115,7 +120,9 @@ class LlamaCpp(LLM):
 
     def unread(self, messages: Sequence[ChatMessage]) -> int:
         tokens = self._tokens(messages)
-        return len(tokens) - self._scheduler.states.kept(tokens[:-MIN_SLICE])
+        slicing = self._tuning.slicing
+        room = slicing.reusable(len(tokens), len(tokens))
+        return len(tokens) - slicing.floor(self._scheduler.states.kept(tokens[:room]))
 
     @property
     def reading_rate(self) -> Rate | None:
@@ -167,6 +174,7 @@ class LlamaCpp(LLM):
             Cancelled: `run` was cancelled, or the model closed.
         """
         run = run or Run.begin()
+        self._restored.wait()  # it may have been read before the last restart
         tokens = self._template.beginning(messages)[: self._tuning.window]
         if self._scheduler.states.kept(tokens) < len(tokens):
             call = run.trace.begin_call("prepare")
@@ -184,6 +192,25 @@ class LlamaCpp(LLM):
     def state_room(self) -> float:
         states = self._scheduler.states
         return 1 - states.size / states.budget if states.budget else 0.0
+
+    def keep_states(self, folder: Path) -> None:
+        store, model, tuning = self._scheduler.states, self._model, self._tuning
+        file = model.path.stat()
+        key = [
+            model.path.name, file.st_size, file.st_mtime_ns, model.chat_template, VERSION,
+            fingerprint(), self._gpu_layers, model.extra_buffers, tuning.slicing,
+            tuning.flash_attention, tuning.cache_type,
+        ]  # fmt: skip
+        files = StateFiles(folder, key, store.budget)
+
+        def restore() -> None:
+            try:
+                store.keep_in(files)
+            finally:
+                self._restored.set()
+
+        self._restored.clear()
+        threading.Thread(target=restore, name="states", daemon=True).start()
 
     def forget(self) -> None:
         """Drop all kept states with their texts."""

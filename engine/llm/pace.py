@@ -4,6 +4,7 @@ Calibration at set-up gives starting values. Another program that uses a core ch
 choice within seconds, so the choice follows the durations of recent steps.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -18,53 +19,94 @@ class ThreadChoice:
 
     A second core may make one token a little quicker on an idle machine, and much slower where
     another program uses that core: threads wait for the slowest of them several hundred times a
-    token. So the count that was quickest recently is used, and another is tried now and then.
+    token. So the count that was quickest recently is used, and the others are tried again: soon
+    after they have lost, since other programs come and go within seconds, and half as often after
+    each further loss.
 
     `measured`: seconds for the next token of one answer, by number of threads, from calibration.
     """
 
     # The median of this many steps decides. Other programs make about one step in five longer.
     WINDOW = 9
-    # A trial is enough steps in a row to change the median. A count that lost by little is tried
-    # in one of OFTEN steps, one that lost by more than MUCH in one of RARELY.
-    TRIAL = 5
-    OFTEN, RARELY = 128, 512
-    MUCH = 1.1
+    TRIAL = 3  # steps in a row
+    FIRST, RAREST = 16, 512  # steps between two trials: after one loss, after many
+    SLOWER = 1.3  # if the best count has become so much slower, the others are tried at once
     HOPELESS = 2.0  # a trial ends when its first step takes this many times the best
 
     def __init__(self, measured: Mapping[int, float] | None = None) -> None:
-        self._seconds: dict[tuple[StepKind, int], deque[float]] = {
-            (1, threads): deque([seconds] * 3, maxlen=self.WINDOW)
-            for threads, seconds in (measured or {}).items()
-        }
-        self._steps = 0
+        self._known: dict[tuple[StepKind, int], _Known] = {}
+        for threads, seconds in (measured or {}).items():
+            self._of(1, threads).seconds.extend([seconds] * self.TRIAL)
         self._lock = threading.Lock()
 
     def choose(self, step: StepKind, most: int) -> int:
         """Threads for a step, at most `most`."""
         with self._lock:
-            self._steps += 1
-            costs = {count: self._cost(step, count) for count in _candidates(step, most)}
-            best = min(costs, key=lambda count: costs[count])
-            for place, (count, cost) in enumerate(costs.items()):
-                interval = self.RARELY if cost > self.MUCH * costs[best] else self.OFTEN
-                turn, number = divmod(self._steps % interval, self.TRIAL)
-                known = self._seconds.get((step, count))
-                newest = known[-1] if known else 0.0
-                hopeless = number and newest > self.HOPELESS * costs[best]
-                if turn == place + 1 and not hopeless:
+            known = {count: self._of(step, count) for count in _candidates(step, most)}
+            for count in sorted(known, reverse=True):
+                if len(known[count].seconds) < self.TRIAL:
                     return count
-            return best
+            best = min(known, key=lambda count: known[count].cost)
+            for count, each in known.items():
+                if count != best and each.continues_trial(known[best].cost):
+                    return count
+            return min(known, key=lambda count: known[count].cost)  # a trial may have changed it
 
     def record(self, step: StepKind, threads: int, seconds: float) -> None:
         """`seconds`: for the step, or for each of its tokens, as long as it is always the same."""
         with self._lock:
-            self._seconds.setdefault((step, threads), deque(maxlen=self.WINDOW)).append(seconds)
+            self._of(step, threads).record(seconds)
 
-    def _cost(self, step: StepKind, threads: int) -> float:
-        """Recent seconds; 0 where too little is known, so that this count is tried next."""
-        known = self._seconds.get((step, threads), ())
-        return median(known) if len(known) >= 3 else 0.0
+    def _of(self, step: StepKind, threads: int) -> "_Known":
+        known = self._known.get((step, threads))
+        if known is None:
+            known = self._known[step, threads] = _Known()
+        return known
+
+
+class _Known:
+    """The recent durations of one kind of step with one number of threads, and its trials."""
+
+    def __init__(self) -> None:
+        self.seconds: deque[float] = deque(maxlen=ThreadChoice.WINDOW)
+        self._trial: list[float] | None = None  # the durations of the trial that goes on
+        self._interval = ThreadChoice.FIRST
+        self._waited = 0
+        self._lost_to = math.inf
+
+    @property
+    def cost(self) -> float:
+        return median(self.seconds)
+
+    def record(self, seconds: float) -> None:
+        if self._trial is None:
+            self.seconds.append(seconds)
+        else:
+            self._trial.append(seconds)
+
+    def continues_trial(self, best: float) -> bool:
+        """Whether the next step belongs to a trial of this count, of which another is the best
+        with a cost of `best`. To be asked before each step."""
+        if self._trial is None:
+            self._waited += 1
+            if best > ThreadChoice.SLOWER * self._lost_to:
+                self._interval = ThreadChoice.FIRST
+            elif self._waited < self._interval:
+                return False
+            self._trial = []
+        hopeless = len(self._trial) == 1 and self._trial[0] > ThreadChoice.HOPELESS * best
+        if len(self._trial) < ThreadChoice.TRIAL and not hopeless:
+            return True
+        if hopeless:
+            self.seconds.append(self._trial[0])
+        else:
+            self.seconds = deque(self._trial, ThreadChoice.WINDOW)
+        won = self.cost < best
+        self._interval = (
+            ThreadChoice.FIRST if won else min(2 * self._interval, ThreadChoice.RAREST)
+        )
+        self._waited, self._lost_to, self._trial = 0, best, None
+        return False
 
 
 def _candidates(step: StepKind, most: int) -> list[int]:

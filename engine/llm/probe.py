@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from engine.cores import Cores, Priority
 from engine.errors import LLMError
 from engine.llm.calibrate import Figures
+from engine.llm.slicing import EXACT, Exactness, Slicing
 from engine.llm.switches import ALL_ON, ATTEMPTS, Switches, predicted_seconds
 from engine.machine import fingerprint, llama_version, processor
 from engine.machine import physical_memory as physical_memory
@@ -31,9 +32,10 @@ _SECONDS = 300.0  # for one child on a busy machine; one more for every SLOW_BYT
 _SLOW_BYTES = 30e6
 _OTHER_MODEL = "Name another file as CHAT_MODEL in .env."
 
+_MEASURED = 2  # increased when more is measured, so that it is measured on every machine
 # Another way to run the model replaces the usual one if it is faster by this factor, because
-# measured rates vary by 10 % on an idle machine.
-_QUICKER = 1.15
+# measured rates vary by 10 % on an idle machine. It must win that often in a row.
+_QUICKER, _PAIRS = 1.15, 3
 # The mean divergence from the reference above which a result is wrong, in nats. With the default
 # model, in Q8_0 and Q4_1, extra buffers change nothing on AMD Zen 4, and flash attention gives
 # 0.001. Wrong results have 5 and more. The bound allows for kernels that round more coarsely.
@@ -44,7 +46,8 @@ _CONTINUED = 0.75  # of the known next tokens; the default model predicts all of
 @dataclass(frozen=True, slots=True)
 class Findings:
     """cache_bytes: of the key-value cache for one token, in f16. switches: what to run the model
-    with. prefill, decode: tokens a second, of one prompt and one answer."""
+    with. prefill, decode: tokens a second, of one prompt and one answer. exactness: what makes
+    answers repeat exactly, whatever else is computed."""
 
     trained_context: int
     cache_bytes: int
@@ -52,6 +55,7 @@ class Findings:
     switches: Switches = ALL_ON
     prefill: float = 0.0
     decode: float = 0.0
+    exactness: Exactness = EXACT
 
     @property
     def seconds(self) -> float:
@@ -115,6 +119,7 @@ def probe_fastest(
         Switches(**found["switches"]),
         found["prefill"],
         found["decode"],
+        Exactness(**{**found["exactness"], "slicing": Slicing(**found["exactness"]["slicing"])}),
     )
 
 
@@ -132,16 +137,21 @@ def _find_out(paths: Sequence[Path], threads: int, gpu_layers: int) -> dict[str,
     path = _quickest(
         {path: proof.seconds for path, proof in proofs.items()},
         usual=paths[0],
-        again=lambda path: _seconds(path, threads, gpu_layers, proofs[path].switches),
+        again=lambda files: [
+            _seconds(path, threads, gpu_layers, [proofs[path].switches])[0] for path in files
+        ],
     )
     best = proofs[path]
     child = _run(path, threads, gpu_layers, [best.switches], calibrate=True)
-    if not child.figures:
+    if not (child.figures and child.exactness):
         raise _does_not_run(path, child)
+    if not child.exactness["exact"]:
+        log.warning("%s: the words of an answer may depend on what else is computed.", path.name)
     return {
         "path": str(path),
         **best.facts,
         "figures": child.figures,
+        "exactness": child.exactness,
         "switches": asdict(best.switches),
         "prefill": best.prefill,
         "decode": best.decode,
@@ -152,25 +162,30 @@ Choice = TypeVar("Choice", Path, Switches)
 
 
 def _quickest(
-    seconds: dict[Choice, float], usual: Choice, again: Callable[[Choice], float]
+    seconds: dict[Choice, float], usual: Choice, again: Callable[[list[Choice]], list[float]]
 ) -> Choice:
     """The choice with the shortest time; the usual one, if that works and loses by little.
 
-    Before the usual one is replaced, both are measured `again`: another program may have slowed
-    it down.
+    Other programs make measurements longer. So before the usual one is replaced, both are measured
+    `again` in turns, and the other must have won by much in every pair.
     """
     best = min(seconds, key=lambda choice: seconds[choice])
-    if usual not in seconds:
+    if usual not in seconds or best == usual:
         return best
-    if seconds[usual] >= _QUICKER * seconds[best]:
-        seconds |= {choice: min(seconds[choice], again(choice)) for choice in (best, usual)}
-    return usual if seconds[usual] < _QUICKER * seconds[best] else best
+    if seconds[usual] < _QUICKER * seconds[best]:
+        return usual
+    times = again([usual, best] * _PAIRS)
+    pairs = zip(times[::2], times[1::2], strict=True)
+    return best if all(one >= _QUICKER * other for one, other in pairs) else usual
 
 
-def _seconds(path: Path, threads: int, gpu_layers: int, switches: Switches) -> float:
-    """The predicted time of a typical answer, measured once more."""
-    trials = _run(path, threads, gpu_layers, [switches]).trials
-    return predicted_seconds(trials[0]["prefill"], trials[0]["decode"]) if trials else float("inf")
+def _seconds(
+    path: Path, threads: int, gpu_layers: int, switches: Sequence[Switches]
+) -> list[float]:
+    """The predicted times of a typical answer, measured once more; infinite after a crash."""
+    trials = _run(path, threads, gpu_layers, switches).trials
+    times = [predicted_seconds(each["prefill"], each["decode"]) for each in trials]
+    return times + [float("inf")] * (len(switches) - len(times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +241,7 @@ class _Child:
     facts: dict[str, int] = field(default_factory=dict)
     trials: list[dict[str, float]] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
+    exactness: dict[str, Any] = field(default_factory=dict)
     error: str = ""
 
 
@@ -270,6 +286,7 @@ def _run(
         facts=next((each["reference"] for each in said if "reference" in each), {}),
         trials=[each["found"] for each in said if "trial" in each],
         figures=next((each["figures"] for each in said if "figures" in each), {}),
+        exactness=next((each["exactness"] for each in said if "exactness" in each), {}),
         error=next((each["error"] for each in said if "error" in each), ""),
     )
     if child.error and not child.facts:
@@ -328,7 +345,8 @@ def _key(paths: Sequence[Path], threads: int, gpu_layers: int) -> str:
     for path in paths:
         stat = path.stat()
         parts += [path.resolve(), stat.st_size, stat.st_mtime_ns]
-    return "|".join(map(str, (*parts, llama_version(), fingerprint(), threads, gpu_layers)))
+    build = llama_version(), fingerprint()
+    return "|".join(map(str, (_MEASURED, *parts, *build, threads, gpu_layers)))
 
 
 def _read_record(record: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ It prints one line of JSON for each result, as soon as it is known:
   large slices on all threads, single tokens, a batch of several sequences, and once more with
   flash attention. The probabilities are compared with the reference's.
 - {"figures": ...}: the calibration, which is a run of its own.
+- {"exactness": ...}: how prompts may be cut, in the same run.
 - {"error": ...}: the file is not a model that can be used; says why.
 
 The prompt is a passage followed by the beginning of the same passage. So the next token is known
@@ -30,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import FirstTokenError, LLMError
+from engine.llm import exactness
 from engine.llm.calibrate import BATCH, measure
 from engine.llm.context import Context, ContextSize, Entry
 from engine.llm.model import Model
@@ -216,6 +218,8 @@ def main(
         model = Model(file, gpu_layers if switches.gpu else 0, switches.extra_buffers)
         figures = measure(model, threads, physical_memory(), switches.flash_attention)
         _say({"figures": asdict(figures)})
+        exact = exactness.measure(model, Text.of(model).tokens, threads)
+        _say({"exactness": asdict(exact)})
         return
     model = Model(file, extra_buffers=False)
     if not model.can_write:

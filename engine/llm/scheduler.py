@@ -9,20 +9,22 @@ a prompt ahead of time, run while no interactive job is running or waiting.
 
 Each turn of a worker computes the next token of every job that is writing, then one slice of the
 prompt of one job that is reading. So every job advances, and Stop takes effect within one step.
+
+Where the tuning says so, workers write side by side while there are few answers. With more of
+them, the first worker writes all in batches: the others hand over what they have read.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from engine.cores import Cores, Priority
 from engine.errors import Cancelled, FirstTokenError, GenerationError, LLMError
 from engine.llm.context import Entry
-from engine.llm.job import MIN_SLICE, Job
+from engine.llm.job import Job
 from engine.llm.model import Model
 from engine.llm.pace import SliceChoice, ThreadChoice
 from engine.llm.states import StateStore
@@ -99,13 +101,13 @@ class Scheduler:
     @property
     def interactive_jobs(self) -> int:
         """The number of running and queued jobs for which a user waits."""
-        running = sum(not job.background for w in self._workers for job in list(w.jobs))
+        running = sum(not job.background for w in self._workers for job in w.all_jobs)
         return running + len(self._queue)
 
     @property
     def idle(self) -> bool:
         """Whether no job is running or waiting, and every sequence is free."""
-        return not (self._queue or self._background or any(w.jobs for w in self._workers))
+        return not (self._queue or self._background or any(w.all_jobs for w in self._workers))
 
     def close(self) -> None:
         """End the workers within one step, then free the model. Safe to repeat."""
@@ -118,7 +120,7 @@ class Scheduler:
             self._changed.notify_all()
         for worker in self._workers:
             worker.thread.join()
-        self.states.clear()
+        self.states.close()
         self.model.close()
 
     # Called by the workers
@@ -127,10 +129,12 @@ class Scheduler:
         """Pass jobs to a worker, and block while it has none. False if the scheduler closes."""
         with self._changed:
             while not self._closing:
+                while worker.arriving and worker.has_room:
+                    worker.accept(worker.arriving.popleft())
                 while (
                     self._queue
                     and worker.has_room
-                    and all(len(worker.jobs) <= len(other.jobs) for other in self._workers)
+                    and all(len(worker.jobs) <= len(other.all_jobs) for other in self._workers)
                 ):
                     worker.accept(self._queue.popleft())
                     self._report_places()
@@ -152,6 +156,28 @@ class Scheduler:
         with self._changed:
             job.go_back()
             self._background.appendleft(job)
+
+    def better_place(self, worker: "Worker") -> "Worker | None":
+        """The worker that should go on with an answer of this one, if that is another."""
+        gather_from, first = self.tuning.gather_from, self._workers[0]
+        if not gather_from:
+            return None
+        gathering = self.interactive_jobs - len(self._queue) >= gather_from
+        if gathering and worker is not first:
+            return first if first.has_room and not first.arriving else None
+        alone = [other for other in self._workers if not other.all_jobs]
+        writing = sum(not job.reading for job in worker.jobs)
+        return alone[0] if alone and writing > 1 and not gathering else None
+
+    def hand_over(self, job: Job, source: "Worker", target: "Worker") -> bool:
+        """Move a job from one worker to another. False if there is no room any more."""
+        with self._changed:
+            if target.arriving or not target.has_room:
+                return False
+            source.jobs.remove(job)
+            target.arriving.append(job)
+            self._changed.notify_all()
+            return True
 
     def thread_limit(self, job: Job) -> int:
         """The most threads for a step of this job: the cores, divided among the busy workers.
@@ -179,6 +205,8 @@ class Worker:
         self.ready = threading.Event()
         self._scheduler = scheduler
         self._computing: list[Job] = []  # the jobs of the step that runs now
+        self._slicing = scheduler.tuning.slicing
+        self.arriving: deque[Job] = deque()  # from another worker
         self._free = set(range(scheduler.tuning.sequences))
         self.thread = threading.Thread(target=self._work, name=f"llm-{number}", daemon=True)
         self.thread.start()
@@ -186,6 +214,10 @@ class Worker:
     @property
     def has_room(self) -> bool:
         return bool(self._free)
+
+    @property
+    def all_jobs(self) -> list[Job]:
+        return [*self.jobs, *self.arriving]
 
     def accept(self, job: Job) -> None:
         # The lowest free sequence: llama.cpp computes consecutive sequences in one step.
@@ -208,7 +240,7 @@ class Worker:
             self._context = open_context(scheduler.model, scheduler.tuning)
             # One step loads weights and buffers, so the first question does not wait for the disk.
             with scheduler.cores.take(1, Priority.BACKGROUND):
-                self._context.decode([Entry(0, at, 0, True) for at in range(MIN_SLICE)])
+                self._context.decode([Entry(0, at, 0, True) for at in range(2)])
             self._context.trim(0, 0)
         except BaseException as error:
             log.exception("A llama.cpp context could not be made")
@@ -227,6 +259,8 @@ class Worker:
         finally:
             for job in list(self.jobs):
                 self._end(job, "cancelled")
+            for job in self.arriving:
+                job.end("cancelled")
             self._context.close()
 
     def _turn(self) -> None:
@@ -237,17 +271,39 @@ class Worker:
             elif job.background and scheduler.interactive_jobs:
                 self._release(job)
                 scheduler.requeue(job)
+            elif job.cells is not None:
+                self._receive(job)
+            elif not job.reading and (place := scheduler.better_place(self)):
+                self._hand_over(job, place)
         writing = sorted(
             (job for job in self.jobs if not job.reading), key=lambda job: job.sequence
         )
-        size = scheduler.tuning.decode_batch
-        if size > 1:
+        batches = scheduler.tuning.batches(len(writing))
+        if len(batches) < len(writing):
             self._make_consecutive(writing)
-        for first in range(0, len(writing), size):
-            self._write(writing[first : first + size])
+        for size in batches:
+            self._write(writing[:size])
+            writing = writing[size:]
         reading = [job for job in self.jobs if job.reading]
         if reading:
             self._read(reading[0])
+
+    def _hand_over(self, job: Job, target: "Worker") -> None:
+        """Have another worker go on with an answer: its key-value cells move to that context."""
+        sequence = job.sequence
+        job.cells = self._context.read_state(sequence)
+        if self._scheduler.hand_over(job, self, target):
+            self._context.trim(sequence, 0)
+            self._free.add(sequence)
+        else:
+            job.cells = None
+
+    def _receive(self, job: Job) -> None:
+        assert job.cells is not None
+        moved = self._context.write_state(job.sequence, job.cells)
+        job.cells = None
+        if not moved:
+            self._fail(job, GenerationError("The model could not move an answer."))
 
     def _make_consecutive(self, writing: list[Job]) -> None:
         """Move writing jobs to neighbouring sequences, so that one step computes all of them.
@@ -348,7 +404,7 @@ class Worker:
             suppress(Cancelled),  # while it waits for a core: the next turn ends it
             scheduler.cores.take(wanted, priority, job.run) as threads,
         ):
-            end = job.slice_end(self._slice_size(job, threads))
+            end = job.slice_end(self._slice_size(job, threads), self._slicing)
             last = job.prompt_length - 1
             entries = [
                 Entry(job.tokens[at], at, job.sequence, at == last)
@@ -361,7 +417,7 @@ class Worker:
             job.note("prefill_threads", threads)
             job.note("slices", len(entries))
             job.read(len(entries))
-            if job.position == job.shared_prefix:
+            if job.position == self._slicing.floor(job.shared_prefix):
                 self._keep(job, pinned=True)
         if not job.reading and job.background:
             self._keep(job, pinned=True)
@@ -373,8 +429,11 @@ class Worker:
     def _slice_size(self, job: Job, threads: int) -> int:
         """Tokens of the next slice. It bounds how long other jobs wait for their next step."""
         slices = self._scheduler.slices
-        if len(self.jobs) > 1:  # somebody reads along in this context: each slice is a pause
-            return slices.choose(threads, SliceChoice.SHARED_SECONDS)
+        if any(not each.reading for each in self.jobs):
+            # Somebody reads along in this context, and each slice is a pause. It may be the longer
+            # the more wait for their first word.
+            waiting = sum(each.reading for each in self.jobs)
+            return slices.choose(threads, waiting * SliceChoice.SHARED_SECONDS)
         if job.background or self._scheduler.interactive_jobs > 1:
             return slices.choose(threads, SliceChoice.BESIDE_SECONDS)
         return slices.largest
@@ -382,11 +441,16 @@ class Worker:
     # Kept states
 
     def _restore(self, job: Job) -> None:
-        """Continue from a kept state, with at least MIN_SLICE tokens left to read."""
+        """Continue from a kept state, and leave enough of the prompt for a slice."""
         if job.options.reuse:
-            readable: Sequence[int] = job.tokens[: max(0, job.prompt_length - MIN_SLICE)]
-            state, length = self._scheduler.states.find(readable)
-            if state and self._context.write_state(job.sequence, state.cells):
+            room = self._slicing.reusable(job.prompt_length, job.prompt_length)
+            state, shared = self._scheduler.states.find(job.tokens[:room])
+            length = self._slicing.floor(shared)
+            usable = length == shared or self._scheduler.model.keeps_every_token
+            if (
+                state and length and usable
+                and self._context.write_state(job.sequence, state.cells)
+            ):  # fmt: skip
                 self._context.trim(job.sequence, length)
                 job.reuse(length)
                 return
@@ -394,7 +458,8 @@ class Worker:
 
     def _keep(self, job: Job, pinned: bool = False) -> None:
         states, done = self._scheduler.states, job.tokens[: job.position]
-        if job.options.reuse and states.kept(done) < len(done):
+        long_enough = len(done) >= self._slicing.smallest  # shorter ones were computed otherwise
+        if job.options.reuse and long_enough and states.kept(done) < len(done):
             states.add(done, self._context.read_state(job.sequence), pinned, job.epoch)
 
     def _release(self, job: Job) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.llm.state_files import StateFiles
+
 
 @dataclass(eq=False, slots=True)
 class PromptState:
@@ -44,10 +46,22 @@ class StateStore:
 
     def __init__(self, budget: int, divisible: bool = True) -> None:
         self.budget, self._divisible = budget, divisible
+        self._files: StateFiles | None = None
         self.epoch = 0
         self._states: list[PromptState] = []
         self._clock = itertools.count(1)
         self._lock = threading.Lock()
+
+    def keep_in(self, files: StateFiles) -> None:
+        """Read the states on disk, as long as there is room, and keep pinned states there."""
+        epoch, self._files = self.epoch, files
+        for tokens, cells in files.load():
+            state = PromptState(tokens, cells, True, 0)  # the next to be dropped
+            with self._lock:
+                if epoch != self.epoch or self.size + state.size > self.budget:
+                    return
+                if self._best(tokens)[1] < len(tokens):
+                    self._states.append(state)
 
     @property
     def size(self) -> int:
@@ -87,13 +101,29 @@ class StateStore:
                 return
             self._states = [old for old in self._states if not self._contains(state, old)]
             self._states.append(state)
+            if pinned and self._files:
+                self._files.save(state.tokens, cells)
             while self.size > self.budget:
-                self._states.remove(min(self._states, key=lambda each: each.used))
+                oldest = min(self._states, key=lambda each: each.used)
+                self._states.remove(oldest)
+                if oldest.pinned and self._files:
+                    self._files.delete(oldest.tokens)
 
     def clear(self) -> None:
+        """Drop everything, for good."""
         with self._lock:
             self._states.clear()
             self.epoch += 1
+            if self._files:
+                self._files.clear()
+
+    def close(self) -> None:
+        """Free the memory. What is on disk stays there."""
+        with self._lock:
+            self._states.clear()
+            self.epoch += 1
+            if self._files:
+                self._files.close()
 
     def _contains(self, state: PromptState, other: PromptState) -> bool:
         return (

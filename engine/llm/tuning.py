@@ -7,26 +7,34 @@ from typing import TYPE_CHECKING
 from engine.errors import ConfigError
 from engine.llm.context import CACHE_TYPES, Context, ContextSize
 from engine.llm.model import Model
+from engine.llm.slicing import ANSWERS, EXACT, Slicing
 
 if TYPE_CHECKING:
     from engine.llm.probe import Findings
 
-BATCH = 4  # answers of one batch: a household, or the largest number of readers on Compare
+BATCH = 4  # answers of the batch that is measured: a household, the most readers on Compare
 DEFAULT_WINDOW = 4096  # tokens, where .env does not say: ten passages and a long answer
 _SMALLEST_WINDOW = 512
 _MOST_CONTEXTS = 4  # each needs a separate cache and buffers
 _CACHE_SHARE = 1 / 8  # of the machine's memory, for all key-value caches
 _BETTER = 1.25  # what batching must gain: on a busy machine figures vary by about 10 %
+_GATHERED = 1.1  # what batches of four must gain for answers to be gathered
 _ENOUGH = 0.97  # the smallest slice with this share of the best prefill rate is used
+# Best for the shape of Qwen2.5-1.5B in Q4_K_M, by 5 % over 128 (2-core Intel Xeon).
+_LARGE_SLICE = 256
 _FLASH_GAIN = 1.03  # what flash attention must gain for a typical answer
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """contexts: threads that compute side by side, each with a context of its own.
-    sequences: answers that one context works on in turns. window: tokens of one of them, prompt
-    and answer together. decode_batch: answers of one context whose next tokens are computed in
-    one step. largest_slice: prompt tokens computed in one step, at most.
+    sequences: answers that one context works on. window: tokens of one of them, prompt and answer
+    together. decode_batch: answers of one context whose next tokens are computed in one step, at
+    most; batch_from: and at least, otherwise one after the other. largest_slice: prompt tokens
+    computed in one step, at most. smallest_slice, slice_grid: see engine.llm.slicing.
+
+    gather_from: with so many answers at once, the first context writes as many as it has sequences,
+    in batches, and the others read prompts and write the rest (0: never).
 
     flash_attention is off unless DETERMINISTIC is off. With it, the number of threads and the
     size of slices change how sums are rounded, and so now and then a word of the answer
@@ -43,7 +51,11 @@ class Tuning:
     sequences: int = 2
     window: int = DEFAULT_WINDOW
     decode_batch: int = 1
+    batch_from: int = 2
+    gather_from: int = 0
     largest_slice: int = 128
+    smallest_slice: int = 2
+    slice_grid: int = 1
     flash_attention: bool = False
     cache_type: str = "f16"
 
@@ -55,18 +67,26 @@ class Tuning:
         if self.cache_type != "f16" and not self.flash_attention:
             raise ConfigError(f"A cache of type {self.cache_type} needs flash attention.")
 
-    def steps_for_one_token_each(self, answers: int) -> int:
-        """Steps in which one context computes the next token of so many of its answers."""
-        return -(-answers // self.decode_batch)
+    @property
+    def slicing(self) -> Slicing:
+        return Slicing(self.smallest_slice, self.slice_grid)
+
+    def batches(self, answers: int) -> list[int]:
+        """In which steps one context computes the next token of so many answers: sizes."""
+        if answers < self.batch_from:
+            return [1] * answers
+        whole, rest = divmod(answers, self.decode_batch)
+        return [self.decode_batch] * whole + ([rest] if rest else [])
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What calibration measured. Seconds are those of one step, the quickest of several.
 
-    single, pair: the next token of one and of two answers, one thread. batch: of BATCH answers in
-    one step, all threads. side_by_side: of one answer in each of as many contexts as there are
-    threads, all at the same time. by_threads: of one answer, as (threads, seconds).
+    single, pair: the next token of one and of two answers, one thread. batch, large_batch: of
+    BATCH and of ANSWERS answers in one step, all threads. side_by_side: of one answer in each of
+    as many contexts as there are threads, all at the same time. by_threads: of one answer, as
+    (threads, seconds).
     slices: prefill with all threads, as (tokens in a slice, tokens/s).
     flash_single, flash_prefill: with flash attention, the quickest of by_threads and of slices.
     """
@@ -79,6 +99,7 @@ class Figures:
     slices: Sequence[Sequence[float]] = field(default=())
     flash_single: float = 0.0
     flash_prefill: float = 0.0
+    large_batch: float = 0.0
 
     @property
     def prefill(self) -> float:
@@ -109,10 +130,13 @@ def tuned(
     """
     trained = found.trained_context or DEFAULT_WINDOW
     figures = found.figures
+    exact = found.exactness if deterministic else EXACT
     layout = replace(
-        choose_layout(figures, cores),
+        choose_layout(figures, cores, exact.batch),
         window=min(window or DEFAULT_WINDOW, trained),
-        largest_slice=_slice_size(figures),
+        largest_slice=max(_slice_size(figures), 2 * exact.slicing.smallest),
+        smallest_slice=exact.slicing.smallest,
+        slice_grid=exact.slicing.grid,
         flash_attention=not deterministic and figures.flash_gain >= _FLASH_GAIN,
     )
     return fitted(layout, found.cache_bytes, memory, keep_window=bool(window))
@@ -123,24 +147,48 @@ def layouts(cores: int) -> tuple[Tuning, Tuning]:
     contexts = min(cores, _MOST_CONTEXTS)
     return (
         Tuning(contexts=contexts, sequences=2),
-        Tuning(contexts=1, sequences=BATCH, decode_batch=BATCH),
+        Tuning(contexts=1, sequences=ANSWERS, decode_batch=ANSWERS),
     )
 
 
-def choose_layout(figures: Figures, cores: int) -> Tuning:
-    """Side by side where that writes more tokens a second, else one context and batches."""
+def choose_layout(figures: Figures, cores: int, largest_batch: int = ANSWERS) -> Tuning:
+    """Side by side where that writes more tokens a second, else one context and batches.
+
+    With few answers contexts side by side can be quicker, and with more of them batches. Then
+    answers are gathered as soon as there are enough of them. No batch is larger than
+    `largest_batch`.
+    """
     beside, batched = layouts(cores)
-    batch_rate, beside_rate = BATCH / figures.batch, cores / figures.side_by_side
+    size = min(BATCH, largest_batch)
+    # Smaller batches are not measured; each further answer costs about the same.
+    seconds = figures.batch - (figures.batch - figures.alone) * (BATCH - size) / (BATCH - 1)
+    batch_rate, beside_rate = size / seconds, cores / figures.side_by_side
+    eight_pay = figures.large_batch and ANSWERS / figures.large_batch > batch_rate
+    batched = replace(batched, decode_batch=min(ANSWERS if eight_pay else BATCH, largest_batch))
     if cores > 1 and batch_rate < _BETTER * beside_rate:
-        pairs_pay = figures.pair < 2 * figures.single / _BETTER
+        pairs_pay = largest_batch > 1 and figures.pair < 2 * figures.single / _BETTER
+        if batch_rate >= _GATHERED * beside_rate:
+            # All contexts have as many sequences: llama.cpp moves cells only between such contexts.
+            return replace(
+                beside,
+                sequences=BATCH,
+                decode_batch=size,
+                batch_from=2 if pairs_pay else BATCH - 1,
+                gather_from=BATCH,
+            )
         return replace(beside, decode_batch=2 if pairs_pay else 1)
     batch_pays = batch_rate > _BETTER / figures.single
     return batched if batch_pays else replace(batched, decode_batch=1)
 
 
 def _slice_size(figures: Figures) -> int:
+    """The smallest size with almost the best rate. Larger sizes are not measured with a model that
+    takes long for them: it reads in slices of _LARGE_SLICE."""
+    if not figures.slices:
+        return 128
     enough = [size for size, rate in figures.slices if rate >= _ENOUGH * figures.prefill]
-    return int(min(enough, default=128))
+    largest = max(size for size, _ in figures.slices)
+    return int(_LARGE_SLICE if largest < _LARGE_SLICE else min(enough))
 
 
 def fitted(tuning: Tuning, token_bytes: int, memory: int, keep_window: bool = False) -> Tuning:
@@ -156,7 +204,12 @@ def fitted(tuning: Tuning, token_bytes: int, memory: int, keep_window: bool = Fa
             tuning = replace(tuning, window=tuning.window // 2)
         else:
             break
-    return replace(tuning, decode_batch=min(tuning.decode_batch, tuning.sequences))
+    gathers = tuning.contexts > 1 and tuning.sequences >= tuning.gather_from
+    return replace(
+        tuning,
+        decode_batch=min(tuning.decode_batch, tuning.sequences),
+        gather_from=tuning.gather_from if gathers else 0,
+    )
 
 
 def open_context(model: Model, tuning: Tuning) -> Context:

@@ -125,6 +125,7 @@ class Workspace:
         self.notices += self.conversations.notices
         self.library = Library(folder, config)
         self.notices += self.library.notices
+        llm.keep_states(folder / "states")
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
         self.library.on_ready = lambda *_: self._preparer.added()
         self.ingestor = Ingestor(folder / "incoming", self._take, self.library.index)
