@@ -152,16 +152,16 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 def test_findings_are_remembered_until_file_machine_or_build_change(
     record: Path,
-    chat_model_path: Path,
+    tiny_model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     no_child: Callable[[], None],
 ) -> None:
     copy = tmp_path / "model.gguf"
-    copy.symlink_to(chat_model_path)
+    copy.symlink_to(tiny_model)
     found = probe(copy, CORES, record)
     assert found.trained_context == 8192
-    assert found.cache_bytes == 23040
+    assert found.cache_bytes == 1024
     assert min(vars_of(found.figures)) > 0
     assert min(found.prefill, found.decode) > 0
 
