@@ -3,8 +3,9 @@
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,11 +17,13 @@ from engine.api.origin import LOOPBACK, Names, OwnOriginOnly
 from engine.api.routes import Api
 from engine.api.running import announce, running, withdraw
 from engine.config import Config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, StoreInUseError
 from engine.settings import Settings
 from engine.workspace import Workspace
 
 LAST_WORDS = 5  # seconds for open connections when the server ends
+STARTING = 20.0  # seconds that an app which is being started has for saying where it answers
+POLL = 0.2  # seconds between two looks
 
 
 def serve(config: Config, host: str, port: int) -> None:
@@ -55,14 +58,22 @@ def connected(config: Config) -> Iterator[Client]:
     Raises:
         StoreInUseError: another process uses the documents, and does not say where it answers.
     """
-    if url := running(config.data_dir / "app"):
-        client = Client(url, config.api_key)
-        if client.answers():
-            with client:
-                yield client
-            return
-        client.close()
-    with opened(config) as workspace, served(workspace) as client, client:
+    given_up = time.monotonic() + STARTING
+    with ExitStack() as stack:
+        while True:
+            if url := running(config.data_dir / "app"):
+                client = stack.enter_context(Client(url, config.api_key))
+                if client.answers():
+                    break
+            try:
+                workspace = stack.enter_context(opened(config))
+            except StoreInUseError:  # the app is being started, and will say where it answers
+                if time.monotonic() > given_up:
+                    raise
+                time.sleep(POLL)
+            else:
+                client = stack.enter_context(stack.enter_context(served(workspace)))
+                break
         yield client
 
 

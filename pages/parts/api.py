@@ -52,6 +52,5 @@ def _load() -> Served:
 
 
 def _announce() -> None:
-    import engine.api.routes  # noqa: F401 - the first request need not wait for this
-
     announce(default_config().data_dir / "app", own_address())
+    import engine.api.routes  # noqa: F401 - the first request need not wait for this
