@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.response import StreamingResponse as StreamingResponse
     from engine.schema import ChatMessage as ChatMessage
     from engine.schema import Document as Document
+    from engine.schema import Filters as Filters
     from engine.schema import Node as Node
     from engine.schema import NodeWithScore as NodeWithScore
     from engine.settings import Settings as Settings
@@ -46,6 +47,7 @@ _HOMES = {
     "ChatMessage": "schema",
     "Document": "schema",
     "Event": "agent",
+    "Filters": "schema",
     "FunctionTool": "agent",
     "LlamaCpp": "llm",
     "Node": "schema",

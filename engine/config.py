@@ -41,6 +41,7 @@ class Config:
     api_key: what other programs have to send to use the API; empty: nothing, on this machine only.
     log_level: the lowest level that is logged, as Python's logging names it.
     walkthrough_editing: whether the code on the Walkthrough page can be edited.
+    ocr: whether the text in scans and pictures is recognised when files are added.
     """
 
     data_dir: Path = Path(".data")
@@ -60,6 +61,7 @@ class Config:
     api_key: str = field(default="", repr=False)
     log_level: str = "INFO"
     walkthrough_editing: bool = True
+    ocr: bool = True
 
     @property
     def weights_dir(self) -> Path:
@@ -108,6 +110,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         api_key=known.get("api_key", ""),
         log_level=known.get("log_level", default.log_level).upper(),
         walkthrough_editing=_boolean(known, "walkthrough_editing", default.walkthrough_editing),
+        ocr=_boolean(known, "ocr", default.ocr),
     )
 
 

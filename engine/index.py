@@ -18,7 +18,7 @@ from engine.llm.base import LLM, GenerationOptions
 from engine.query_engine import RetrieverQueryEngine
 from engine.retrieving import HybridRetriever
 from engine.run import Run
-from engine.schema import Document, Node
+from engine.schema import Document, Filters, Node
 from engine.settings import Settings
 from engine.splitting import SentenceSplitter
 from engine.store import Collection, Source, Writer, open_store
@@ -135,17 +135,26 @@ class VectorStoreIndex:
         return self.collection.sources()
 
     def as_retriever(
-        self, similarity_top_k: int = 2, rerank: bool = True, reranker: Reranker | None = None
+        self,
+        similarity_top_k: int = 2,
+        rerank: bool = True,
+        reranker: Reranker | None = None,
+        filters: Filters = Filters(),
     ) -> HybridRetriever:
-        """A retriever of this many passages. Without `rerank`, only the two searches rank them."""
+        """A retriever of this many passages. Without `rerank`, only the two searches rank them.
+        `filters` says which documents are searched.
+        """
         chosen = (reranker or Settings.reranker) if rerank else None
-        return HybridRetriever(self.collection, self.embed_model, chosen, similarity_top_k)
+        return HybridRetriever(
+            self.collection, self.embed_model, chosen, similarity_top_k, filters
+        )
 
     def as_query_engine(
         self,
         *,
         streaming: bool = False,
         similarity_top_k: int = 2,
+        filters: Filters = Filters(),
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         llm: LLM | None = None,
         options: GenerationOptions = GenerationOptions(),
@@ -157,7 +166,7 @@ class VectorStoreIndex:
         evidence is read as fits into that time; None reads everything that is found.
         """
         return RetrieverQueryEngine.from_args(
-            self.as_retriever(similarity_top_k),
+            self.as_retriever(similarity_top_k, filters=filters),
             llm=llm,
             streaming=streaming,
             response_mode=response_mode,
@@ -263,5 +272,6 @@ def _describe(documents: Sequence[Document]) -> Source:
         file_name=str(first.metadata.get("file_name", "text")),
         pages=int(first.metadata.get("page_count", len(documents))),
         size=int(first.metadata.get("file_size", len(text))),
+        directory=str(first.metadata.get("directory", "")),
         content_hash=str(first.metadata.get("content_hash", hashlib.sha256(text).hexdigest())),
     )

@@ -109,9 +109,17 @@ class TermIndex:
     def remove(self, numbers: Sequence[int]) -> None:
         self._alive[list(numbers)] = False
 
-    def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
-        """The numbers and scores of the best passages that share a term, best first."""
+    def search(
+        self, terms: Terms, limit: int, within: Sequence[int] | None = None
+    ) -> list[tuple[int, float]]:
+        """The numbers and scores of the best passages that share a term, best first. `within`: the
+        numbers of the passages to search; a term's rarity is that in all passages.
+        """
         scores = self._scores(terms)
+        if within is not None:
+            chosen = np.zeros(len(scores), bool)
+            chosen[list(within)] = True
+            scores *= chosen
         order = np.argsort(-scores, kind="stable")[:limit]
         return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
 

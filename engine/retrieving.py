@@ -17,7 +17,7 @@ from engine.budget import RateEstimate, affordable
 from engine.embedding import Embedding, Reranker
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
-from engine.schema import ChatMessage, Evidence, NodeWithScore, Scores
+from engine.schema import ChatMessage, Evidence, Filters, NodeWithScore, Scores
 from engine.splitting import sentence_spans
 from engine.store import Collection, Hit
 
@@ -97,7 +97,8 @@ class Retriever(Protocol):
 class HybridRetriever:
     """The default Retriever. Safe to use from many threads at once.
 
-    Without a reranker the fused score decides the rank, and there is no evidence.
+    `filters` says which documents are searched. Without a reranker the fused score decides the
+    rank, and there is no evidence.
     """
 
     def __init__(
@@ -106,8 +107,10 @@ class HybridRetriever:
         embedding: Embedding,
         reranker: Reranker | None = None,
         similarity_top_k: int = 2,
+        filters: Filters = Filters(),
     ) -> None:
         self.similarity_top_k = similarity_top_k
+        self.filters = filters
         self._collection, self._embedding, self._reranker = collection, embedding, reranker
 
     def retrieve(
@@ -120,8 +123,9 @@ class HybridRetriever:
             vector = self._embedding.embed_query(whole)
         run.check()
         with run.span("search"):
-            dense = self._collection.search_dense(vector, CANDIDATES)
-            lexical = self._collection.search_terms(question_terms(whole), CANDIDATES)
+            within = self._collection.matching(self.filters)
+            dense = self._collection.search_dense(vector, CANDIDATES, within)
+            lexical = self._collection.search_terms(question_terms(whole), CANDIDATES, within)
             fused = fuse(dense, lexical, self._collection.passages)
             fused = fused[: max(self.similarity_top_k, CONTENDERS)]
             nodes = self._collection.nodes([point_id for point_id, _ in fused])

@@ -3,10 +3,12 @@
 file → Document (a page) → Node (a passage) → NodeWithScore (found) → ChatMessage (asked)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
+
+PLACES = 10_000  # parts of a page's width and height
 
 Role = Literal["system", "user", "assistant", "tool"]
 Metadata = Mapping[str, Any]
@@ -22,7 +24,11 @@ class Document:
 
     `source_id` names the file it came from: documents of one source are stored and deleted
     together. `metadata` holds JSON values; readers set `file_name`, and where known
-    `page_label` (a string, as printed), `heading` and `file_path`.
+    `page_label` (a string, as printed), `heading` and `file_path`. Text that was recognised in a
+    picture has `lines`: for each line of the page `[start, end, x1, y1, x2, y2, height,
+    confidence]`. `text[start:end]` runs from the first point to the second, the middles of its
+    ends, in PLACES parts of the page's width and height; `height` is in those of the height,
+    `confidence` in percent.
     """
 
     text: str
@@ -36,10 +42,32 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which documents are searched: those that match any of these, or all if nothing is named.
+
+    A directory is the relative path of a folder that was added, "reports/2025", and stands for
+    everything in it.
+    """
+
+    source_ids: tuple[str, ...] = ()
+    file_names: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.source_ids or self.file_names or self.directories)
+
+    def match(self, source_id: str, file_name: str, directory: str) -> bool:
+        if not self or source_id in self.source_ids or file_name in self.file_names:
+            return True
+        return any(f"{directory}/".startswith(f"{each}/") for each in self.directories)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A passage: `text == document.text[start_char:end_char]`, with the document's metadata.
 
-    `position` is its order within its source, from 0.
+    `position` is its order within its source, from 0. The `lines` in its metadata are the
+    passage's, counted from its start.
     """
 
     text: str
@@ -55,10 +83,23 @@ class Node:
         return str(self.metadata.get("file_name", "text"))
 
     @property
+    def confidence(self) -> float | None:
+        """Of text that was recognised in a picture: the mean over its characters, 0 to 1."""
+        lines = self.metadata.get("lines")
+        return mean_confidence(lines) if lines else None
+
+    @property
     def label(self) -> str:
         """The file and the page, such as "report.pdf, page 3"."""
         page = self.metadata.get("page_label")
-        return f"{self.file_name}, page {page}" if page else self.file_name
+        what = "sheet" if self.metadata.get("file_type") == "spreadsheet" else "page"
+        return f"{self.file_name}, {what} {page}" if page else self.file_name
+
+
+def mean_confidence(lines: Sequence[Sequence[int]]) -> float:
+    """Of recognised `lines`, weighted by their lengths: 0 to 1."""
+    letters = sum(end - start for start, end, *_ in lines)
+    return sum((line[1] - line[0]) * line[-1] for line in lines) / max(letters, 1) / 100
 
 
 @dataclass(frozen=True, slots=True)

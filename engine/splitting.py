@@ -188,9 +188,17 @@ class _Piece:
 
 def _node(document: Document, position: int, start: int, end: int) -> Node:
     text = _storable(document.text[start:end])
+    metadata = document.metadata
+    if lines := metadata.get("lines"):
+        within = [
+            [max(first, start) - start, min(last, end) - start, *place]
+            for first, last, *place in lines
+            if first < end and last > start
+        ]
+        metadata = {**metadata, "lines": within}
     return Node(
         text=text,
-        metadata=document.metadata,
+        metadata=metadata,
         id_=str(uuid5(NAMESPACE_OID, f"{_storable(document.source_id)}\n{position}\n{text}")),
         source_id=document.source_id,
         position=position,

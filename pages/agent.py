@@ -16,6 +16,7 @@ from engine.workspace.library import DEFAULT_COLLECTION
 from pages.parts.agent_run import show_run, status_sentence
 from pages.parts.answer import ICONS
 from pages.parts.markdown import plain_markdown
+from pages.parts.only import choose_filters, chosen_filters
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection, pick_collection
 from pages.parts.uploads import offer_samples, show_unsettled
@@ -81,7 +82,8 @@ def start(workspace: Workspace, collection: str, key: str) -> None:
     if not task:
         return
     try:
-        _open(workspace.agents.start(collection, task).id)
+        filters = chosen_filters(workspace, None)
+        _open(workspace.agents.start(collection, task, filters).id)
     except (ValueError, FirstTokenError) as error:
         st.session_state.agent_problem = str(error)
     except Exception as error:
@@ -97,6 +99,7 @@ def show_head(workspace: Workspace, collection: str) -> None:
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
         st.title("Agent", anchor=False)
+        choose_filters(workspace, collection, None)
         with st.popover("Tools", icon=":material/build:"):
             st.caption("Tools marked “ask first” wait for your approval before each call.")
             for tool in workspace.agents.tools(collection):

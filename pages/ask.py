@@ -26,6 +26,7 @@ from pages.parts.conversations import (
 )
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
+from pages.parts.only import began, choose_filters, chosen_filters
 from pages.parts.privacy import privacy
 from pages.parts.report import offer_report
 from pages.parts.resources import safely
@@ -65,7 +66,9 @@ def ask(
         if conversation is None:
             conversation = workspace.conversations.create(collection)
             open_conversation(conversation.id)
-        workspace.ask(conversation, question, instead_of, settings)
+            began(conversation)
+        filters = instead_of.filters if instead_of else chosen_filters(workspace, conversation)
+        workspace.ask(conversation, question, instead_of, settings, filters)
     except (ValueError, NotImplementedError, FirstTokenError) as error:
         log.info("A question was not accepted", exc_info=True)
         st.session_state.ask_problem = str(error)
@@ -116,6 +119,7 @@ def show_head(workspace: Workspace, conversation: Conversation | None, collectio
                     f"{counted(len(documents), 'document')} · {counted(passages, 'passage')}"
                 )
                 add_documents(workspace, collection)
+            choose_filters(workspace, collection, conversation)
         if st.button(
             "Library", icon=":material/folder_open:", type="tertiary", shortcut="Ctrl+Shift+L"
         ):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.schema import Filters
 from engine.store import Source
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
@@ -17,12 +18,14 @@ from pages.parts.deleting import (
     show_undo,
 )
 from pages.parts.facts import counted, facts_of
+from pages.parts.folders import directories_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.passages import LEAVE, open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection, pick_collection
 from pages.parts.uploads import add_documents, offer_samples, show_repairs, show_uploads
+from pages.parts.watching import show_watched
 
 A_PAGE = 50  # documents shown at once
 SEARCH_FROM = 6  # documents: fewer are seen at a glance
@@ -105,7 +108,7 @@ def show_documents(workspace: Workspace, collection: str) -> None:
             "This collection is so large that searching it is slow. A Qdrant server is faster: "
             "start one, and set QDRANT_URL in .env."
         )
-    if len(documents) >= SEARCH_FROM:
+    if len(documents) >= SEARCH_FROM or any(each.directory for each in documents):
         documents = _found(documents)
     if not documents:
         st.caption("No match.")
@@ -140,9 +143,25 @@ def _found(documents: list[Source]) -> list[Source]:
             width=160,
             key="documents-order",
         )
-    found = [each for each in documents if wanted.strip().lower() in each.file_name.lower()]
+        directory = ""
+        if directories := directories_of(documents):
+            directory = st.selectbox(
+                "Folder",
+                ["", *directories],
+                label_visibility="collapsed",
+                format_func=lambda name: name or "All folders",
+                width=220,
+                key="documents-directory",
+            )
+    within = Filters(directories=(directory,) if directory else ())
+    found = [
+        each
+        for each in documents
+        if wanted.strip().lower() in each.path.lower()
+        and within.match(each.source_id, each.file_name, each.directory)
+    ]
     if order == "name":
-        found.sort(key=lambda each: each.file_name.lower())
+        found.sort(key=lambda each: each.path.lower())
     elif order == "size":
         found.sort(key=lambda each: each.size, reverse=True)
     return found
@@ -202,7 +221,7 @@ def _show_row(workspace: Workspace, collection: str, document: Source) -> None:
             gap=None,
         ):
             st.button(
-                plain_markdown(document.file_name),
+                plain_markdown(document.path),
                 type="tertiary",
                 wrap=False,
                 key=f"open-{document.source_id}",
@@ -249,6 +268,7 @@ def main() -> None:
     show_head(workspace, collection)
     show_repairs(workspace, collection)
     add_documents(workspace, collection)
+    show_watched(workspace, collection)
     show_uploads(workspace, collection)
     show_undo(workspace)
     show_documents(workspace, collection)

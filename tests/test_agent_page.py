@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine.agent import AgentHandler, FunctionTool
 from engine.errors import StoreError
 from engine.run import Phase
+from engine.schema import Filters
 from engine.settings import Settings
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun, AgentRuns
@@ -139,7 +140,7 @@ def test_arguments_that_do_not_fit_are_refused_on_the_card(workspace: Workspace)
 
     scripted(workspace, decision("ring", hours=[1, 2]), ANSWER, ["There."])
     tools = [FunctionTool(ring, requires_approval=True)]
-    workspace.agents.tools = lambda collection: tools  # type: ignore[method-assign]
+    workspace.agents.tools = lambda collection, filters=Filters(): tools  # type: ignore[method-assign]
     app = give(open_page(), "Ring.", workspace)
     app.text_area[0].set_value("noon")
     button(app, "Allow once")
@@ -206,7 +207,7 @@ def test_a_run_goes_on_while_its_page_is_left(workspace: Workspace) -> None:
     released = threading.Event()
     llm = scripted(workspace, ["Hello ", "there."])
     llm.before_piece = lambda number: number == 1 and released.wait(10)  # type: ignore[assignment]
-    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     run = workspace.agents.start("default", "Hello?")
     app = open_page()  # another visit; the run is in the list, and is not stopped
     assert "Hello?" in [each.label for each in app.button]
@@ -225,7 +226,7 @@ def test_no_more_runs_are_kept_than_are_wanted(
 ) -> None:
     monkeypatch.setattr("engine.workspace.agent_runs.KEPT", 3)
     scripted(workspace, ["Hello."])
-    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     for number in range(5):
         workspace.agents.start("default", f"Task {number}").result()
     assert [run.handler.user_msg for run in workspace.agents.latest()] == [
@@ -250,7 +251,7 @@ def test_what_a_tool_returns_cannot_become_markup(workspace: Workspace) -> None:
 
 def test_a_task_of_markup_is_text_in_the_sidebar(workspace: Workspace) -> None:
     scripted(workspace, ["Hello."])
-    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     give(open_page(), "![x](http://evil.example/x.png) **bold**", workspace)
     (label,) = [each.label for each in open_page().button if "evil" in each.label]
     assert "![x](" not in label
@@ -279,7 +280,7 @@ def test_the_page_knows_once_whether_the_run_is_live(
 ) -> None:
     """A task that ends while the page is drawn must not leave the page of a live run behind."""
     llm = scripted(workspace, ["Hello."])
-    workspace.agents.tools = lambda collection: []  # type: ignore[method-assign]
+    workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     released = threading.Event()
     llm.before_piece = lambda number: released.wait(10)  # type: ignore[assignment]
     run = workspace.agents.start("default", "Hello?")

@@ -52,6 +52,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         api_key="a",
         log_level="DEBUG",
         walkthrough_editing=False,
+        ocr=False,
     )
     values = {name: getattr(expected, name) for name in Config.__dataclass_fields__}
     env_file.write_text("".join(f"{name.upper()}={value}\n" for name, value in values.items()))

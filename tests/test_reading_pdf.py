@@ -20,7 +20,7 @@ from tests.making import pdf, pdf_lines, pdf_stream, put, rewritten
 REAL = Path(__file__).parents[2] / "shared" / "data" / "pdfs"
 real = pytest.mark.skipif(not REAL.exists(), reason="no real PDFs beside the repository")
 
-Read = Callable[[bytes], FileText]
+Read = Callable[..., FileText]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,10 @@ def process() -> Iterator[ReadingProcess]:
 
 @pytest.fixture
 def read(tmp_path: Path, process: ReadingProcess) -> Read:
-    return lambda content: read_file(put(tmp_path / "file.pdf", content), process=process)
+    def read(content: bytes, ocr: bool = True) -> FileText:
+        return read_file(put(tmp_path / "file.pdf", content), process=process, ocr=ocr)
+
+    return read
 
 
 def text_of(read: FileText) -> str:
@@ -118,10 +121,7 @@ def test_pages_without_text_are_named_and_the_others_read(read: Read) -> None:
     pages = [pdf_lines("One."), b" ", b" ", pdf_lines("Four."), b" "]
     found = read(pdf(*pages))
     assert [each.metadata["page_number"] for each in found.documents] == [1, 4]
-    assert found.notices == (
-        "Pages 2–3, 5 have no text: blank, or pictures of text. "
-        "A copy with recognised text (OCR) can be read.",
-    )
+    assert found.notices == ("Pages 2–3, 5 have no text: blank, or pictures without any.",)
 
 
 def pdf_with_picture(*contents: bytes) -> bytes:
@@ -141,16 +141,19 @@ LOGO = b"q 80 0 0 80 20 690 cm /X Do Q "
 
 def test_pages_that_are_pictures_are_named_even_with_a_few_words_on_them(read: Read) -> None:
     stamped = SCAN + pdf_lines("Trial version")
-    found = read(pdf_with_picture(PROSE, stamped, SCAN + PROSE, LOGO + pdf_lines("A letter.")))
+    data = pdf_with_picture(PROSE, stamped, SCAN + PROSE, LOGO + pdf_lines("A letter."))
+    found = read(data, ocr=False)
     assert [each.metadata["page_number"] for each in found.documents] == [1, 2, 3, 4]
     assert found.notices == (
         "Page 2 was not read: it is a picture, but for a few words. "
-        "A copy with recognised text (OCR) can be read.",
+        "Turn text recognition on (OCR=true in .env), and add the file again.",
     )
-    (notice,) = read(pdf_with_picture(PROSE, SCAN, SCAN)).notices
-    assert notice.startswith("Pages 2–3 were not read: they are pictures. A copy")
+    (notice,) = read(pdf_with_picture(PROSE, SCAN, SCAN), ocr=False).notices
+    assert notice.startswith("Pages 2–3 were not read: they are pictures. Turn")
     halves = [b"q 612 0 0 396 0 %d cm /X Do Q " % bottom for bottom in (0, 396)]
-    (notice,) = read(pdf_with_picture(b"".join(halves) + pdf_lines("Scanned by X"))).notices
+    (notice,) = read(
+        pdf_with_picture(b"".join(halves) + pdf_lines("Scanned by X")), ocr=False
+    ).notices
     assert notice.startswith("Page 1 was not read: it is a picture, but for")
 
 
@@ -159,7 +162,8 @@ def test_a_picture_inside_a_form_counts_too(read: Read) -> None:
     image = b"/Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8"
     extra = [pdf_stream(SCAN, entries), pdf_stream(b"x", image)]
     stamped = b"/Y Do " + pdf_lines("Trial version")
-    (notice,) = read(pdf(stamped, extra=extra, resources=b"/XObject<</Y 6 0 R>>")).notices
+    data = pdf(stamped, extra=extra, resources=b"/XObject<</Y 6 0 R>>")
+    (notice,) = read(data, ocr=False).notices
     assert notice.startswith("Page 1 was not read: it is a picture")
 
 
@@ -172,12 +176,14 @@ def test_pages_with_nothing_but_the_same_short_line_are_named(read: Read) -> Non
 
 def test_a_pdf_of_pictures_alone_says_so(read: Read) -> None:
     with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are pictures."):
-        read(pdf_with_picture(SCAN, SCAN))
+        read(pdf_with_picture(SCAN, SCAN), ocr=False)
 
 
-def test_a_pdf_of_pictures_says_so(read: Read) -> None:
-    with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are .*OCR"):
+def test_a_pdf_of_blank_pages_says_so(read: Read) -> None:
+    with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are blank, or"):
         read(pdf(b" ", b" "))
+    with pytest.raises(EmptyDocumentError, match=r"^file.pdf has no text: its pages are .*OCR"):
+        read(pdf(b" ", b" "), ocr=False)
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])

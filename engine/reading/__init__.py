@@ -3,7 +3,8 @@
 In the app's process, which does not open untrusted files:
 
     files.py     one file → Documents and notices; a page of a PDF → its picture
-    folders.py   folders, lists of files, and ZIP files
+    paged.py     files of pages: PDFs and pictures, page by page
+    folders.py   folders, lists of files, ZIP files, and files attached to mails
     formats.py   the formats, how to recognise them, and how to add one
     process.py   starts the reading process, sends requests, and ends it; limits.py has its limits
 
@@ -11,9 +12,12 @@ In the reading process (worker.py), by format:
 
     text.py      plain text and code; decoding and cleaning
     markup.py    HTML, Markdown, EPUB, notebooks
-    office.py    DOCX, PPTX
+    office.py    DOCX, PPTX, ODT, RTF
     tables.py    CSV, JSON
+    sheets.py    spreadsheets
+    mail.py      mails
     pdf.py       PDF, with pdf_layout.py for its lines and paragraphs, and pdf_page.py for pictures
+    scans.py     pages that are pictures; ocr.py recognises their lines
 """
 
 from importlib import import_module
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
         SimpleDirectoryReader,
         Unpacked,
         is_archive,
+        is_mail,
         unpack_archive,
+        unpack_mail,
     )
     from engine.reading.formats import SUPPORTED, SUPPORTED_TYPES
     from engine.reading.process import ReadingProcess
@@ -41,9 +47,11 @@ _MODULES = {
     "SimpleDirectoryReader": "folders",
     "Unpacked": "folders",
     "is_archive": "folders",
+    "is_mail": "folders",
     "read_file": "files",
     "render_page": "files",
     "unpack_archive": "folders",
+    "unpack_mail": "folders",
 }
 
 __all__ = [
@@ -56,9 +64,11 @@ __all__ = [
     "SimpleDirectoryReader",
     "Unpacked",
     "is_archive",
+    "is_mail",
     "read_file",
     "render_page",
     "unpack_archive",
+    "unpack_mail",
 ]
 
 

@@ -5,15 +5,13 @@ The app's process does not open untrusted files. It sends requests to a separate
 """
 
 import hashlib
-import time
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
+from engine.config import default_config
 from engine.errors import (
     DocumentError,
     EmptyDocumentError,
@@ -22,25 +20,14 @@ from engine.errors import (
 )
 from engine.reading.formats import Section, detect_format
 from engine.reading.limits import MEGABYTE, Limits
-from engine.reading.process import (
-    ProcessDied,
-    ReadingProcess,
-    Reason,
-    cost,
-    error_of,
-    errors_about,
-)
+from engine.reading.paged import OnProgress, PdfReading, PictureReading, Scans
+from engine.reading.process import ReadingProcess, errors_about
 from engine.reading.text import clean
 from engine.run import Run
 from engine.schema import Document
 
-OnProgress = Callable[[int, int], None]
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the picture."""
-
-_USE_OCR = "A copy with recognised text (OCR) can be read."
-_PRINT_AGAIN = "Open the file in a viewer, and print it to a new PDF."
-_SHORT_TEXT = 100  # characters of a page that may be no more than a stamp or a watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +46,19 @@ def read_file(
     file_name: str | None = None,
     password: str | None = None,
     on_progress: OnProgress = lambda *_: None,
+    on_recognised: OnProgress = lambda *_: None,
+    ocr: bool | None = None,
     run: Run | None = None,
     process: ReadingProcess | None = None,
 ) -> FileText:
     """Read one file. Unpack a ZIP with `unpack_archive` first.
 
     The documents share a `source_id`, the sha256 of the file's content, so that the same file is
-    recognised. `file_name` is the file's name if its path has another. `on_progress` gets the
-    number of pages read and the total, or 0 and 1 of 1; it is also called while the process is
-    busy. `process` is the reading process to use; without it, one is started and ended.
+    recognised. `file_name` is its name if its path has another. `on_progress` gets the number of
+    pages read and the number of pages, or 0 and 1 of 1; it is also called while nothing comes.
+    `on_recognised` gets the same of the pages whose text is recognised in their pictures, a few
+    seconds each. `ocr` False leaves those out; None means as the configuration has it. `process` is
+    a reading process to use; without it, one is started and ended.
 
     Raises:
         UnsupportedFormatError: not a format that can be read.
@@ -81,9 +72,12 @@ def read_file(
     name = clean(file_name or file.name)
     run = run or Run()
 
-    def report(done: int, total: int) -> None:
-        run.check()
-        on_progress(done, total)
+    def checked(report: OnProgress) -> OnProgress:
+        def checked_report(done: int, total: int) -> None:
+            run.check()
+            report(done, total)
+
+        return checked_report
 
     with (
         nullcontext(process) if process else ReadingProcess() as reading_process,
@@ -105,15 +99,23 @@ def read_file(
             "file_size": size,
             "content_hash": source_id,
         }
-        reading: _Reading | _PdfReading
+        scans = Scans(file, kind.name, password, reading_process, checked(on_recognised))
+        scans.on = default_config().ocr if ocr is None else ocr
+        reading: _Reading | PdfReading | PictureReading
         if kind.name == "pdf":
-            reading = _PdfReading(file, password, reading_process)
+            reading = PdfReading(file, password, reading_process, scans)
+        elif kind.name == "picture":
+            reading = PictureReading(file, reading_process, scans)
         else:
             reading = _Reading(file, kind.name, reading_process)
-        sections = _within(reading.sections(report), limits)
+        sections = _within(reading.sections(checked(on_progress)), limits)
         if not sections:
             raise EmptyDocumentError("has no text in it.")
-        if isinstance(reading, _PdfReading):
+        if isinstance(reading, _Reading):
+            if sheets_or_slides := max(section.page_number for section in sections):
+                facts["page_count"] = sheets_or_slides
+        else:
+            sections.sort(key=lambda section: section.page_number)  # recognised pages come last
             facts["page_count"] = reading.page_count
     return FileText(
         tuple(
@@ -162,7 +164,9 @@ def _within(sections: Generator[Section], limits: Limits) -> list[Section]:
                     "one file. Split it."
                 )
             if text.strip():
-                kept.append(replace(section, text=text, heading=clean(section.heading)))
+                lines = section.lines if text == section.text else []
+                heading = clean(section.heading)
+                kept.append(replace(section, text=text, heading=heading, lines=lines))
     return kept
 
 
@@ -171,6 +175,7 @@ def _place(section: Section) -> dict[str, object]:
         "page_label": section.page_label,
         "page_number": section.page_number,
         "heading": section.heading,
+        "lines": section.lines,
     }
     return {name: value for name, value in place.items() if value}
 
@@ -191,117 +196,6 @@ class _Reading:
             else:
                 yield Section(**reply["section"])
         on_progress(1, 1)
-
-
-class _PdfReading:
-    """Reads the pages of a PDF. A page that takes too much time or memory, or crashes the process,
-    is left out, and a new process continues with the next page. `notices` are complete after
-    `sections`.
-    """
-
-    def __init__(self, path: Path, password: str | None, process: ReadingProcess) -> None:
-        self.page_count = 0
-        self._path, self._password, self._process = path, password, process
-        self._next = 1
-        self._pages: dict[str, list[int]] = defaultdict(list)  # legibility → page numbers
-        self._lost: dict[int, Reason] = {}
-        self._texts: dict[int, str] = {}  # of pages with little text, without digits
-
-    def sections(self, on_progress: OnProgress) -> Generator[Section]:
-        """
-        Raises:
-            EmptyDocumentError: no page has text.
-            LimitExceededError: the file, or every page with text, exceeded a limit.
-            PasswordNeededError, DocumentError: from the reading process.
-        """
-        end = time.monotonic() + self._process.limits.seconds_per_file
-        found = False
-        while not self.page_count or self._next <= self.page_count:
-            try:
-                for section in self._sections_from_next(on_progress):
-                    found = True
-                    yield section
-            except ProcessDied as death:
-                if not self.page_count:
-                    raise
-                self._lost[self._next] = death.reason
-                self._next += 1
-                if len(self._lost) >= self._process.limits.lost_pages or time.monotonic() > end:
-                    break
-        if found:
-            return
-        if self._lost:
-            raise error_of(next(iter(self._lost.values())), self._process.limits)
-        if self._pages["unreadable"]:
-            raise EmptyDocumentError(f"has only letters that their font does not name. {_USE_OCR}")
-        one = self.page_count == 1
-        drawn = "a picture" if one else "pictures"
-        if len(self._pages["picture"]) < self.page_count:
-            drawn = "blank, or pictures of text"
-        raise EmptyDocumentError(
-            f"has no text: its {'page is' if one else 'pages are'} {drawn}. {_USE_OCR}"
-        )
-
-    def _sections_from_next(self, on_progress: OnProgress) -> Iterator[Section]:
-        request = {
-            "task": "read_pdf",
-            "path": str(self._path),
-            "password": self._password,
-            "first": self._next,
-            "most_pages": self._process.limits.pages,
-        }
-
-        def report() -> None:
-            on_progress(self._next - 1, self.page_count)
-
-        for reply in self._process.ask(request, report):
-            self.page_count = reply.get("page_count", self.page_count)
-            if page := reply.get("page"):
-                self._next = page["number"] + 1
-                self._pages[page["legibility"]].append(page["number"])
-                sections = [Section(**each) for each in page["sections"]]
-                text = " ".join(section.text for section in sections)
-                if 0 < len(text) <= _SHORT_TEXT:
-                    words = "".join(char for char in text if not char.isdigit())
-                    self._texts[page["number"]] = " ".join(words.split())
-                yield from sections
-            report()
-
-    @property
-    def notices(self) -> Iterator[str]:
-        if pictures := self._pages["picture"]:
-            are = "it is a picture" if len(pictures) == 1 else "they are pictures"
-            few = ", but for a few words" if self._texts.keys() & set(pictures) else ""
-            yield f"{_pages(pictures, 'was', 'were')} not read: {are}{few}. {_USE_OCR}"
-        if empty := self._pages["empty"]:
-            yield f"{_pages(empty)} no text: blank, or pictures of text. {_USE_OCR}"
-        with_text = self._pages["text"]
-        texts = {self._texts.get(number, "") for number in with_text}
-        if len(with_text) > 1 and len(texts) == 1 and (text := texts.pop()):
-            yield (
-                f"{_pages(with_text)} only the same few words, “{text}”. What else is on them is "
-                f"drawn, and was not read. {_USE_OCR}"
-            )
-        if unreadable := self._pages["unreadable"]:
-            yield f"{_pages(unreadable)} letters that their font does not name. {_USE_OCR}"
-        for reason in ("time", "memory", "crash"):
-            if numbers := [n for n, why in self._lost.items() if why == reason]:
-                limit = cost(reason, self._process.limits)
-                yield f"{_pages(numbers)} been left out: reading {limit}."
-        if self._next <= self.page_count:
-            rest = _pages(range(self._next, self.page_count + 1))
-            yield f"{rest} been left out: too much time was lost before. {_PRINT_AGAIN}"
-
-
-def _pages(numbers: Iterable[int], one: str = "has", many: str = "have") -> str:
-    """[3, 4, 5, 9] → "Pages 3–5, 9 have"."""
-    runs: list[str] = []
-    for _, run in groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0]):
-        members = [number for _, number in run]
-        last = f"–{members[-1]}" if len(members) > 1 else ""
-        runs.append(f"{members[0]}{last}")
-    single = len(runs) == 1 and "–" not in runs[0]
-    return f"Page {runs[0]} {one}" if single else f"Pages {', '.join(runs)} {many}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,13 +221,15 @@ def render_page(
     *,
     passage: str = "",
     sentences: Sequence[str] = (),
+    lines: Sequence[Sequence[int]] = (),
     width: int = 1000,
     password: str | None = None,
     run: Run | None = None,
 ) -> PagePicture:
-    """The picture of page `page_number`, from 1. The passage is marked in a light colour, and the
-    sentences in it in a strong colour. `width` is in pixels; the picture of a very long page is
-    narrower. This takes about 0.2 s of computing.
+    """The picture of page `page_number`, from 1, with the passage marked lightly and, in it, the
+    sentences strongly. `lines` say where a recognised passage stands: those of its node's metadata.
+    `width` is in pixels; a very long page comes narrower, and a small picture as it is. Takes about
+    0.2 s of computing.
 
     Raises:
         PasswordNeededError: the file is encrypted, and no password or a wrong one was given.
@@ -344,9 +240,10 @@ def render_page(
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise DocumentError(f"{file.name} is not there any more.")
-    request = {
+    request: dict[str, object] = {
         "task": "picture",
         "path": str(file),
+        "lines": [list(line) for line in lines],
         "number": page_number,
         "passage": passage,
         "sentences": list(sentences),
@@ -354,9 +251,10 @@ def render_page(
         "password": password,
     }
     with ReadingProcess(urgent=True) as process, errors_about(file.name, process.limits):
+        request["kind"] = detect_format(file)[0].name
         (reply,) = process.ask(request, (run or Run()).check)
     return PagePicture(
-        png=reply["picture"],
+        png=reply["data"],
         width=reply["size"][0],
         height=reply["size"][1],
         passage=tuple(tuple(box) for box in reply["passage"]),

@@ -1,4 +1,4 @@
-"""Many files at once: folders (`SimpleDirectoryReader`) and ZIP files (`unpack_archive`).
+"""Many files at once: folders (`SimpleDirectoryReader`), ZIP files and mails (`unpack_…`).
 
 Unpacking writes only into the given folder, and only as much as the limits allow.
 """
@@ -9,6 +9,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ from engine.errors import (
 from engine.reading.files import FileText, read_file
 from engine.reading.formats import detect_format
 from engine.reading.limits import LIMITS, MEGABYTE, Limits
-from engine.reading.process import ReadingProcess
+from engine.reading.process import ReadingProcess, errors_about
 from engine.run import Run
 from engine.schema import Document
 
@@ -90,12 +91,14 @@ class SimpleDirectoryReader:
             log.warning(sentence)
 
     def _unpacked(self, file: Path, folder: Path) -> Iterator[tuple[Path, str]]:
-        """The file, or the files in it, and their names."""
-        if not is_archive(file):
+        """The file, or the files in it, and their names; of a mail, it and what is attached."""
+        mail = is_mail(file)
+        if mail or not is_archive(file):
             yield file, file.name
-            return
+            if not mail:
+                return
         try:
-            unpacked = unpack_archive(file, folder)
+            unpacked = (unpack_mail if mail else unpack_archive)(file, folder)
         except DocumentError as error:
             self.problems.append(error)
             return
@@ -155,6 +158,50 @@ def is_archive(path: Path) -> bool:
         return False
 
 
+def is_mail(path: Path) -> bool:
+    """Whether this is a mail, which may have files attached to it."""
+    try:
+        return path.is_file() and detect_format(path)[0].name in ("eml", "msg")
+    except (DocumentError, OSError):  # the error comes when it is read
+        return False
+
+
+def unpack_mail(
+    path: Path,
+    folder: Path,
+    run: Run | None = None,
+    limits: Limits = LIMITS,
+    process: ReadingProcess | None = None,
+) -> Unpacked:
+    """Write the files that are attached to a mail into `folder`, each into a folder of its own.
+
+    The mail itself is read with `read_file`. Files beyond the limits are left out, with a notice.
+
+    Raises:
+        DocumentError: damaged.
+        Cancelled: `run` was cancelled.
+    """
+    files: list[ArchivedFile] = []
+    notices: list[str] = []
+    size = 0
+    request = {"task": "attachments", "path": str(path), "kind": detect_format(path)[0].name}
+    with (
+        nullcontext(process) if process else ReadingProcess() as reading_process,
+        errors_about(path.name, limits),
+    ):
+        for reply in reading_process.ask(request, (run or Run()).check):
+            name = reply["attachment"].replace("\\", "/").rsplit("/", 1)[-1]
+            name = "".join(filter(str.isprintable, name)).strip(". ") or "attachment"
+            size += len(reply["data"])
+            if len(files) >= limits.archive_files or size > limits.archive_bytes:
+                notices.append(f"{name} is attached, and was left out: too much is attached.")
+                continue
+            target = _target(folder, len(files), name)
+            target.write_bytes(reply["data"])
+            files.append(ArchivedFile(name, target))
+    return Unpacked(tuple(files), tuple(notices))
+
+
 def unpack_archive(
     path: Path, folder: Path, run: Run | None = None, limits: Limits = LIMITS
 ) -> Unpacked:
@@ -179,10 +226,7 @@ def unpack_archive(
                 if run:
                     run.check()
                 name = _display_name(entry)
-                stem, dot, suffix = name.rsplit("/", 1)[-1].rpartition(".")
-                # 40 characters are at most 160 bytes, which every file system allows
-                target = folder / f"{number:04}" / f"{stem[:40]}{dot}{suffix[:40]}"
-                target.parent.mkdir(parents=True, exist_ok=True)
+                target = _target(folder, number, name.rsplit("/", 1)[-1])
                 try:
                     with archive.open(entry) as packed, target.open("wb") as unpacked:
                         shutil.copyfileobj(packed, unpacked)
@@ -196,6 +240,15 @@ def unpack_archive(
             f"{path.name} is damaged or not whole. Download or make it again."
         ) from fault
     return Unpacked(tuple(files), tuple(notices))
+
+
+def _target(folder: Path, number: int, name: str) -> Path:
+    """Where to write the file of this name, in a folder that is made."""
+    stem, dot, suffix = name.rpartition(".")
+    # 40 characters are 160 bytes at most, which any file system takes
+    target = folder / f"{number:04}" / f"{stem[:40]}{dot}{suffix[:40]}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:

@@ -14,8 +14,9 @@ This module opens a file only to look at some of its bytes.
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import DocumentError, UnsupportedFormatError
@@ -29,13 +30,15 @@ class Section:
     """A citable part of a file with its text: a page, the text below a heading, or some rows.
 
     A newline in `text` ends a sentence, an empty line a paragraph. `page_number` counts from 1
-    and is 0 in formats without pages; `page_label` is the number as printed.
+    and is 0 in formats without pages; `page_label` is the number as printed. `lines` are the
+    places of recognised text, as `schema.Document` has them.
     """
 
     text: str
     heading: str = ""
     page_label: str = ""
     page_number: int = 0
+    lines: list[list[int]] = field(default_factory=list)
 
 
 def heading_path(titles: Sequence[str]) -> str:
@@ -52,7 +55,8 @@ class Format:
     """A format that can be read.
 
     suffixes: endings of file names, without the dot, separated by spaces.
-    reader: "module.function" in this package. PDF has none: its pages are read one by one.
+    reader: "module.function" in this package. PDFs and pictures have none: their pages are read
+        one by one.
     title: the format's name in a sentence, with its article. Only formats that are recognised by
         their content have one, and other files with their suffixes are refused.
     zipped: the path of a file that every ZIP of this format contains.
@@ -79,8 +83,16 @@ FORMATS = (
         title="a PowerPoint presentation",
         zipped="ppt/presentation.xml",
     ),
+    Format("odt", "odt ott", "office.read_odt", title="an OpenDocument text"),
+    Format("rtf", "rtf", "office.read_rtf", title="an RTF document"),
+    Format(
+        "spreadsheet", "xlsx xlsm xlsb xls ods", "sheets.read_sheets", title="a spreadsheet"
+    ),
+    Format("msg", "msg", "mail.read_msg", title="an Outlook message"),
+    Format("eml", "eml", "mail.read_eml"),
     Format("epub", "epub", "markup.read_epub", title="an EPUB", zipped="META-INF/container.xml"),
     Format("zip", "zip", title="a ZIP file"),
+    Format("picture", "png jpg jpeg tif tiff webp heic heif bmp gif", title="a picture"),
     Format("html", "html htm xhtml", "markup.read_html"),
     Format("markdown", "md markdown", "markup.read_markdown", is_text=True),
     Format("csv", "csv tsv", "tables.read_csv", is_text=True),
@@ -98,8 +110,8 @@ FORMATS = (
     ),
 )
 SUPPORTED = (
-    "First Token reads PDF, DOCX, PPTX, EPUB, HTML, Markdown, text, CSV, JSON, notebooks, source "
-    "code, and ZIP files of these."
+    "First Token reads PDF, DOCX, PPTX, XLSX, XLS, ODT, ODS, RTF, EPUB, HTML, Markdown, text, CSV, "
+    "JSON, mails (EML, MSG), notebooks, source code, pictures of text, and ZIP files of these."
 )
 
 BY_NAME = {each.name: each for each in FORMATS}
@@ -107,28 +119,22 @@ _BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes.split
 SUPPORTED_TYPES = tuple(_BY_SUFFIX)
 """The endings of file names, without the dot, that a page may offer to upload."""
 
-_PICTURE = (
-    "Text in pictures is not read: make a PDF of it with a program that recognises text (OCR)."
-)
 _OFFICE = "Save it as .docx, .pptx or .pdf, without a password."
 _ARCHIVE = "Unpack it, or make a ZIP of it."
-_SHEET = "Save its tables as CSV."
-# Known formats that are not read: their first bytes, their name, and what to do. Text may begin
-# with the bytes in the second table, so that table counts only if the file is binary.
+_TABLES = "Save its tables as CSV."
+# What pictures begin with. Text could begin with "BM", so that counts only in a binary file.
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
+_BITMAP = b"BM"
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+# Known formats that are not read: their first bytes, their name, and what to do. Text could begin
+# like those in the second table, so they count only where the file is binary.
 _REFUSED: dict[bytes, tuple[str, str]] = {
-    b"\x89PNG": ("a PNG picture", _PICTURE),
-    b"\xff\xd8\xff": ("a JPEG picture", _PICTURE),
-    b"GIF8": ("a GIF picture", _PICTURE),
-    b"II*\x00": ("a TIFF picture", _PICTURE),
-    b"MM\x00*": ("a TIFF picture", _PICTURE),
-    b"\xd0\xcf\x11\xe0": ("an Office file of the old kind, or one with a password", _OFFICE),
-    b"{\\rtf": ("an RTF document", _OFFICE),
     b"\x1f\x8b": ("a gzip archive", _ARCHIVE),
     b"7z\xbc\xaf": ("a 7z archive", _ARCHIVE),
     b"Rar!": ("a RAR archive", _ARCHIVE),
     b"\xfd7zXZ": ("an xz archive", _ARCHIVE),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", _ARCHIVE),
-    b"SQLite format 3": ("a database", _SHEET),
+    b"SQLite format 3": ("a database", _TABLES),
     b"\x7fELF": ("a program", SUPPORTED),
     b"\xcf\xfa\xed\xfe": ("a program", SUPPORTED),
     b"\xca\xfe\xba\xbe": ("a program", SUPPORTED),
@@ -139,14 +145,9 @@ _REFUSED_BINARY: dict[bytes, tuple[str, str]] = {
     b"BZh": ("a bzip2 archive", _ARCHIVE),
     b"ID3": ("a sound file", SUPPORTED),
     b"OggS": ("a sound or video file", SUPPORTED),
-    b"RIFF": ("a sound, video or picture file", SUPPORTED),
-    b"BM": ("a BMP picture", _PICTURE),
+    b"RIFF": ("a sound or video file", SUPPORTED),
 }
-_REFUSED_ZIPPED = {
-    "xl/workbook.xml": ("an Excel workbook", _SHEET),
-    "xl/workbook.bin": ("an Excel workbook", _SHEET),
-    "content.xml": ("an OpenDocument file", _OFFICE),
-}
+_OLE = b"\xd0\xcf\x11\xe0"  # old Office files, Outlook messages, and any of them with a password
 
 _SAMPLE = 16_384  # bytes at the beginning, in the middle and at the end
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -171,6 +172,12 @@ def detect_format(path: Path) -> tuple[Format, str]:
         by_content = BY_NAME["pdf"]
     elif head.startswith(b"PK"):
         by_content = _zip_based(path)
+    elif _is_picture(head):
+        by_content = BY_NAME["picture"]
+    elif head.startswith(b"{\\rtf"):
+        by_content = BY_NAME["rtf"]
+    elif head.startswith(_OLE):
+        by_content = _ole(suffix)
     if by_content:
         lie = f"By its content it is {by_content.title}, and was read as one."
         return by_content, "" if by_name == by_content else lie
@@ -221,15 +228,40 @@ def _samples(path: Path) -> tuple[bytes, bytes]:
     return head, b"".join(parts)
 
 
+def _ole(suffix: str) -> Format:
+    """By its name alone: the kinds differ only deep inside."""
+    if suffix in ("xls", "xlt", "msg"):
+        return BY_NAME["msg" if suffix == "msg" else "spreadsheet"]
+    if suffix in ("docx", "xlsx", "xlsm", "pptx"):
+        raise UnsupportedFormatError("is protected by a password. Save it without one.")
+    raise UnsupportedFormatError(f"is an Office file of the old kind. {_OFFICE}")
+
+
+def _is_picture(head: bytes) -> bool:
+    return (
+        head.startswith(_PICTURES)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in _HEIF)
+        or (head.startswith(_BITMAP) and b"\0" in head[:32])
+    )
+
+
 def _zip_based(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             inside = archive.NameToInfo
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as fault:
+            # any OpenDocument holds content.xml; a file of its own names its kind
+            kind = archive.read("mimetype")[:100] if "mimetype" in inside else b""
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, zlib.error) as fault:
         raise DocumentError("is damaged or not whole. Download or save it again.") from fault
-    for name, (what, advice) in _REFUSED_ZIPPED.items():
-        if name in inside:
-            raise UnsupportedFormatError(f"is {what}. {advice}")
+    if "xl/workbook.xml" in inside or "xl/workbook.bin" in inside:
+        return BY_NAME["spreadsheet"]
+    if "content.xml" in inside and b"opendocument" in kind:
+        if b"opendocument.spreadsheet" in kind:
+            return BY_NAME["spreadsheet"]
+        if b"opendocument.text" not in kind:
+            raise UnsupportedFormatError(f"is an OpenDocument file of another kind. {_OFFICE}")
+        return BY_NAME["odt"]
     return next((each for each in FORMATS if each.zipped and each.zipped in inside), BY_NAME["zip"])
 
 

@@ -27,9 +27,10 @@ import pypdfium2.raw as pdfium_c
 from engine.errors import DocumentError, LimitExceededError, PasswordNeededError
 from engine.reading.formats import Section, heading_path
 from engine.reading.pdf_layout import characters, page_lines, page_text, unmapped
-from engine.reading.text import words_of
+from engine.reading.text import is_rubbish, words_of
 
 if TYPE_CHECKING:
+    from PIL import Image
     from pypdf import PdfReader
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,10 @@ _TEXT_FIELDS = (
     pdfium_c.FPDF_FORMFIELD_LISTBOX,
 )
 
-Legibility = Literal["text", "picture", "empty", "unreadable"]
-"""picture: `sections` have the few words outside the picture, if any. empty and unreadable: there
-are no sections; on an unreadable page, the font does not name its letters."""
+Legibility = Literal["text", "picture", "rubbish", "empty", "unreadable"]
+"""picture: `sections` hold the few words that are not in the picture, if there are any. rubbish:
+they hold a text that lies under a picture, in which hardly a word is one. empty and unreadable:
+without sections; unreadable if the font does not say what its letters are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Pdf:
         LimitExceededError: it has more pages than that.
     """
 
-    def __init__(self, path: Path, password: str | None, most_pages: int) -> None:
+    def __init__(self, path: Path, password: str | None, most_pages: int = 0) -> None:
         self._second = _SecondOpinion(path, password)
         self._document: pdfium.PdfDocument | None = None
         try:
@@ -93,7 +95,7 @@ class Pdf:
             if not len(self._second):
                 raise
         self.page_count = len(self._document or self._second)
-        if self.page_count > most_pages:
+        if most_pages and self.page_count > most_pages:
             raise LimitExceededError(
                 f"has {self.page_count} pages; at most {most_pages} are read from one file. "
                 "Split it."
@@ -103,25 +105,53 @@ class Pdf:
     def pages(self, first: int = 1) -> Iterator[Page]:
         """The pages from number `first` on."""
         for number in range(first, self.page_count + 1):
-            text, is_picture = self._text(number)
+            text, drawn = self._text(number)
             if text is None:
                 yield Page(number, [], "unreadable")
             elif not text:
-                yield Page(number, [], "picture" if is_picture else "empty")
+                yield Page(number, [], drawn or "empty")
             else:
-                label = self._label(number)
+                label = self.label(number)
                 text = _without_number(text, {label, str(number)})
                 parts = self._outline.cut(number, text)
                 sections = [Section(part, heading, label, number) for part, heading in parts]
-                yield Page(number, sections, "picture" if is_picture else "text")
+                yield Page(number, sections, drawn or "text")
+
+    def label(self, number: int) -> str:
+        """The number of a page as printed."""
+        try:
+            label = self._document.get_page_label(number - 1) if self._document else ""
+        except UnicodeDecodeError:
+            label = ""
+        return label.strip() or str(number)
+
+    def heading(self, number: int) -> str:
+        """The titles that a page stands under, where it begins with one or has none."""
+        return self._outline.heading(number)
+
+    def picture(self, number: int, scale: float, most_pixels: int) -> "Image.Image":
+        """A page as it is shown, with `scale` pixels for a point, or fewer.
+
+        Raises:
+            DocumentError: PDFium cannot open it.
+        """
+        if self._document is None:
+            raise DocumentError("cannot be drawn.")
+        with closing(self._document.get_page(number - 1)) as page:
+            points = page.get_width() * page.get_height()
+            scale = min(scale, (most_pixels / points) ** 0.5)
+            picture: Image.Image = page.render(scale=scale).to_pil().convert("RGB")
+            return picture
 
     @cached_property
     def _outline(self) -> "_Outline":
         return _Outline(self._document)
 
-    def _text(self, number: int) -> tuple[str | None, bool]:
-        """The text, or None if most letters are unknown; and whether the page is a picture."""
-        text, is_picture = "", False
+    def _text(self, number: int) -> tuple[str | None, Literal["picture", "rubbish"] | None]:
+        """The text, and what it is under or beside a picture of the whole page. None in place of
+        the text if most letters are unknown."""
+        text = ""
+        drawn: Literal["picture", "rubbish"] | None = None
         if self._document is not None:
             try:
                 with closing(self._document.get_page(number - 1)) as page:
@@ -129,9 +159,9 @@ class Pdf:
                         raw = characters(textpage)
                         self._words |= words_of(raw)
                         text = page_text(page_lines(textpage, raw), self._words)
-                    is_picture = sum(map(str.isalnum, text)) <= _PICTURE_LETTERS and (
-                        _picture_cover(page) >= _PICTURE_COVER
-                    )
+                    few = sum(map(str.isalnum, text)) <= _PICTURE_LETTERS
+                    if (few or is_rubbish(text)) and _picture_cover(page) >= _PICTURE_COVER:
+                        drawn = "picture" if few else "rubbish"
                     typed = _typed_text(self._document, page)
                     text = "\n\n".join(part for part in (text, typed) if part)
             except pdfium.PdfiumError:
@@ -140,14 +170,7 @@ class Pdf:
             other = self._second.text(number)
             if len(other) > len(text) / 2 and (not text or unmapped(other) < unmapped(text)):
                 text = other
-        return (None if unmapped(text) > _UNREADABLE * len(text) else text), is_picture
-
-    def _label(self, number: int) -> str:
-        try:
-            label = self._document.get_page_label(number - 1) if self._document else ""
-        except UnicodeDecodeError:
-            label = ""
-        return label.strip() or str(number)
+        return (None if unmapped(text) > _UNREADABLE * len(text) else text), drawn
 
 
 class _SecondOpinion:
@@ -313,6 +336,13 @@ class _Outline:
             if title and index is not None:
                 self._titles_on[index + 1].append(titles)
         self._pages = sorted(self._titles_on)
+
+    def heading(self, number: int) -> str:
+        """The first title placed on this page, else the last one before it."""
+        if number in self._titles_on:
+            return heading_path(self._titles_on[number][0])
+        before = bisect_left(self._pages, number)
+        return heading_path(self._titles_on[self._pages[before - 1]][-1]) if before else ""
 
     def cut(self, number: int, text: str) -> list[tuple[str, str]]:
         """(part, heading) of this page. A title with nothing under it goes with what follows."""

@@ -91,19 +91,24 @@ def page_lines(textpage: pdfium.PdfTextPage, text: str) -> list[Line]:
 
 def page_text(lines: Sequence[Line], words: AbstractSet[str]) -> str:
     """Lines → text: "\\n" after a list's item, an empty line between paragraphs."""
+    return "".join(page_parts(lines, words))
+
+
+def page_parts(lines: Sequence[Line], words: AbstractSet[str]) -> list[str]:
+    """`page_text` in parts: the first line, what comes between it and the second, and so on."""
     if not lines:
-        return ""
+        return []
     step = _usual_step(lines)
-    parts = [lines[0].text]
+    parts = [lines[0].text.translate(_BULLETS)]
     for number, (above, below) in enumerate(pairwise(lines)):
         if above.broken:
-            parts += [hyphen_between(above.text, below.text, words), below.text]
-            continue
-        between = _between(above, below, _margin(lines, number), step)
-        if between == " " and _both_wide(above.text, below.text):
-            between = ""
-        parts += [between, below.text]
-    return "".join(parts).translate(_BULLETS)
+            between = hyphen_between(above.text, below.text, words)
+        else:
+            between = _between(above, below, _margin(lines, number), step)
+            if between == " " and _both_wide(above.text, below.text):
+                between = ""
+        parts += [between, below.text.translate(_BULLETS)]
+    return parts
 
 
 def _line(textpage: pdfium.PdfTextPage, text: str, start: int, end: int, broken: bool) -> Line:

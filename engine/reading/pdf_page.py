@@ -1,4 +1,4 @@
-"""A page of a PDF → its picture, with marks on a passage and on sentences of it.
+"""A page of a PDF or of a picture → its picture, with marks on a passage and on sentences of it.
 
 This runs in the reading process. `find_passage` finds a passage among the page's characters. It
 compares only letters and digits, because reading has changed spaces, hyphens and line ends. If that
@@ -23,6 +23,7 @@ from PIL import Image, ImageChops, ImageDraw
 from engine.errors import DocumentError
 from engine.reading.pdf import open_pdf
 from engine.reading.pdf_layout import characters
+from engine.schema import PLACES
 
 _MOST_PIXELS = 12_000_000  # otherwise a poster would take a gigabyte
 _PASSAGE = (255, 247, 204)  # the light colour of the passage
@@ -31,6 +32,7 @@ _SENTENCE = (255, 217, 77)  # the strong colour of the sentences in it
 # A passage is found if at least this share of its words is on the page, in order.
 _ENOUGH = 0.6
 _WORD = re.compile(r"\w+")
+_MOST_STEPS = 50  # boxes of one sloping line
 _SIGNS = re.compile(r"[^\w\s\x02]+")  # what ends a sentence goes with it
 
 Box = tuple[int, int, int, int]
@@ -39,17 +41,28 @@ Range = tuple[int, int]
 
 def picture(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """A PNG, its size in pixels, and the boxes (left, top, right, bottom) marked in it."""
-    document = open_pdf(path, request["password"])
-    number = request["number"]
-    if not 1 <= number <= len(document):
-        raise DocumentError(f"has no page {number}: it has {len(document)}.")
-    with closing(document.get_page(number - 1)) as page:
-        scale = min(
-            request["width"] / page.get_width(),
-            (_MOST_PIXELS / (page.get_width() * page.get_height())) ** 0.5,
-        )
-        image = page.render(scale=scale).to_pil().convert("RGB")
-        passage, sentences = _boxes(page, image.size, request["passage"], request["sentences"])
+    number, wanted = request["number"], (request["passage"], request["sentences"])
+    if request["kind"] == "picture":
+        from engine.reading.scans import frame
+
+        image = frame(path, number)
+        height = min(image.height * request["width"] // image.width, _MOST_PIXELS)
+        image.thumbnail((request["width"], max(height, 1)), reducing_gap=2.0)
+        passage, sentences = recognised_boxes(image.size, *wanted, request["lines"])
+    else:
+        document = open_pdf(path, request["password"])
+        if not 1 <= number <= len(document):
+            raise DocumentError(f"has no page {number}: it has {len(document)}.")
+        with closing(document.get_page(number - 1)) as page:
+            scale = min(
+                request["width"] / page.get_width(),
+                (_MOST_PIXELS / (page.get_width() * page.get_height())) ** 0.5,
+            )
+            image = page.render(scale=scale).to_pil().convert("RGB")
+            if request["lines"]:
+                passage, sentences = recognised_boxes(image.size, *wanted, request["lines"])
+            else:
+                passage, sentences = _boxes(page, image.size, *wanted)
     image = _mark(_mark(image, passage, _PASSAGE), sentences, _SENTENCE)
     png = io.BytesIO()
     image.save(png, "PNG", compress_level=1)  # 6 takes twice the time for 15 % less
@@ -57,9 +70,49 @@ def picture(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         "size": image.size,
         "passage": passage,
         "sentences": sentences,
-        "has_picture": True,
-        "picture": png.getvalue(),
+        "has_data": True,
+        "data": png.getvalue(),
     }
+
+
+def recognised_boxes(
+    size: tuple[int, int], passage: str, sentences: Sequence[str], lines: Sequence[Sequence[int]]
+) -> tuple[list[Box], list[Box]]:
+    """Of a passage that was recognised, whose `lines` say where it stands, and of its sentences."""
+    parts = [place for sentence in sentences for place in find_passage(passage, sentence)]
+    return (
+        [box for line in lines for box in _part_of_line(size, line, 0, len(passage))],
+        [box for place in parts for line in lines for box in _part_of_line(size, line, *place)],
+    )
+
+
+def _part_of_line(
+    size: tuple[int, int], line: Sequence[int], start: int, end: int
+) -> Iterator[Box]:
+    """Where characters `start` to `end` of the passage stand in a line, all taken as equally wide.
+    A line that slopes is covered by several boxes.
+    """
+    first, last, x1, y1, x2, y2, height, _ = line
+    start, end = max(start, first), min(end, last)
+    if start >= end:
+        return
+    width, tall = (whole / PLACES for whole in size)
+    length = max(last - first, 1)
+    half = height * tall / 2
+    across, down = (x2 - x1) * width, (y2 - y1) * tall
+    drop = min(abs(across), abs(down)) * (end - start) / length
+    steps = min(1 + int(drop / max(half, 1)), _MOST_STEPS)
+    for step in range(steps):
+        shares = [
+            (start - first + (end - start) * at / steps) / length for at in (step, step + 1)
+        ]
+        xs = sorted(x1 * width + share * across for share in shares)
+        ys = sorted(y1 * tall + share * down for share in shares)
+        if abs(across) >= abs(down):
+            ys = [ys[0] - half, ys[1] + half]
+        else:  # the line runs up or down
+            xs = [xs[0] - half, xs[1] + half]
+        yield round(xs[0]), round(ys[0]), round(xs[1]), round(ys[1])
 
 
 def _boxes(

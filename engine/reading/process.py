@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from engine import errors
+from engine.cores import Priority, cores
 from engine.errors import DocumentError, LimitExceededError
 from engine.reading.limits import LIMITS, MEGABYTE, OUT_OF_MEMORY, PATIENCE, Limits
 
@@ -86,7 +87,7 @@ class ReadingProcess:
         self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
     ) -> Iterator[Reply]:
         """The replies, as they arrive. The process ends if `while_waiting` raises, or if the caller
-        does not read all replies.
+        does not read all replies. If the process asks for cores, it gets its share of the app's.
 
         Raises:
             DocumentError: from the reading process; the text continues the file's name.
@@ -94,12 +95,20 @@ class ReadingProcess:
         """
         end = time.monotonic() + self.limits.seconds_per_file
         answered = False
+        cores_held = ExitStack()
         try:
             pipe = self._start()
             whole = {**request, "seconds": self.limits.seconds_per_step}
             with suppress(OSError):  # it has died, and `_receive` finds the reason
                 pipe.send_bytes(json.dumps(whole).encode())
             while "done" not in (reply := self._receive(pipe, end, while_waiting)):
+                cores_held.close()
+                if "wants" in reply:
+                    while_waiting()
+                    granted = cores().take(reply["wants"], Priority.BACKGROUND)
+                    with suppress(OSError):
+                        pipe.send_bytes(json.dumps(cores_held.enter_context(granted)).encode())
+                    continue
                 if "error" in reply:
                     answered = True
                     if "traceback" in reply:
@@ -110,6 +119,7 @@ class ReadingProcess:
         finally:
             if not answered:
                 self.close()
+            cores_held.close()
 
     @property
     def pid(self) -> int | None:
@@ -153,8 +163,8 @@ class ReadingProcess:
                 if time.monotonic() > end:
                     raise ProcessDied("time")
             reply: Reply = json.loads(pipe.recv_bytes(_LONGEST_REPLY))
-            if "has_picture" in reply:
-                reply["picture"] = pipe.recv_bytes(_LONGEST_REPLY)
+            if "has_data" in reply:
+                reply["data"] = pipe.recv_bytes(_LONGEST_REPLY)
         except (EOFError, OSError) as fault:
             assert self._child
             raise ProcessDied(_CAUSES.get(self._child.wait(), "crash")) from fault

@@ -53,6 +53,20 @@ _SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 _MOST_MARKS = 30
 
 
+# The largest share of odd words. Measured: sentences in nine languages 0 to 0.06, a Czech one
+# without vowels 0.21, source code 0.07 to 0.19, the text of a bad recognition 0.6.
+_MOST_ODD = 0.3
+_FEWEST_WORDS = 20
+_RUBBISH_SAMPLE = 5_000  # characters
+_AROUND = ".,;:!?\"'()[]{}<>«»„“”‘’‹›–—-…*/|&%§$€£"
+_ODD = re.compile(
+    r"[^\W\d_][^\w\s'’.\-–/&@:]+[^\W\d_]"  # te$t
+    r"|[^\W\d_]\d+[^\W\d_]"  # t3xt
+    r"|[a-zà-öø-ÿ][A-ZÀ-ÖØ-Þ]"  # teXt
+    r"|\b(?=[A-Za-z]{4})[^aeiouyAEIOUY\W\d_]{4,}\b"  # txts
+)
+
+
 def read_text(path: Path) -> Iterator[Section]:
     """Prose. Lines that were wrapped by hand are joined, so that sentences are complete."""
     text = decode(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
@@ -152,3 +166,16 @@ def hyphen_between(before: str, after: str, words: AbstractSet[str]) -> str:
     if not head or head.endswith("-") or not tail or not tail.group().islower():
         return "-"  # "Anglo" + "Saxon", "COVID" + "19"
     return "-" if f"{head}-{tail.group()}" in words and head + tail.group() not in words else ""
+
+
+def is_rubbish(text: str) -> bool:
+    """Whether hardly a word of a longer text is one, as in what a bad recognition left.
+
+    Odd are letters mixed with signs or digits, a capital after a small letter, and a word of four
+    letters and more without a vowel. In scripts without vowels or capitals nothing is odd but the
+    first.
+    """
+    words = [word.strip(_AROUND) for word in text[:_RUBBISH_SAMPLE].split()]
+    words = [word for word in words if any(map(str.isalpha, word))]
+    odd = sum(1 for word in words if _ODD.search(word))
+    return len(words) >= _FEWEST_WORDS and odd > _MOST_ODD * len(words)

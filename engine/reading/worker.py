@@ -2,9 +2,9 @@
 
 It is a separate process because libraries that read files may hang, crash and fill the memory, and
 because their work must not hold the interpreter's lock while an answer is streaming. Requests and
-replies are JSON over a pipe, whose other end is in process.py. The bytes of a picture follow its
-reply. A request has `task`, `path`, and `seconds`: the computing time until the next reply.
-`_TASKS` has the function of each task.
+replies are JSON over a pipe, whose other end is in process.py; a picture or an attached file
+follows its reply as bytes. A request has `task`, `path` and `seconds` of computing until the next
+reply; `_TASKS` has what each task gives.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
@@ -33,6 +33,7 @@ _MEMORY_CHECKS = 0.05  # seconds between two checks; in that time a page fills a
 
 Request = Mapping[str, Any]
 Reply = dict[str, Any]
+Replies = Generator[Reply, int | None]
 
 
 def main(pipe: Connection, niceness: int, memory: int) -> None:
@@ -43,16 +44,23 @@ def main(pipe: Connection, niceness: int, memory: int) -> None:
         while True:
             request = json.loads(pipe.recv_bytes())
             _limit_time(request["seconds"])
-            for reply in answer(request):
-                picture = reply.pop("picture", None)
-                pipe.send_bytes(json.dumps(reply).encode())
-                if picture is not None:
-                    pipe.send_bytes(picture)
-                _limit_time(request["seconds"])
+            replies = answer(request)
+            granted: int | None = None
+            with suppress(StopIteration):
+                while True:
+                    reply = replies.send(granted)
+                    data = reply.pop("data", None)
+                    pipe.send_bytes(json.dumps(reply).encode())
+                    if data is not None:
+                        pipe.send_bytes(data)
+                    granted = json.loads(pipe.recv_bytes()) if "wants" in reply else None
+                    _limit_time(request["seconds"])
 
 
-def answer(request: Request) -> Iterator[Reply]:
-    """The replies to a request. The last one has `done` or `error`."""
+def answer(request: Request) -> Replies:
+    """The replies to a request. The last one has `done` or `error`. After one that `wants` cores,
+    the number that the next step may use is sent.
+    """
     try:
         yield from _TASKS[request["task"]](Path(request["path"]), request)
         yield {"done": True}
@@ -79,7 +87,7 @@ def _frames(fault: Exception) -> str:
     return "".join([*traceback.format_tb(fault.__traceback__), type(fault).__qualname__])
 
 
-def _read(path: Path, request: Request) -> Iterator[Reply]:
+def _read(path: Path, request: Request) -> Replies:
     """A reply for each section and each notice. The module of a format is imported when it is
     needed, because importing all of them takes half a second.
     """
@@ -89,7 +97,7 @@ def _read(path: Path, request: Request) -> Iterator[Reply]:
         yield {"notice": part} if isinstance(part, str) else {"section": asdict(part)}
 
 
-def _read_pdf(path: Path, request: Request) -> Iterator[Reply]:
+def _read_pdf(path: Path, request: Request) -> Replies:
     """The number of pages, then a reply for each page from `first` on."""
     from engine.reading.pdf import Pdf
 
@@ -99,14 +107,53 @@ def _read_pdf(path: Path, request: Request) -> Iterator[Reply]:
         yield {"page": asdict(page)}
 
 
-def _picture(path: Path, request: Request) -> Iterator[Reply]:
+def _count_frames(path: Path, _: Request) -> Replies:
+    """The number of pages of a picture file."""
+    from engine.reading.scans import frame_count
+
+    yield {"page_count": frame_count(path)}
+
+
+def _recognise(path: Path, request: Request) -> Replies:
+    """One reply, with the section of page `number`, which is a picture of text; before it, one for
+    each step that `wants` cores.
+    """
+    from engine.reading.scans import read_page
+
+    steps = read_page(path, request["kind"], request["password"], request["number"])
+    granted = None
+    while True:
+        try:
+            wanted = steps.send(granted)
+        except StopIteration as end:
+            yield {"section": asdict(end.value)}
+            return
+        granted = yield {"wants": wanted}
+
+
+def _attachments(path: Path, request: Request) -> Replies:
+    """A reply for each file attached to a mail, with its content."""
+    from engine.reading.mail import attachments
+
+    for name, content in attachments(path, request["kind"]):
+        yield {"attachment": name, "has_data": True, "data": content}
+
+
+def _picture(path: Path, request: Request) -> Replies:
     """One reply, with the picture of page `number`."""
     from engine.reading.pdf_page import picture
 
     yield picture(path, request)
 
 
-_TASKS = {"read": _read, "read_pdf": _read_pdf, "picture": _picture}
+_TASKS = {
+    "read": _read,
+    "read_pdf": _read_pdf,
+    "count_frames": _count_frames,
+    "recognise": _recognise,
+    "attachments": _attachments,
+    "picture": _picture,
+}
 
 
 def _limit_memory(most: int) -> None:

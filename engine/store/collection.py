@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,11 +20,12 @@ from qdrant_client import QdrantClient, models
 
 from engine.errors import DuplicateDocumentError, StoreError
 from engine.lexical import Terms
-from engine.schema import Node
+from engine.schema import Filters, Node
 from engine.store import points
 from engine.store.connection import SOURCES, Connection, gc_paused
 from engine.store.points import DENSE, TERMS, WRITTEN_AT, Hit, Source
 from engine.store.terms import EmbeddedTerms
+from engine.store.vectors import EmbeddedVectors
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Collection:
         self._undeleted: set[str] = set()  # sources whose record could not be deleted
         self._deleting = threading.Lock()  # taken before the connection's lock, never after
         self._terms: EmbeddedTerms | None = None
+        self._vectors = EmbeddedVectors()
         self._read_records()
         with gc_paused():
             self._read_points()
@@ -142,11 +145,30 @@ class Collection:
             if source is None:
                 return False
             self._hidden[source_id] = source.point_ids
+            self._vectors.forget(source_id)
             if self._terms:
                 self._terms.remove(source_id)
             self._undeleted.add(source_id)
             self._delete_record(client, source_id)
             return True
+
+    def rename(self, source: Source) -> None:
+        """Give a source that is there another file name and directory.
+
+        Raises:
+            StoreError: it is not there, or could not be written.
+        """
+        with self._changing() as client:
+            self._refresh_records({source.source_id})
+            if source.source_id not in self._sources:
+                raise StoreError(f"{source.file_name} is not in the collection any more.")
+            facts = {"file_name": source.file_name, "directory": source.directory}
+            for start in range(0, source.passages, SLICE):
+                client.set_payload(
+                    self.name, facts, list(source.point_ids[start : start + SLICE]), key="metadata"
+                )
+            client.upsert(self.name + SOURCES, [points.record(source)])
+            self._sources[source.source_id] = source
 
     def unhide(self, source: Source) -> bool:
         """Undo `hide`. False if passages have been deleted already."""
@@ -179,18 +201,40 @@ class Collection:
             with self._connection.lock:
                 self._hidden.pop(source_id, None)
 
-    def search_dense(self, vector: NDArray[np.float32], limit: int) -> list[Hit]:
-        """The nearest passages by cosine similarity, best first."""
-        return self._query(vector.tolist(), DENSE, limit)
+    def matching(self, filters: Filters) -> frozenset[str] | None:
+        """The ids of the sources that match. None stands for all."""
+        if not filters:
+            return None
+        return frozenset(
+            each.source_id
+            for each in self.sources()
+            if filters.match(each.source_id, each.file_name, each.directory)
+        )
 
-    def search_terms(self, terms: Terms, limit: int) -> list[Hit]:
-        """The best passages by BM25 that share a term, best first."""
+    def search_dense(
+        self, vector: NDArray[np.float32], limit: int, within: AbstractSet[str] | None = None
+    ) -> list[Hit]:
+        """The nearest passages by cosine similarity, best first; with `within`, of these
+        sources.
+        """
+        if within is None or not self._connection.embedded:
+            return self._query(vector.tolist(), DENSE, limit, within)
+        with self._guarded() as client:
+            sources = [self._sources[each] for each in within if each in self._sources]
+            return self._vectors.search(client, self.name, vector, sources, limit)
+
+    def search_terms(
+        self, terms: Terms, limit: int, within: AbstractSet[str] | None = None
+    ) -> list[Hit]:
+        """The best passages by BM25 that share a term, best first; with `within`, of these
+        sources.
+        """
         if not terms:
             return []
         if self._terms:
             with self._guarded():
-                return self._terms.search(terms, limit)
-        return self._query(points.sparse(terms), TERMS, limit)
+                return self._terms.search(terms, limit, within)
+        return self._query(points.sparse(terms), TERMS, limit, within)
 
     def nodes(self, point_ids: Sequence[str]) -> list[Node | None]:
         """The passages of hits, in their order; None for a passage that has been deleted since."""
@@ -208,16 +252,29 @@ class Collection:
         nodes = self.nodes(source.point_ids) if source else []
         return [node for node in nodes if node is not None]
 
-    def _query(self, query: Any, using: str, limit: int) -> list[Hit]:
+    def _query(
+        self, query: Any, using: str, limit: int, within: AbstractSet[str] | None = None
+    ) -> list[Hit]:
         """Search, drop hits of incomplete sources, and search with a larger limit if few remain.
 
         A payload filter of the embedded client would take ten times as long as the search itself.
         """
         wanted = limit
+        chosen = None
+        if within is not None:
+            condition = models.FieldCondition(
+                key="source_id", match=models.MatchAny(any=sorted(within))
+            )
+            chosen = models.Filter(must=[condition])
         while True:
             with self._guarded() as client:
                 found = client.query_points(
-                    self.name, query=query, using=using, limit=wanted, with_payload=["source_id"]
+                    self.name,
+                    query=query,
+                    using=using,
+                    query_filter=chosen,
+                    limit=wanted,
+                    with_payload=["source_id"],
                 ).points
                 self._refresh_records({points.source_id(each) for each in found})
                 whole = [each for each in found if points.source_id(each) in self._sources]

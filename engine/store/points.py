@@ -24,7 +24,9 @@ _NAMESPACE = uuid.UUID("6f7a3c1e-52a5-4f0b-9f0e-0a1d0c7f5b11")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file in a collection. `size`: bytes. `added_at`: ISO 8601, UTC."""
+    """A file in a collection. `size`: bytes. `added_at`: ISO 8601, UTC. `directory`: the relative
+    path of the folder that it was added with, or empty.
+    """
 
     source_id: str
     file_name: str
@@ -33,6 +35,12 @@ class Source:
     size: int = 0
     content_hash: str = ""
     added_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    directory: str = ""
+
+    @property
+    def path(self) -> str:
+        """The file's name after its directory."""
+        return f"{self.directory}/{self.file_name}" if self.directory else self.file_name
 
     @property
     def point_ids(self) -> list[str]:

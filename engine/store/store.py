@@ -64,6 +64,8 @@ class Store:
                 self._make(name, embedding, dimension)
             self._check(name, embedding, dimension)
             if name not in self._collections:
+                if not self._connection.embedded:  # so that filters are quick
+                    client.create_payload_index(name, "source_id", models.PayloadSchemaType.KEYWORD)
                 self._collections[name] = Collection(self._connection, name, store=self)
             return self._collections[name]
 

@@ -33,6 +33,12 @@ class EmbeddedTerms:
         self._point_ids.extend(terms)
         return self._index.add(list(terms.values()))
 
-    def search(self, terms: Terms, limit: int) -> list[Hit]:
-        found = self._index.search(terms, limit)
+    def search(
+        self, terms: Terms, limit: int, sources: Iterable[str] | None = None
+    ) -> list[Hit]:
+        """In all sources, or in these."""
+        within = None
+        if sources is not None:
+            within = [number for each in sources for number in self._numbers.get(each, ())]
+        found = self._index.search(terms, limit, within)
         return [Hit(self._point_ids[number], score) for number, score in found]

@@ -12,6 +12,7 @@ from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSp
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
 from engine.index import VectorStoreIndex
 from engine.llm.base import LLM
+from engine.schema import Filters
 
 KEPT = 20  # runs; a run's events take about 100 KB
 PASSAGES = 3  # that a search returns
@@ -41,22 +42,24 @@ class AgentRuns:
         self._lock = threading.Lock()
         self.asks_first = {"web_search"}
 
-    def tools(self, collection: str) -> list[FunctionTool]:
-        """The tools for tasks on that collection."""
-        search = search_tool(self._index(collection).as_retriever(PASSAGES))
+    def tools(self, collection: str, filters: Filters = Filters()) -> list[FunctionTool]:
+        """The tools for tasks on that collection. `filters` says which documents are searched."""
+        search = search_tool(self._index(collection).as_retriever(PASSAGES, filters=filters))
         tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
         for tool in tools:
             # An unavailable tool needs no approval: its call fails at once with the reason.
             tool.requires_approval = tool.name in self.asks_first and not tool.unavailable
         return tools
 
-    def start(self, collection: str, task: str) -> AgentHandler:
+    def start(
+        self, collection: str, task: str, filters: Filters = Filters()
+    ) -> AgentHandler:
         """Begin a run.
 
         Raises:
             ValueError: the task is empty.
         """
-        handler = AgentWorkflow.from_tools(self.tools(collection), self._llm).run(task)
+        handler = AgentWorkflow.from_tools(self.tools(collection, filters), self._llm).run(task)
         self.hold(handler)
         with self._lock:
             self._runs[handler.id] = AgentRun(handler, collection)

@@ -25,7 +25,7 @@ from engine.errors import StoreError
 from engine.redacting import redact
 from engine.response import Response
 from engine.run import Phase
-from engine.schema import Evidence, Node, NodeWithScore, Scores, new_id
+from engine.schema import Evidence, Filters, Node, NodeWithScore, Scores, new_id
 from engine.timing import Trace
 from engine.workspace.repair import (
     DamagedFile,
@@ -74,6 +74,12 @@ class Turn:
     run_id: str = ""
     parent: str | None = None
     chosen: float = 0.0
+
+    @property
+    def filters(self) -> Filters:
+        """Which documents it was asked about."""
+        chosen = self.settings.get("filters") or {}
+        return Filters(**{name: tuple(values) for name, values in chosen.items()})
 
     def answered(self, response: Response) -> "Turn":
         """This turn with the present text, sources and state of the response."""

@@ -45,6 +45,7 @@ class Stage(StrEnum):
 
     WAITING = "waiting"
     READING = "reading"
+    RECOGNISING = "recognising text"
     SPLITTING = "splitting"
     EMBEDDING = "embedding"
     STORING = "storing"
@@ -75,6 +76,7 @@ class Upload:
     `files` is the number of files in a ZIP. `source_id` is the document made from the upload.
     `known_as` is the name of a document in the collection with the same content. `depth` is the
     number of ZIPs that contained the file, and `root` the folder name of the outermost one.
+    `directory` is the relative path of the folder that it was added with, or empty.
     `if_exists`: what to do where another file of this name is there; empty: ask. `added`: when, as
     `time.time()`. `bytes_left` and `files_left` are how much may still be unpacked of that ZIP.
     """
@@ -98,6 +100,7 @@ class Upload:
     keep_both: bool = False
     if_exists: Literal["", "replace", "keep_both"] = ""
     added: float = field(default_factory=time.time)
+    directory: str = ""
     root: str = ""
     depth: int = 0
     bytes_left: int = UNPACKED_BYTES
@@ -166,8 +169,12 @@ class Ingestor:
         name: str,
         content: bytes | Path | IO[bytes],
         if_exists: Literal["", "replace", "keep_both"] = "",
+        directory: str = "",
+        replaces: str | None = None,
     ) -> Upload:
         """Save a file, given as bytes or as a path or an open file to copy from, and queue it.
+        `directory`: the relative path of the folder that it comes with. `replaces`: the id of the
+        document that it replaces.
 
         Raises:
             FirstTokenError: the collection was deleted.
@@ -176,6 +183,7 @@ class Ingestor:
         self._check(collection)
         upload = Upload(safe_name(name), collection, self._incoming / new_id())
         upload.root, upload.if_exists = upload.folder.name, if_exists
+        upload.directory, upload.replaces = safe_directory(directory), replaces
         try:
             upload.folder.mkdir()
             _write_record(upload)
@@ -271,6 +279,7 @@ class Ingestor:
             upload.depth = record.get("depth", 0)
             upload.replaces = record.get("replaces")
             upload.keep_both = record.get("keep_both", False)
+            upload.directory = record.get("directory", "")
             if (packed := record.get("packed")) is not None:
                 upload.packed = [(name, folder / place) for name, place in packed]
                 upload.files = len(packed)
@@ -369,6 +378,8 @@ class Ingestor:
             if not path.exists():
                 continue  # the last process has already made it an upload
             child = Upload(safe_name(name), upload.collection, self._incoming / new_id())
+            inside = name.replace("\\", "/").rpartition("/")[0]
+            child.directory = safe_directory(f"{upload.directory}/{inside}")
             child.root, child.depth = upload.root, upload.depth + 1
             child.folder.mkdir()
             _write_record(child, spent=self._spent.get(upload.root, (0, 0)), durable=False)
@@ -397,6 +408,24 @@ class ChangedFile(Exception):  # noqa: N818 - a question to the person, not an e
 
 
 _RECORD, _PART = ".upload.json", ".part"
+_DEEPEST, _LONGEST_DIRECTORY = 20, 1_000  # levels; characters
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a file, or a folder above it, is hidden, or what a system adds to folders."""
+    parts = path.replace("\\", "/").split("/")
+    return any(part.startswith((".", "~$", "__MACOSX")) for part in parts) or (
+        parts[-1].lower() in ("thumbs.db", "desktop.ini", "icon\r")
+    )
+
+
+def safe_directory(path: str) -> str:
+    """A relative folder as it is shown and searched: "reports/2025", without parts that lead
+    elsewhere.
+    """
+    parts = [part.strip() for part in path.replace("\\", "/").split("/")]
+    kept = ["".join(filter(str.isprintable, part)) for part in parts if part.strip(". ")]
+    return "/".join(kept[:_DEEPEST])[:_LONGEST_DIRECTORY]
 
 
 def safe_name(name: str) -> str:
@@ -432,6 +461,7 @@ def _write_record(
         "depth": upload.depth,
         "replaces": upload.replaces,
         "keep_both": upload.keep_both,
+        "directory": upload.directory,
         "spent": spent,
     }
     if packed is not None:

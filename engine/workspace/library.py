@@ -21,7 +21,7 @@ from engine.errors import (
     StoreError,
 )
 from engine.index import IngestProgress, OnProgress, VectorStoreIndex
-from engine.reading import is_archive, read_file, unpack_archive
+from engine.reading import is_archive, is_mail, read_file, unpack_archive, unpack_mail
 from engine.reading.limits import LIMITS
 from engine.schema import Document, Node
 from engine.settings import Settings
@@ -33,6 +33,7 @@ from engine.workspace.ingestion import (
     Packed,
     Stage,
     Upload,
+    safe_name,
 )
 from engine.workspace.originals import KEPT_IN_TRASH, Original, Originals
 from engine.workspace.rebuilding import Rebuilder
@@ -206,6 +207,24 @@ class Library:
                 restored.append(source_id)
         return restored
 
+    def rename(self, collection: str, source_id: str, file_name: str, directory: str) -> None:
+        """Give a document another name and directory; its passages stay.
+
+        Raises:
+            StoreError: it is not there, or could not be written.
+        """
+        file_name = safe_name(file_name)
+        index = self.index(collection).collection
+        source = next((each for each in index.sources() if each.source_id == source_id), None)
+        if source is None:
+            raise StoreError(f"{file_name} is not in the collection any more.")
+        with self._lock:
+            index.rename(replace(source, file_name=file_name, directory=directory))
+            try:
+                self._originals.rename(collection, source_id, file_name, directory)
+            except OSError as fault:
+                raise _refused(f"{file_name} could not be renamed", fault) from fault
+
     def trash(self) -> list[Original]:
         """The documents deleted in the last 30 days, the latest first."""
         return self._originals.trash()
@@ -244,7 +263,8 @@ class Library:
     def take(self, upload: Upload) -> list[Packed]:
         """Add the document of an upload: read, split, embed, store, and keep its original.
 
-        A ZIP itself is not added: its files are unpacked and returned.
+        Of a ZIP, nothing is taken in: its files are unpacked, and given. So are those attached to
+        a mail, which is taken in itself.
 
         Raises:
             DocumentError: it cannot be read, or has been added already.
@@ -267,14 +287,16 @@ class Library:
                 upload.path,
                 password=upload.password,
                 on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
+                on_recognised=lambda done, total: upload.enter(Stage.RECOGNISING, done, total),
                 run=upload.run,
             )
             upload.notices = list(read.notices)
             source = self._store_documents(upload, index, read.documents)
             upload.passages, upload.source_id = source.passages, source.source_id
+        attached = _attached(upload) if is_mail(upload.path) else []
         if upload.replaces and upload.replaces != upload.source_id:
             self.delete(upload.collection, [upload.replaces])
-        return []
+        return attached
 
     def repairs(self, collection: str | None = None) -> list[Upload]:
         """The documents that are being indexed again from their originals, in the form of uploads.
@@ -304,8 +326,9 @@ class Library:
         """Stage the original, index it, commit the original. A crash leaves all or nothing."""
         source_id = documents[0].source_id
         there = {each.source_id: each for each in index.sources()}
-        names = {each.file_name: each.source_id for each in there.values()}
-        names |= {each.name: each.source_id for each in self.repairs(upload.collection)}
+        names = {each.path: each.source_id for each in there.values()}
+        repairs = self.repairs(upload.collection)
+        names |= {_shown_path(each): each.source_id for each in repairs}
         kept = self._originals.find(upload.collection, source_id)
         if kept or source_id in there:
             name = kept.file_name if kept else there[source_id].file_name
@@ -315,14 +338,17 @@ class Library:
                     f"{upload.name} is there already, as {name}: the same content."
                 )
             return there[source_id]
-        if upload.name in names and not upload.replaces and not upload.keep_both:
-            raise ChangedFile(upload.name, names[upload.name])
+        path = _shown_path(upload)
+        if path in names and not upload.replaces and not upload.keep_both:
+            raise ChangedFile(upload.name, names[path])
         staged = self._originals.stage(
-            upload.collection, source_id, upload.path, upload.folder.name
+            upload.collection, source_id, upload.path, upload.folder.name, upload.directory
         )
         indexed = False
         try:
-            (source,) = index.insert(documents, _reporting(upload), upload.run, staged.added_at)
+            (source,) = index.insert(
+                _placed(documents, upload), _reporting(upload), upload.run, staged.added_at
+            )
             indexed = True
             with self._lock:
                 if not index.collection.has(source_id):
@@ -340,7 +366,7 @@ class Library:
         """Keep an original for a document that has lost its own. False if that fails."""
         try:
             staged = self._originals.stage(
-                upload.collection, source_id, upload.path, upload.folder.name
+                upload.collection, source_id, upload.path, upload.folder.name, upload.directory
             )
             self._originals.commit(staged)
         except OSError:
@@ -414,13 +440,17 @@ class Library:
             original.path,
             password=upload.password,
             on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
+            on_recognised=lambda done, total: upload.enter(Stage.RECOGNISING, done, total),
             run=upload.run,
         )
         if read.documents[0].source_id != upload.source_id:
             raise DocumentError(f"The file of {upload.name} has changed since it was added.")
         try:
             (source,) = index.insert(
-                read.documents, _reporting(upload), upload.run, original.added_at
+                _placed(read.documents, upload),
+                _reporting(upload),
+                upload.run,
+                original.added_at,
             )
             upload.passages = source.passages
         except DuplicateDocumentError:
@@ -455,7 +485,30 @@ def _unpacked(upload: Upload) -> list[Packed]:
         raise EmptyDocumentError(
             f"{upload.name} could not be unpacked: all its files are damaged."
         )
+    return [(each.name, each.path) for each in unpacked.files]
+
+
+def _attached(upload: Upload) -> list[Packed]:
+    """The files attached to a mail, within what its upload may still unpack."""
+    if upload.depth >= UNPACKED_DEPTH:
+        upload.notices.append("What is attached to it was left out: it was packed too deeply.")
+        return []
+    limits = replace(LIMITS, archive_files=upload.files_left, archive_bytes=upload.bytes_left)
+    unpacked = unpack_mail(upload.path, upload.folder / "unpacked", upload.run, limits)
+    upload.notices += unpacked.notices
     return [(each.path.name, each.path) for each in unpacked.files]
+
+
+def _shown_path(upload: Upload) -> str:
+    return f"{upload.directory}/{upload.name}" if upload.directory else upload.name
+
+
+def _placed(documents: Sequence[Document], upload: Upload) -> list[Document]:
+    """With the directory that the file was added with, if any."""
+    if not upload.directory:
+        return list(documents)
+    facts = {"directory": upload.directory}
+    return [replace(each, metadata={**each.metadata, **facts}) for each in documents]
 
 
 def _reporting(upload: Upload) -> OnProgress:

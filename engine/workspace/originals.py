@@ -46,6 +46,7 @@ class Original:
     added_at: str = ""
     upload: str = ""
     deleted_at: str = ""
+    directory: str = ""
 
     @property
     def path(self) -> Path:
@@ -66,7 +67,9 @@ class Originals:
             with suppress(OSError):  # a folder that cannot be written: it can be read
                 each.mkdir(parents=True, exist_ok=True)
 
-    def stage(self, collection: str, source_id: str, file: Path, upload: str = "") -> Original:
+    def stage(
+        self, collection: str, source_id: str, file: Path, upload: str = "", directory: str = ""
+    ) -> Original:
         """Put a file into a staging folder. `commit` makes it an original, `drop` removes it.
 
         Raises:
@@ -76,7 +79,7 @@ class Originals:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         now = datetime.now(UTC).isoformat()
-        original = Original(folder, collection, source_id, file.name, now, upload)
+        original = Original(folder, collection, source_id, file.name, now, upload, "", directory)
         try:
             try:
                 os.link(file, original.path)
@@ -102,6 +105,16 @@ class Originals:
 
     def find(self, collection: str, source_id: str) -> Original | None:
         return _read(self._files / collection / source_id, collection, source_id)
+
+    def rename(self, collection: str, source_id: str, file_name: str, directory: str) -> None:
+        """
+        Raises:
+            OSError: it could not be written.
+        """
+        if original := self.find(collection, source_id):
+            renamed = replace(original, file_name=file_name, directory=directory)
+            original.path.rename(renamed.path)
+            _write_record(renamed)
 
     def source_ids(self, collection: str) -> list[str]:
         folders = _folders(self._files / collection)
@@ -244,6 +257,7 @@ def _read(folder: Path, collection: str, source_id: str) -> Original | None:
         files[0].name,
         str(record.get("added_at") or changed),
         str(record.get("upload", "")),
+        directory=str(record.get("directory", "")),
     )
 
 

@@ -28,7 +28,7 @@ from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
 from engine.run import Phase
-from engine.schema import ChatMessage, new_id
+from engine.schema import ChatMessage, Filters, new_id
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import Conversation, ConversationStore, Turn
@@ -37,6 +37,7 @@ from engine.workspace.library import DEFAULT_COLLECTION, Library
 from engine.workspace.preparing import Preparer
 from engine.workspace.repair import TITLE_LENGTH
 from engine.workspace.reports import Reports
+from engine.workspace.watching import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,10 @@ class Workspace:
         self.library.on_ready = lambda *_: self._preparer.added()
         self.ingestor = Ingestor(folder / "incoming", self._take, self.library.index)
         self.notices += self.ingestor.notices
+        self.watcher = Watcher(
+            folder / "watched.json", self.library, self.ingestor, self.delete_documents
+        )
+        self.notices += self.watcher.notices
         self.measurements = Measurements(
             folder / "measurements",
             partial(measured_engine, self.library.index, llm),
@@ -203,6 +208,7 @@ class Workspace:
         question: str,
         instead_of: Turn | None = None,
         settings: AskSettings | None = None,
+        filters: Filters = Filters(),
     ) -> StreamingResponse:
         """Ask in a conversation, with these settings or the saved ones. A conversation has one
         running answer.
@@ -228,11 +234,11 @@ class Workspace:
             turn = Turn(
                 new_id(),
                 question.strip(),
-                settings=asdict(settings),
+                settings=asdict(settings) | self._filters_record(conversation.collection, filters),
                 parent=before[-1].id if before else "",
                 chosen=time.time(),
             )
-            response = self._engine(conversation.collection, settings).start(
+            response = self._engine(conversation.collection, settings, filters).start(
                 turn.question,
                 stream=settings.streaming,
                 history=self._history(before),
@@ -300,6 +306,7 @@ class Workspace:
         """Delete a collection with its conversations. Its files go to the trash."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
+        self.watcher.drop(collection)
         self.ingestor.drop(collection)
         self.library.delete_collection(collection)
         self._preparer.forget()
@@ -338,6 +345,7 @@ class Workspace:
             self._changed.notify_all()
         self.conversations.close()
         self.measurements.close()
+        self.watcher.close()
         self.ingestor.close()
         self._preparer.close()
         self.library.close()
@@ -351,8 +359,21 @@ class Workspace:
             self._preparer.added()
         return packed
 
-    def _engine(self, collection: str, settings: AskSettings) -> RetrieverQueryEngine:
-        retriever = self.library.index(collection).as_retriever(similarity_top_k=settings.passages)
+    def _filters_record(self, collection: str, filters: Filters) -> dict[str, object]:
+        """What a turn keeps of its filters: themselves, and `only`, their names as shown."""
+        if not filters:
+            return {}
+        paths = {each.source_id: each.path for each in self.library.documents(collection)}
+        named = [paths.get(each, "a deleted document") for each in filters.source_ids]
+        only = [*(f"{each}/" for each in filters.directories), *named, *filters.file_names]
+        return {"filters": asdict(filters), "only": only}
+
+    def _engine(
+        self, collection: str, settings: AskSettings, filters: Filters
+    ) -> RetrieverQueryEngine:
+        retriever = self.library.index(collection).as_retriever(
+            similarity_top_k=settings.passages, filters=filters
+        )
         options = GenerationOptions(max_tokens=settings.length, temperature=settings.temperature)
         synthesizer = ResponseSynthesizer(
             self.llm,

@@ -75,6 +75,8 @@ def _cell(turn: Turn, actions: Actions) -> _Slots:
             _edit_question(turn, actions)
         else:
             _show_question(turn, actions)
+        if only := turn.settings.get("only"):
+            st.caption(f":material/filter_list: Only {plain_markdown(', '.join(only))}")
     with st.chat_message("assistant", avatar=":material/auto_stories:"):
         state = st.container(key=f"state-{turn.id}").empty()
         searched = st.empty()

@@ -6,7 +6,9 @@ from pathlib import PurePath
 from engine.store import Source
 from engine.workspace import Workspace
 
-PAGED = {".pdf": "page", ".pptx": "slide"}  # other formats have sections: a heading and its text
+PAGED = {".pdf": "page", ".pptx": "slide", ".tif": "page", ".tiff": "page"} | dict.fromkeys(
+    (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "sheet"
+)  # other formats have sections: a heading and its text
 _UNITS = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
 _A_MONTH = 30  # days; what is older is given by its date
 

@@ -1,7 +1,9 @@
-"""The folders of collections' original files, as paths for code."""
+"""Folders: those that documents were added with, and the one of a collection's original files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from engine.store import Source
 from engine.workspace import Workspace
 
 
@@ -17,3 +19,12 @@ def folder_of(workspace: Workspace, collection: str) -> str:
         if file := workspace.library.original(collection, document.source_id):
             return short(file.parents[1])
     return ""
+
+
+def directories_of(documents: Sequence[Source]) -> list[str]:
+    """The folders that documents were added with, and those above them, in order."""
+    found: set[str] = set()
+    for document in documents:
+        parts = document.directory.split("/") if document.directory else []
+        found.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return sorted(found)

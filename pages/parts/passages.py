@@ -12,7 +12,7 @@ from pages.parts.facts import facts_of
 from pages.parts.markdown import passage_markdown, plain_markdown
 from pages.parts.resources import safely
 from pages.parts.session import choose_collection
-from pages.parts.sources import offer_page
+from pages.parts.sources import offer_page, show_recognised
 
 # What cannot be in the name of a collection (engine/store/store.py), and how long one may be.
 NOT_IN_A_NAME = r"[^\w .-]"
@@ -104,4 +104,5 @@ def _show_passages(workspace: Workspace, collection: str, document: Source) -> N
             where = f"page {node.metadata['page_label']}" if node.metadata.get("page_label") else ""
             st.caption(" · ".join(part for part in (f"passage {node.position + 1}", where) if part))
             st.markdown(passage_markdown(node.text))
+            show_recognised(node)
             offer_page(find_original, node, f"inside-{node.id_}")

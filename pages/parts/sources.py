@@ -74,6 +74,7 @@ def show_passage(
     if page_shown:
         _show_page(find_original, source.node, sentences)
     st.markdown(highlighted(source))
+    show_recognised(source.node)
     if not page_shown:
         offer_page(find_original, source.node, key, sentences)
     _show_scores(source)
@@ -121,8 +122,14 @@ def offer_page(
         _show_page(find_original, node, sentences)
 
 
+def show_recognised(node: Node) -> None:
+    """Whether a passage's text was recognised in a picture, and how surely."""
+    if (confidence := node.confidence) is not None:
+        st.caption(f"Recognised in a picture (OCR), confidence {confidence:.0%}.")
+
+
 def _has_page(node: Node) -> bool:
-    return node.metadata.get("file_type") == "pdf"
+    return node.metadata.get("file_type") in ("pdf", "picture")
 
 
 def _show_page(find_original: FindOriginal, node: Node, sentences: tuple[str, ...]) -> None:
@@ -134,7 +141,11 @@ def _show_page(find_original: FindOriginal, node: Node, sentences: tuple[str, ..
         return
     try:
         png, marked = _page_picture(
-            str(original), int(node.metadata["page_number"]), node.text, sentences
+            str(original),
+            int(node.metadata["page_number"]),
+            node.text,
+            sentences,
+            tuple(map(tuple, node.metadata.get("lines", ()))),
         )
     except DocumentError as error:
         log.exception("The picture of a page could not be drawn")
@@ -152,7 +163,11 @@ def forget_pages() -> None:
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the page…")
 def _page_picture(
-    path: str, page_number: int, passage: str, sentences: tuple[str, ...]
+    path: str,
+    page_number: int,
+    passage: str,
+    sentences: tuple[str, ...],
+    lines: tuple[tuple[int, ...], ...],
 ) -> tuple[bytes, bool]:
-    picture = render_page(path, page_number, passage=passage, sentences=sentences)
+    picture = render_page(path, page_number, passage=passage, sentences=sentences, lines=lines)
     return picture.png, picture.marked

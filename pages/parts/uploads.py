@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.errors import FirstTokenError
 from engine.workspace import Stage, Upload, Workspace
+from engine.workspace.ingestion import is_hidden
 from pages.parts.deleting import delete_documents
 from pages.parts.facts import counted as counted  # pages import it from here
 from pages.parts.markdown import plain_markdown
@@ -24,7 +25,7 @@ ICONS = {
     Stage.WAITING: ":material/hourglass_empty:",
 }
 KNOWN_ICON = ":material/content_copy:"  # of a file whose content is there already
-WORK = (Stage.READING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
+WORK = (Stage.READING, Stage.RECOGNISING, Stage.SPLITTING, Stage.EMBEDDING, Stage.STORING)
 WORTH_A_REPORT = 2.0  # seconds; a file that took less needs no report by stage
 UNSUCCESSFUL = (Stage.FAILED, Stage.STOPPED)
 SHOWN = 1  # more failures than this fold to one line
@@ -34,17 +35,22 @@ TICK = 0.5  # seconds between updates: each costs a run of the fragment
 def add_documents(workspace: Workspace, collection: str) -> None:
     """A field for files. The field is then cleared, and the files are shown below it."""
     turn = st.session_state.setdefault("uploads_taken", 0)
+    # with "directory", a browser offers folders only
+    folder = st.session_state.get("upload-folder", False)
     files = st.file_uploader(
-        "Add documents",
-        accept_multiple_files=True,
+        "Add a folder" if folder else "Add documents",
+        accept_multiple_files="directory" if folder else True,
         key=f"uploader-{turn}",
-        help="PDF, Word, PowerPoint, EPUB, HTML, Markdown, text, CSV, JSON, notebooks, source "
-        "code, and ZIP files of them. They stay on this computer.",
+        help="PDF, scans and pictures, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, HTML, "
+        "Markdown, text, CSV, JSON, mails, notebooks, source code, and ZIP files of them. They "
+        "stay on this computer.",
     )
+    st.toggle("Add a whole folder", key="upload-folder")
     if files:
         st.session_state.uploads_taken = turn + 1
         for file in files:
-            _take(workspace, collection, file.name, file.getvalue())
+            if not is_hidden(file.name):
+                _take(workspace, collection, file.name, file.getvalue())
         st.rerun()
 
 
@@ -60,7 +66,9 @@ def offer_samples(workspace: Workspace, collection: str) -> None:
 
 def _take(workspace: Workspace, collection: str, name: str, data: bytes) -> None:
     try:
-        workspace.ingestor.add(collection, name, data)
+        # of a folder's file, the name is its path from there
+        directory, _, _ = name.replace("\\", "/").rpartition("/")
+        workspace.ingestor.add(collection, name, data, directory=directory)
     except (FirstTokenError, OSError) as error:
         problem = f"{plain_markdown(name)} was not added. {sentence_of(error)}"
         st.session_state.setdefault("upload_problems", []).append(problem)
@@ -249,7 +257,7 @@ def _line(upload: Upload) -> str:
 
 
 def _state(upload: Upload) -> str:
-    if upload.stage is Stage.READY and upload.files:
+    if upload.stage is Stage.READY and upload.files and not upload.passages:
         return f"unpacked, {counted(upload.files, 'file')}"
     if upload.stage is Stage.READY:
         return f"ready, {counted(upload.passages, 'passage')} in {_worked(upload):.1f} s"
@@ -270,7 +278,11 @@ def _report(upload: Upload) -> str:
     total = _worked(upload)
     if upload.stage is not Stage.READY or total < WORTH_A_REPORT:
         return ""
-    stages = [f"{stage} {upload.seconds.get(stage, 0.0):.1f} s" for stage in WORK]
+    stages = [
+        f"{stage} {seconds:.1f} s"
+        for stage in WORK
+        if (seconds := upload.seconds.get(stage, 0.0)) or stage is not Stage.RECOGNISING
+    ]
     share = upload.seconds.get(Stage.STORING, 0.0) / total
     return " · ".join([*stages, f"the database's share {share:.0%}"])
 
