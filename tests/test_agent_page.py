@@ -268,8 +268,8 @@ def test_a_task_while_the_store_is_down_gets_a_sentence(workspace: Workspace) ->
         assert said in shown(app)
 
 
-def _raiser(fault: Exception) -> Callable[[str, str], AgentHandler]:
-    def fail(collection: str, task: str) -> AgentHandler:
+def _raiser(fault: Exception) -> Callable[[str, str, Filters], AgentHandler]:
+    def fail(collection: str, task: str, filters: Filters) -> AgentHandler:
         raise fault
 
     return fail

@@ -53,6 +53,8 @@ class Scans:
 
     def sections(self, numbers: Sequence[int]) -> Generator[Section]:
         """A section for each of these pages that has text."""
+        if not numbers:
+            return
         limits = self._process.limits
         for done, number in enumerate(numbers):
             if len(self._lost) >= limits.lost_pages or done >= limits.recognised_pages:
