@@ -22,7 +22,7 @@ from engine.reading.pdf_layout import Line, page_parts
 from engine.reading.text import words_of
 from engine.schema import PLACES
 
-# As scanners do by default. 300 dpi took longer and read nothing better (benchmarks/ocr.py).
+# As scanners do by default. 300 dpi read nothing better (benchmarks/README.md).
 _DPI = 200
 _MOST_PIXELS = 8_000_000  # of a picture that is read: A4 with 300 dpi
 _LONGEST_SIDE = 3_300  # of that
