@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from engine.api.asking import (
-    collection_of,
+    MODEL,
     finish_reason,
     sources_json,
     start,
@@ -44,10 +44,10 @@ class Chat:
 
     async def __call__(self, request: Request) -> Response:
         asked = await read(request, ChatRequest)
-        workspace = await in_thread(self._open_workspace)
-        response = await in_thread(start, workspace, asked)
+        # In one step, because each change of threads costs milliseconds while the model computes
+        response = await in_thread(lambda: start(self._open_workspace(), asked))
         self.live.add(response)
-        return _Answer(workspace, asked, response, self.live.discard)
+        return _Answer(asked, response, self.live.discard)
 
     def close(self) -> None:
         """Stop all answers."""
@@ -60,13 +60,12 @@ class _Answer(Response):
 
     def __init__(
         self,
-        workspace: Workspace,
         asked: ChatRequest,
         response: StreamingResponse,
         on_end: Callable[[StreamingResponse], None],
     ) -> None:
         self._asked, self._response, self._on_end = asked, response, on_end
-        self._collection = collection_of(workspace, asked.model)
+        self._collection = asked.model.removeprefix(MODEL)
         self._id, self._created = f"chatcmpl-{response.run_id}", int(time.time())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
