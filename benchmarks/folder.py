@@ -74,12 +74,20 @@ class Memory:
     def _watch(self) -> None:
         me = os.getpid()
         while not self._ended.wait(0.1):
-            children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+            tasks = Path(f"/proc/{me}/task").glob("*/children")  # any thread may have started it
+            children = [pid for task in tasks for pid in _read(task).split()]
             self.own = max(self.own, _resident(me))
             self.children = max(self.children, sum(map(_resident, map(int, children))))
 
     def end(self) -> None:
         self._ended.set()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # a thread that has ended
+        return ""
 
 
 def _resident(pid: int) -> float:
