@@ -37,6 +37,10 @@ class Config:
     qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
         model.
+    embed_model, rerank_model: models for the search, by their names in fastembed's list; empty
+        means the default ones, for English.
+    hf_endpoint, hf_token, hf_hub_offline: the hub that models are downloaded from, who asks it, and
+        whether it must not be asked.
     tavily_api_key: the key for the agent's web search.
     api_key: what other programs have to send to use the API; empty: nothing, on this machine only.
     log_level: the lowest level that is logged, as Python's logging names it.
@@ -46,6 +50,8 @@ class Config:
 
     data_dir: Path = Path(".data")
     chat_model: Path | None = None
+    embed_model: str = ""
+    rerank_model: str = ""
     context_window: int = 0
     gpu_layers: int = 0
     cores: int = 0
@@ -57,6 +63,9 @@ class Config:
     openai_base_url: str = field(default="", repr=False)
     openai_model: str = ""
     openai_api_key: str = field(default="", repr=False)
+    hf_endpoint: str = field(default="", repr=False)
+    hf_token: str = field(default="", repr=False)
+    hf_hub_offline: bool = False
     tavily_api_key: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
     log_level: str = "INFO"
@@ -95,6 +104,8 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
     return Config(
         data_dir=_folder(known, "data_dir", default.data_dir),
         chat_model=_existing_file(known, "chat_model"),
+        embed_model=known.get("embed_model", ""),
+        rerank_model=known.get("rerank_model", ""),
         context_window=_whole_number(known, "context_window", default.context_window),
         gpu_layers=_whole_number(known, "gpu_layers", default.gpu_layers),
         cores=_whole_number(known, "cores", default.cores),
@@ -106,6 +117,9 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         openai_base_url=_address(known, "openai_base_url"),
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
+        hf_endpoint=_address(known, "hf_endpoint"),
+        hf_token=known.get("hf_token", ""),
+        hf_hub_offline=_boolean(known, "hf_hub_offline", default.hf_hub_offline),
         tavily_api_key=known.get("tavily_api_key", ""),
         api_key=known.get("api_key", ""),
         log_level=known.get("log_level", default.log_level).upper(),

@@ -42,8 +42,8 @@ def _lines(values: Mapping[str, Any]) -> str:
 
 def _shown(config: Config, name: str) -> str:
     value = getattr(config, name)
-    if name.endswith("_key"):
+    if name.endswith(("_key", "_token")):
         return "set" if value else "not set"
-    if name.endswith("_url"):
+    if name.endswith(("_url", "_endpoint")):
         return public_address(value) or "not set"
     return str(redact_values(str(value)))

@@ -11,9 +11,11 @@ int8 models scale a batch by its largest value, so a text's vector would depend 
 of its batch (cosines down to 0.995).
 """
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -45,7 +47,6 @@ _QUESTION_WINDOWS = 4
 # The limit of a text for the reranker, which reads 512 tokens. English has 5 characters per token.
 _PAIR_CHARACTERS = 8_192
 
-_QUESTION_PREFIX = "Represent this sentence for searching relevant passages: "  # bge's own
 _registering = threading.Lock()
 
 
@@ -89,23 +90,42 @@ class Reranker(Protocol):
         """
 
 
-class BgeEmbedding:
-    """bge-small-en-v1.5: 384 dimensions, 512 tokens.
+def knows(model: object, language: str) -> bool:
+    """Whether an embedder or a reranker was trained for a language (ISO 639-1).
 
-    The vector of a longer text is the mean of the vectors of its windows, so that every part of it
-    can be found.
+    A model says so in an attribute `languages`; without one, or if it is empty, it knows many.
+    """
+    languages: frozenset[str] = getattr(model, "languages", frozenset())
+    return not languages or language in languages
+
+
+class OnnxEmbedding:
+    """A model of fastembed's list, from files in a folder.
+
+    The vector of a text that is longer than the model reads at once is the mean of the vectors of
+    its windows, so that all of the text can be found. `languages`: those it was trained for, as ISO
+    639-1; empty: many. `query_prefix`: what the model wants before a question.
 
     Raises:
         WeightsError: the folder has no usable model.
     """
 
-    name = "BAAI/bge-small-en-v1.5"
-    dimension = 384
-    max_tokens = 510  # the model adds two to make 512
+    query_prefix = ""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, dimension: int, languages: frozenset[str] = frozenset()
+    ) -> None:
+        self.name, self.dimension, self.languages = name, dimension, languages
         self._tokenizer = _tokenizer(folder)
-        self._model = _load_embedder(self.name, self.dimension, folder)
+        self.max_tokens = _read_at_once(folder) - 2  # the model adds two
+        self._model = self._load(folder)
+
+    def _load(self, folder: Path) -> TextEmbedding:
+        try:
+            return TextEmbedding(self.name, str(folder), threads=1, specific_model_path=str(folder))
+        except Exception as fault:
+            log.exception("A model could not be loaded")
+            raise _unusable(folder) from fault
 
     def embed(
         self,
@@ -120,7 +140,7 @@ class BgeEmbedding:
         return np.stack(vectors) if vectors else np.zeros((0, self.dimension), np.float32)
 
     def embed_query(self, text: str) -> Vectors:
-        question = _QUESTION_PREFIX + text[:_QUESTION_CHARACTERS]
+        question = self.query_prefix + text[:_QUESTION_CHARACTERS]
         with cores().take(1, Priority.SEARCH):
             return self._embed_windows(self._windows(question)[:_QUESTION_WINDOWS])
 
@@ -148,18 +168,46 @@ class BgeEmbedding:
         return mean / np.linalg.norm(mean)
 
 
-class CrossEncoder:
-    """ms-marco-MiniLM-L-12-v2. It reads at most 512 tokens: the question and the beginning of a
-    sentence.
+class BgeEmbedding(OnnxEmbedding):
+    """bge-small-en-v1.5: 384 dimensions, 512 tokens. The default, in int8.
 
     Raises:
         WeightsError: the folder has no usable model.
     """
 
-    name = "cross-encoder/ms-marco-MiniLM-L-12-v2"
+    name = "BAAI/bge-small-en-v1.5"
+    query_prefix = "Represent this sentence for searching relevant passages: "  # bge's own
 
     def __init__(self, folder: Path) -> None:
-        self._model = _load_cross_encoder(self.name, folder)
+        super().__init__(self.name, folder, 384, frozenset(["en"]))
+
+    def _load(self, folder: Path) -> TextEmbedding:
+        return _load_embedder(self.name, self.dimension, folder)
+
+
+class OnnxReranker:
+    """A cross-encoder of fastembed's list, from files in a folder.
+
+    Of a sentence over 512 tokens, question included, it reads the beginning.
+
+    Raises:
+        WeightsError: the folder does not hold a usable model.
+    """
+
+    calibrated = False
+    """Whether `engine.retrieving.RELEVANT`, below which nothing was found, was measured with it."""
+
+    def __init__(self, name: str, folder: Path, languages: frozenset[str] = frozenset()) -> None:
+        self.name, self.languages = name, languages
+        self._model = self._load(folder)
+
+    def _load(self, folder: Path) -> TextCrossEncoder:
+        try:
+            path = str(folder)
+            return TextCrossEncoder(self.name, path, threads=1, specific_model_path=path)
+        except Exception as fault:
+            log.exception("A model could not be loaded")
+            raise _unusable(folder) from fault
 
     def score(self, question: str, sentences: Sequence[str], run: Run | None = None) -> list[float]:
         question = _valid(question[:_PAIR_CHARACTERS])
@@ -169,6 +217,23 @@ class CrossEncoder:
             return float(next(iter(self._model.rerank(*pair))))
 
         return map_texts(score_one, sentences, Priority.SEARCH, run)
+
+
+class CrossEncoder(OnnxReranker):
+    """ms-marco-MiniLM-L-12-v2. The default, in int8.
+
+    Raises:
+        WeightsError: the folder does not hold a usable model.
+    """
+
+    name = "cross-encoder/ms-marco-MiniLM-L-12-v2"
+    calibrated = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(self.name, folder, frozenset(["en"]))
+
+    def _load(self, folder: Path) -> TextCrossEncoder:
+        return _load_cross_encoder(self.name, folder)
 
 
 def map_texts(
@@ -266,6 +331,15 @@ def _tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _read_at_once(folder: Path) -> int:
+    """Tokens that the model reads at once, from its tokenizer's file; 512 where it says nothing."""
+    limit = 512
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        said = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        limit = min(limit, int(said.get("max_length") or said.get("model_max_length") or limit))
+    return max(limit, 32)
 
 
 def _unusable(folder: Path) -> WeightsError:

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, Self
 
 from engine.embedding import Embedding, Reranker
 from engine.errors import DocumentError, EmptyDocumentError
+from engine.languages import language_of_document
 from engine.lexical import passage_terms
 from engine.llm.base import LLM, GenerationOptions
 from engine.query_engine import RetrieverQueryEngine
@@ -180,6 +181,11 @@ class VectorStoreIndex:
         source = _describe(documents)
         if added_at:
             source = replace(source, added_at=added_at)
+        language = language_of_document("\n".join(each.text for each in documents))
+        source = replace(source, language=language)
+        documents = [
+            replace(each, metadata={**each.metadata, "language": language}) for each in documents
+        ]
         with run.span("splitting"):
             _Reporter(report, source)("splitting", 0, len(documents))
             nodes = self._split(documents)
@@ -207,7 +213,7 @@ class VectorStoreIndex:
                 with run.span("embedding"):
                     texts = [node.text for node in part]
                     vectors = self.embed_model.embed(texts, run, reporter.embedded)
-                    terms = [passage_terms(_words_of(node)) for node in part]
+                    terms = [passage_terms(_words_of(node), node.language) for node in part]
                 if stored:
                     stored.result()
                 stored = storing.submit(writer.add, part, vectors, terms)

@@ -68,7 +68,13 @@ def log_file(config: Config) -> Path:
 
 def secrets_of(config: Config) -> tuple[str, ...]:
     """The secret values of the configuration."""
-    return (config.openai_api_key, config.qdrant_api_key, config.tavily_api_key, config.api_key)
+    return (
+        config.openai_api_key,
+        config.qdrant_api_key,
+        config.tavily_api_key,
+        config.hf_token,
+        config.api_key,
+    )
 
 
 def last_errors(file: Path, most: int = 5) -> list[str]:

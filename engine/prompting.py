@@ -8,6 +8,7 @@ sentences are read quickly, and a small model answers better if it reads the que
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.languages import ENGLISH, language_of_question, name_of
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.llm.base import ContextFormat
 from engine.schema import ChatMessage, NodeWithScore
@@ -30,8 +31,15 @@ def answer_prompt(
     if context_format is ContextFormat.SENTENCES:
         task = f"{question}\nAnswer from this text: {context}"
     else:
-        task = f"{context}\n\nQuestion: {question}"
+        task = f"{context}\n\nQuestion: {question}{_in_its_language(question)}"
     return [ChatMessage("system", SYSTEM), *history, ChatMessage("user", task)]
+
+
+def _in_its_language(question: str) -> str:
+    """For a question that is not English: the request to answer in its language. Models that read
+    whole passages know several."""
+    language = language_of_question(question)
+    return "" if language in ("", ENGLISH) else f"\nAnswer in {name_of(language)}."
 
 
 def passage_prompt(passage: str) -> list[ChatMessage]:

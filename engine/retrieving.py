@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.budget import RateEstimate, affordable
-from engine.embedding import Embedding, Reranker
+from engine.embedding import Embedding, Reranker, knows
+from engine.languages import language_of_question, name_of
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
 from engine.schema import ChatMessage, Evidence, Filters, NodeWithScore, Scores
@@ -125,7 +126,8 @@ class HybridRetriever:
         with run.span("search"):
             within = self._collection.matching(self.filters)
             dense = self._collection.search_dense(vector, CANDIDATES, within)
-            lexical = self._collection.search_terms(question_terms(whole), CANDIDATES, within)
+            terms = question_terms(whole, self._collection.languages)
+            lexical = self._collection.search_terms(terms, CANDIDATES, within)
             fused = fuse(dense, lexical, self._collection.passages)
             fused = fused[: max(self.similarity_top_k, CONTENDERS)]
             nodes = self._collection.nodes([point_id for point_id, _ in fused])
@@ -135,6 +137,7 @@ class HybridRetriever:
                 if node is not None  # it was deleted after the search
             ]
         run.check()
+        unknown = self._unknown_language(question, found)
         if self._reranker is not None:
             with run.span("rerank"):
                 reranker: Reranker = _TimedReranker(self._reranker)
@@ -143,8 +146,37 @@ class HybridRetriever:
                     reranker = _FollowUpReranker(reranker, question)
                     rate = rate and rate.beside(1)  # each sentence is scored twice
                 most = affordable(BUDGET, FEWEST, rate, run.trace.now(), run.search_until)
-                found = rerank(whole, found, reranker, run, most)
+                judged = not unknown and getattr(self._reranker, "calibrated", True)
+                found = rerank(whole, found, reranker, run, most, judged)
+        if unknown:
+            run.note(by_words(unknown))
         return found[: self.similarity_top_k]
+
+    def _unknown_language(self, question: str, found: Sequence[NodeWithScore]) -> str:
+        """The language, of the question or the best passage, that the embedder or the reranker
+        does not know; empty if both know both."""
+        if not found:
+            return ""
+        asked = language_of_question(question, self._collection.languages)
+        models = [self._embedding, *([self._reranker] if self._reranker else [])]
+        return next(
+            (
+                language
+                for language in (asked, found[0].node.language)
+                if language and not all(knows(model, language) for model in models)
+            ),
+            "",
+        )
+
+
+def by_words(language: str) -> str:
+    """What to say of an answer whose language the search does not know."""
+    name = name_of(language)
+    return (
+        f"The search knows English, and this is {name}: passages were found mostly by their words. "
+        "Ask with words of the documents, or choose a search model for many languages on the "
+        "Models page."
+    )
 
 
 # The time of scoring on this machine by the number of sentences, for each type of reranker
@@ -166,7 +198,8 @@ class _TimedReranker:
 
 
 def is_relevant(results: Sequence[NodeWithScore]) -> bool:
-    """Whether the results are relevant to the question. True if they were not reranked."""
+    """Whether the results are relevant to the question. True if they were not reranked, or if the
+    reranker does not know their language: then nobody can tell."""
     if not results:
         return False
     logit = results[0].scores.rerank
@@ -226,10 +259,13 @@ def rerank(
     reranker: Reranker,
     run: Run | None = None,
     most: int = BUDGET,
+    judged: bool = True,
 ) -> list[NodeWithScore]:
     """Passages in the order of their fused scores → the same, best first, with their evidence.
 
-    `most`: sentences that are scored. With fewer than BUDGET there is no second look.
+    `most`: sentences that are scored. With fewer than BUDGET there is no second look. Passages that
+    are not `judged`, because RELEVANT was not measured with this reranker or language, get no logit
+    that `is_relevant` would compare with it.
     """
     # 1. The passages whose rank the reranker may change
     least = (found[0].scores.fused or 0.0) - MARGIN if found else 0.0
@@ -259,7 +295,10 @@ def rerank(
         replace(
             each.found,
             score=each.score,
-            scores=replace(each.found.scores, rerank=each.logit if each.logits else None),
+            scores=replace(
+                each.found.scores,
+                rerank=each.logit if each.logits and judged else None,
+            ),
             evidence=tuple(_evidence(each, contenders[0])),
         )
         for each in (*contenders, *others)
@@ -273,13 +312,26 @@ def _promising_sentences(
     sentences = [(each, place) for each in contenders for place in range(len(each.spans))]
     if len(sentences) <= most:
         return sentences
-    index = TermIndex()
-    index.add([passage_terms(each.text(place, place)) for each, place in sentences])
-    sharing = [number for number, _ in index.search(question_terms(question), len(sentences))]
+    sharing = [number for number, _ in _by_words(question, sentences)]
     order = list(dict.fromkeys([*sharing, *range(len(sentences))]))
     best_of_each = {id(sentences[number][0]): number for number in reversed(order)}
     kept = list(dict.fromkeys([*best_of_each.values(), *order]))[:most]
     return [sentences[number] for number in kept]
+
+
+def _by_words(
+    question: str, sentences: Sequence[tuple[_Contender, int]]
+) -> list[tuple[int, float]]:
+    """The sentences that share a word with the question, best first: their places, and BM25."""
+    index = TermIndex()
+    index.add(
+        [
+            passage_terms(each.text(place, place), each.found.node.language)
+            for each, place in sentences
+        ]
+    )
+    languages = {each.found.node.language for each, _ in sentences}
+    return index.search(question_terms(question, languages), len(sentences))
 
 
 def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:

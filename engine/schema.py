@@ -89,6 +89,11 @@ class Node:
         return mean_confidence(lines) if lines else None
 
     @property
+    def language(self) -> str:
+        """ISO 639-1; English where an earlier version has not looked, or it cannot be told."""
+        return str(self.metadata.get("language") or "en")
+
+    @property
     def label(self) -> str:
         """The file and the page, such as "report.pdf, page 3"."""
         page = self.metadata.get("page_label")

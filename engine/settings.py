@@ -100,6 +100,14 @@ class _Settings:
 
         return CrossEncoder(self.weights.reranker)
 
+    def configured_llm(self) -> LLM:
+        """A new model as .env says: the server, CHAT_MODEL, or the default one.
+
+        Raises:
+            FirstTokenError: it cannot be opened.
+        """
+        return self._default_llm()
+
     def _default_llm(self) -> LLM:
         if self.config.openai_base_url:
             from engine.llm import OpenAICompatible

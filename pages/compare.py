@@ -14,6 +14,7 @@ from pages.parts.compare_runs import show_metrics, show_readers, show_result, sh
 from pages.parts.compare_setup import choose_setup, show_measuring, shown_session, spoken
 from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
+from pages.parts.models_compare import compare_models
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import current_collection, pick_collection
 from pages.parts.uploads import offer_samples, show_unsettled
@@ -103,6 +104,13 @@ def main() -> None:
             "this computer, so each of them waits longer.",
         )
         show_readers(workspace, collection, setup)
+    if has_documents:
+        cell(
+            "Two models",
+            "The same question and the same passages, asked of two models one after the other. "
+            "Neither uses what it has read before. A model that is not loaded is loaded for it.",
+        )
+        compare_models(workspace, collection, setup.question)
     cell(
         "Kept measurements",
         "Every measurement is saved on this computer, with the machine, the model file and the "

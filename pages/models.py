@@ -9,7 +9,9 @@ from engine.workspace import Workspace
 from pages.parts.code_cell import code_switch
 from pages.parts.copy_button import copy_button
 from pages.parts.markdown import plain_markdown
+from pages.parts.models_choose import choose_model
 from pages.parts.models_facts import is_default, layout, models_in_use
+from pages.parts.models_search import choose_search_models
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.walkthrough_cells import show_cell
 from pages.parts.walkthrough_state import speed_notebook
@@ -21,20 +23,10 @@ EXPECT = (
     "model can be wrong, the quotation is exact."
 )
 LARGER = (
-    "A larger model answers better and more slowly. Download an instruct model in GGUF format, set "
-    "its path as `CHAT_MODEL` in the file `.env` in the folder of First Token, and start First "
-    "Token again. The first start measures the model and configures the runtime for it."
+    "A larger model answers better and more slowly. It is tried out and measured while the one in "
+    "use goes on answering; what is being answered ends with the model it began with."
 )
-# The sizes are those of the files on Hugging Face. Contexts take up to 1/8 of memory in addition.
-SUGGESTED = [
-    {"Model": "Qwen2.5-1.5B-Instruct", "File": "Q4_K_M", "Size": "1.0 GB", "Memory": "4 GB"},
-    {"Model": "Llama-3.2-3B-Instruct", "File": "Q4_K_M", "Size": "2.0 GB", "Memory": "6 GB"},
-    {"Model": "Qwen2.5-7B-Instruct", "File": "Q4_K_M", "Size": "4.7 GB", "Memory": "8 GB"},
-]
-WHERE = (
-    "On Hugging Face, the repository bartowski/*model*-GGUF has each file as *model*-Q4_K_M.gguf. "
-    "Memory is the free memory that you need."
-)
+IN_ENV = "The same in the file `.env` in the folder of First Token, read at its start:"
 ENV = """\
 CHAT_MODEL=models/qwen2.5-1.5b-instruct-q4_k_m.gguf
 CONTEXT_WINDOW=0    # tokens; 0: at most 4,096, fewer if memory is short
@@ -47,7 +39,7 @@ OPENAI_API_KEY="""
 
 
 def show_models(workspace: Workspace) -> None:
-    for model in models_in_use(workspace.llm, Settings.config):
+    for model in models_in_use(workspace.llm, Settings.config, workspace.models.licence_of):
         with st.container(border=True, gap="xsmall"):
             st.caption(model.task)
             st.markdown(f"**{plain_markdown(model.name)}**")
@@ -66,10 +58,8 @@ def show_layout(workspace: Workspace) -> None:
     st.dataframe(rows, hide_index=True, alt="The runtime's settings on this machine")
 
 
-def show_how_to_change() -> None:
-    st.markdown(LARGER)
-    st.dataframe(SUGGESTED, hide_index=True, alt="Models to try, with their sizes")
-    st.caption(WHERE)
+def show_how_to_configure() -> None:
+    st.markdown(IN_ENV)
     st.code(ENV, language="ini", wrap_lines=True)
     st.markdown(
         "Or use a server with OpenAI's API. Your questions, and the passages found for them, are "
@@ -100,13 +90,18 @@ def main() -> None:
     if is_default(workspace.llm):
         st.markdown(EXPECT)
     show_models(workspace)
+    st.subheader("Choose another model", anchor=False)
+    st.markdown(LARGER)
+    choose_model(workspace)
+    st.subheader("Models of the search", anchor=False)
+    choose_search_models(workspace)
     notebook = speed_notebook()
     version = notebook.version
     show_cell(notebook, notebook.cells[0], version, with_code=with_code)
     st.subheader("How it is set up here", anchor=False)
     show_layout(workspace)
-    st.subheader("Try another model", anchor=False)
-    show_how_to_change()
+    st.subheader("In .env", anchor=False)
+    show_how_to_configure()
     st.subheader("If something goes wrong", anchor=False)
     show_diagnostics(workspace)
 

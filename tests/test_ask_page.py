@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.budget import Rate
 from engine.errors import StoreError
+from engine.models.chat import ChatModel
 from engine.run import Phase
 from engine.settings import Settings
 from engine.workspace import Stage, Turn, Workspace
@@ -197,7 +198,8 @@ def test_a_full_disk_is_told_and_what_was_saved_is_still_there(workspace: Worksp
 def test_an_answer_that_cannot_be_saved_can_still_be_read(workspace: Workspace) -> None:
     conversation = workspace.conversations.create("default")
     asked = threading.Event()
-    workspace.llm = ScriptedLLM(["The mill. " * 2000], before_piece=lambda _: held_back(asked))
+    slow = ScriptedLLM(["The mill. " * 2000], before_piece=lambda _: held_back(asked))
+    workspace.chat_model = ChatModel(slow)
     add(workspace, "mill.txt", MILL)
     response = workspace.ask(conversation, "Who built the tide mill?")
     workspace.conversations._db.execute("PRAGMA max_page_count = 1")

@@ -11,6 +11,7 @@ from typing import Any
 from engine.errors import LLMError
 from engine.llm.binding import clear_log, last_log, llama_cpp
 
+_PART = re.compile(r"-\d{5}-of-\d{5}$")  # of a model that is split into several files
 _QUANTIZATION = re.compile(r"[-._](I?Q\d\w*|B?F16|F32|MXFP4\w*)$", re.IGNORECASE)
 
 
@@ -34,7 +35,7 @@ class Model:
         if not self._model:
             raise LLMError(
                 f"{path.name} could not be loaded: it is damaged, or not a GGUF model that this "
-                f"llama.cpp knows. Name another file as CHAT_MODEL in .env. ({last_log()})"
+                f"llama.cpp knows. Choose another model on the Models page. ({last_log()})"
             )
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
@@ -57,7 +58,8 @@ class Model:
 
         `general.name` in the file is often the label of a training run.
         """
-        return _QUANTIZATION.sub("", self.path.stem) or self.path.stem
+        whole = _PART.sub("", self.path.stem)
+        return _QUANTIZATION.sub("", whole) or whole
 
     @property
     def chat_template(self) -> str | None:

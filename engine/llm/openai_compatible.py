@@ -39,9 +39,10 @@ _CONTEXT_WINDOW = 8192  # assumed if CONTEXT_WINDOW is not set
 _BYTES_PER_TOKEN = 3  # gives too many tokens: English has four to five in the usual vocabularies
 _CLOSED = "This connection to the model server has been closed. Ask again."
 _HINTS = {
-    401: " Check OPENAI_API_KEY in .env.",
-    403: " Check OPENAI_API_KEY in .env.",
-    404: " Check OPENAI_BASE_URL and OPENAI_MODEL in .env.",
+    401: " Check its key, on the Models page or as OPENAI_API_KEY in .env.",
+    403: " Check its key, on the Models page or as OPENAI_API_KEY in .env.",
+    404: " Check its address and model, on the Models page or in .env (OPENAI_BASE_URL, "
+    "OPENAI_MODEL).",
     429: " It is overloaded, or your quota is used up. Try again later.",
 }
 
@@ -100,6 +101,16 @@ class OpenAICompatible(LLM):
     @property
     def metadata(self) -> LLMMetadata:
         return self._metadata
+
+    @property
+    def jobs(self) -> int:
+        """Answers that are being received."""
+        return len(self._connections.tasks)
+
+    @property
+    def address(self) -> str:
+        """Where requests go, without user, password and query."""
+        return self._server.public_url.removesuffix("/chat/completions")
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """An upper estimate, because the server's tokeniser is not known."""
@@ -298,7 +309,7 @@ class _Connections:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE),
         )
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="llm-server", daemon=True)
@@ -312,8 +323,8 @@ class _Connections:
         def begin() -> None:
             nonlocal task
             task = loop.create_task(request.run(self._client))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
         def cancel() -> None:
             # Cancel in a later step of the loop, because a task that is cancelled before its first
@@ -345,9 +356,9 @@ class _Connections:
 
         async def end_all() -> None:
             await asyncio.sleep(0)  # each task must have had its first step
-            for task in list(self._tasks):
+            for task in list(self.tasks):
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self.tasks, return_exceptions=True)
             await self._client.aclose()
 
         try:
@@ -419,7 +430,7 @@ class _Request:
             silence = f"sent nothing for {server.stall_seconds:g} s."
             raise ServerError(f"{server} {silence}") from error
         except httpx.ConnectError as error:
-            advice = "Is it running? Check OPENAI_BASE_URL in .env."
+            advice = "Is it running? Check its address, on the Models page or as OPENAI_BASE_URL."
             reason = server.redacted(str(error))
             raise ServerError(f"{server} cannot be reached ({reason}). {advice}") from error
         except httpx.HTTPError as error:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _COMMAND = (sys.executable, "-m", "engine.llm.proof")
 _SECONDS = 300.0  # for one child on a busy machine; one more for every SLOW_BYTES on a slow disk
 _SLOW_BYTES = 30e6
-_OTHER_MODEL = "Name another file as CHAT_MODEL in .env."
+_OTHER_MODEL = "Choose another model on the Models page, or set CHAT_MODEL in .env."
 
 _MEASURED = 2  # increased when more is measured, so that it is measured on every machine
 # Another way to run the model replaces the usual one if it is faster by this factor, because
@@ -258,7 +258,8 @@ def _run(
         LLMError: the file is not a model that can be used, or it did not end in time.
     """
     arguments = {
-        "path": str(path.resolve()),
+        # not resolved: the hub's cache links to blobs, and a split file is known by its name
+        "path": str(path.absolute()),
         "threads": threads,
         "gpu_layers": gpu_layers,
         "trials": [asdict(switches) for switches in trials],

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
 from engine.errors import DuplicateDocumentError, StoreError
+from engine.languages import ENGLISH
 from engine.lexical import Terms
 from engine.schema import Filters, Node
 from engine.store import points
@@ -69,6 +70,11 @@ class Collection:
     @property
     def passages(self) -> int:
         return sum(source.passages for source in self._sources.copy().values())
+
+    @property
+    def languages(self) -> set[str]:
+        """Those of the sources, as ISO 639-1."""
+        return {source.language or ENGLISH for source in self._sources.copy().values()}
 
     @property
     def crowded(self) -> bool:

@@ -25,7 +25,8 @@ _NAMESPACE = uuid.UUID("6f7a3c1e-52a5-4f0b-9f0e-0a1d0c7f5b11")
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file in a collection. `size`: bytes. `added_at`: ISO 8601, UTC. `directory`: the relative
-    path of the folder that it was added with, or empty.
+    path of the folder that it was added with, or empty. `language`: ISO 639-1, by whose rules its
+    words are stemmed; empty for English rules, as in earlier versions.
     """
 
     source_id: str
@@ -36,6 +37,7 @@ class Source:
     content_hash: str = ""
     added_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     directory: str = ""
+    language: str = ""
 
     @property
     def path(self) -> str:

@@ -1,5 +1,6 @@
 """Store: the collections of one folder, of one server, or of memory."""
 
+import hashlib
 import re
 import threading
 import unicodedata
@@ -16,6 +17,9 @@ from engine.store.points import DENSE, TERMS
 # Written into each collection. Increase it when old code cannot read the points of new code.
 SCHEMA = 1
 
+# Between a collection's name and what names its index for another model than the first: a character
+# that no collection's name has.
+_INDEX = "~"
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 
 
@@ -42,9 +46,17 @@ class Store:
         return self._connection.temporary
 
     def collection(
-        self, name: str, embedding: str, dimension: int, create: bool = True
+        self,
+        name: str,
+        embedding: str,
+        dimension: int,
+        create: bool = True,
+        beside: bool = False,
     ) -> Collection:
         """Open a collection. With `create`, create a missing one. `embedding` is a model's name.
+
+        A collection can have an index for each of several models, and they are never mixed. One for
+        another model than those it has is made with `create` and `beside`.
 
         Raises:
             StoreError: the collection is missing, its name cannot be used, or another embedding
@@ -55,32 +67,66 @@ class Store:
                 f"{name!r} cannot name a collection. Use letters, digits, spaces, dots and dashes."
             )
         with self._connection.guarded() as client:
-            if not client.collection_exists(name):
-                if not create:
+            there = self._indexes(name)
+            index = there.get(embedding)
+            if index is None:
+                if not there and not create:
                     raise StoreError(
                         f"The collection {name!r} does not exist. Choose another "
                         "collection."
                     )
-                self._make(name, embedding, dimension)
-            self._check(name, embedding, dimension)
-            if name not in self._collections:
+                if there and not (create and beside):
+                    self._check(next(iter(there.values())), embedding, dimension)
+                index = f"{name}{_INDEX}{_short(embedding)}" if there else name
+                self._make(index, embedding, dimension)
+            self._check(index, embedding, dimension)
+            if index not in self._collections:
                 if not self._connection.embedded:  # so that filters are quick
-                    client.create_payload_index(name, "source_id", models.PayloadSchemaType.KEYWORD)
-                self._collections[name] = Collection(self._connection, name, store=self)
-            return self._collections[name]
+                    client.create_payload_index(
+                        index, "source_id", models.PayloadSchemaType.KEYWORD
+                    )
+                self._collections[index] = Collection(self._connection, index, store=self)
+            return self._collections[index]
 
     def collections(self) -> list[str]:
+        return sorted({index.partition(_INDEX)[0] for index in self._all_indexes()})
+
+    def embeddings(self, name: str) -> list[str]:
+        """The models for which a collection has an index."""
+        return list(self._indexes(name))
+
+    def delete_collection(self, name: str) -> None:
+        """Delete it with all its sources. One that is not there is no error."""
+        for index in self._indexes(name).values():
+            self._delete_index(index)
+
+    def delete_index(self, name: str, embedding: str) -> None:
+        """Delete a collection's index for one model. One that is not there is no error."""
+        if index := self._indexes(name).get(embedding):
+            self._delete_index(index)
+
+    def _all_indexes(self) -> list[str]:
         with self._connection.guarded() as client:
             names = {each.name for each in client.get_collections().collections}
         return sorted(name for name in names if name + SOURCES in names)
 
-    def delete_collection(self, name: str) -> None:
-        """Delete a collection with all its sources. A missing collection is not an error."""
+    def _indexes(self, name: str) -> dict[str, str]:
+        """The names of a collection's indexes, by their models."""
+        found = {}
+        with self._connection.guarded() as client:
+            names = [each.name for each in client.get_collections().collections]
+            for index in sorted(names):
+                if index.partition(_INDEX)[0] == name and not index.endswith(SOURCES):
+                    known = client.get_collection(index).config.metadata or {}
+                    found[str(known.get("embedding", ""))] = index
+        return found
+
+    def _delete_index(self, index: str) -> None:
         with self._connection.changing() as client:
-            if opened := self._collections.pop(name, None):
+            if opened := self._collections.pop(index, None):
                 opened.deleted = True
-            client.delete_collection(name)
-            client.delete_collection(name + SOURCES)
+            client.delete_collection(index)
+            client.delete_collection(index + SOURCES)
 
     def close(self) -> None:
         """Release the folder. Collections of this store cannot be used afterwards."""
@@ -92,7 +138,7 @@ class Store:
     def _make(self, name: str, embedding: str, dimension: int) -> None:
         with self._connection.changing() as client:
             # On macOS and Windows such names are one folder.
-            same = (each for each in self.collections() if _folded(each) == _folded(name))
+            same = (each for each in self._all_indexes() if _folded(each) == _folded(name))
             if other := next(same, None):
                 raise StoreError(
                     f"There is a collection {other!r} already, and {name!r} differs only in upper "
@@ -127,6 +173,10 @@ class Store:
                 f"{found['embedding']}, and {embedding} is set now. Set that model again, or "
                 "choose another collection, or delete this one and add the files again."
             )
+
+
+def _short(embedding: str) -> str:
+    return hashlib.sha256(embedding.encode()).hexdigest()[:8]
 
 
 def _folded(name: str) -> str:

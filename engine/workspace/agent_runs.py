@@ -23,10 +23,11 @@ WORKING, WAITING = 600.0, 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class AgentRun:
-    """A run, and the collection that its search tool searches."""
+    """A run, the collection that its search tool searches, and the model that it asks."""
 
     handler: AgentHandler
     collection: str
+    llm: LLM | None = None
 
 
 class AgentRuns:
@@ -36,7 +37,7 @@ class AgentRuns:
     data to other machines.
     """
 
-    def __init__(self, index: Callable[[str], VectorStoreIndex], llm: LLM) -> None:
+    def __init__(self, index: Callable[[str], VectorStoreIndex], llm: Callable[[], LLM]) -> None:
         self._index, self._llm = index, llm
         self._runs: dict[str, AgentRun] = {}
         self._lock = threading.Lock()
@@ -59,10 +60,11 @@ class AgentRuns:
         Raises:
             ValueError: the task is empty.
         """
-        handler = AgentWorkflow.from_tools(self.tools(collection, filters), self._llm).run(task)
+        llm = self._llm()
+        handler = AgentWorkflow.from_tools(self.tools(collection, filters), llm).run(task)
         self.hold(handler)
         with self._lock:
-            self._runs[handler.id] = AgentRun(handler, collection)
+            self._runs[handler.id] = AgentRun(handler, collection, llm)
             ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]
@@ -74,6 +76,10 @@ class AgentRuns:
     def latest(self) -> list[AgentRun]:
         """All runs that are kept, the latest first."""
         return list(reversed(list(self._runs.values())))
+
+    def uses(self, llm: LLM) -> bool:
+        """Whether a run that has not ended asks this model."""
+        return any(run.llm is llm and not run.handler.phase.ended for run in self.latest())
 
     def hold(self, handler: AgentHandler) -> None:
         """Keep a run going while a page shows it, and for some time afterwards: longer while it

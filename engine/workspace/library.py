@@ -12,19 +12,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.config import Config
+from engine.embedding import Embedding
 from engine.errors import (
     Cancelled,
     DocumentError,
     DuplicateDocumentError,
     EmptyDocumentError,
+    FirstTokenError,
     LimitExceededError,
     StoreError,
+    WeightsError,
 )
-from engine.index import IngestProgress, OnProgress, VectorStoreIndex
+from engine.index import IngestProgress, NodeParser, OnProgress, VectorStoreIndex
 from engine.reading import is_archive, is_mail, read_file, unpack_archive, unpack_mail
 from engine.reading.limits import LIMITS
+from engine.run import Run
 from engine.schema import Document, Node
-from engine.settings import Settings
+from engine.settings import CHUNK_SIZE, Settings
+from engine.splitting import SentenceSplitter
 from engine.store import Source, open_store
 from engine.store.connection import is_full
 from engine.workspace.ingestion import (
@@ -37,6 +42,7 @@ from engine.workspace.ingestion import (
 )
 from engine.workspace.originals import KEPT_IN_TRASH, Original, Originals
 from engine.workspace.rebuilding import Rebuilder
+from engine.workspace.reembedding import Reembedder
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,14 @@ DEFAULT_COLLECTION = "default"
 INSTANT_UNDO = 60.0
 
 
+def _no_other(name: str) -> Embedding:
+    raise WeightsError(f"The embedding model {name} is not here.")
+
+
+# Seconds that the index of a former embedding model stays after the new one has taken over.
+STILL_SEARCHED = 10.0
+
+
 class Library:
     """All collections of one folder. Safe to use from any thread.
 
@@ -53,7 +67,13 @@ class Library:
     called with the collection and the source id of each document that was rebuilt or restored.
     """
 
-    def __init__(self, folder: Path, config: Config) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        open_embedding: Callable[[str], Embedding] = _no_other,
+    ) -> None:
+        """`open_embedding` opens the embedding model of a name that a collection records."""
         self.notices: list[str] = []
         self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
         self._originals = Originals(folder)
@@ -65,6 +85,10 @@ class Library:
         self._hidden: dict[tuple[str, str], tuple[Source, threading.Timer]] = {}
         self._refused: set[tuple[str, str]] = set()  # deletions that the store did not record
         self._arrived: dict[str, Original] = {}  # by the upload that brought it
+        # The embedding that answers in a collection, while it is not the chosen one
+        self._before: dict[str, Embedding] = {}
+        self._open_embedding = open_embedding
+        self.reembedder = Reembedder(self._reread, self._old_and_new, self._finish)
         path = None if config.qdrant_url else folder / "qdrant"
         self._store = open_store(
             path, config.qdrant_url, config.qdrant_api_key, aside=folder
@@ -85,9 +109,12 @@ class Library:
             )
         if self._store.read_only:
             self.notices.append(self._read_only)
+        self._find_older_indexes()
         if not self._store.read_only or DEFAULT_COLLECTION in self.collections():
             self.create(DEFAULT_COLLECTION)
         self._compare()
+        if not self._store.read_only:
+            self.reembedder.start(list(self._before))
 
     def collections(self) -> list[str]:
         return self._store.collections()
@@ -98,9 +125,11 @@ class Library:
         Raises:
             StoreError: the name cannot be used, or another embedding model filled it.
         """
-        embedding = Settings.embed_model
-        made = self._store.collection(collection, embedding.name, embedding.dimension)
-        return VectorStoreIndex(made, embedding)
+        embedding = self._embedding(collection)
+        made = self._store.collection(
+            collection, embedding.name, embedding.dimension, beside=True
+        )
+        return VectorStoreIndex(made, embedding, _splitter(embedding))
 
     def index(self, collection: str) -> VectorStoreIndex:
         """The collection's index.
@@ -108,11 +137,21 @@ class Library:
         Raises:
             StoreError: there is no such collection, or another embedding model filled it.
         """
-        embedding = Settings.embed_model
+        embedding = self._embedding(collection)
         opened = self._store.collection(
             collection, embedding.name, embedding.dimension, create=False
         )
-        return VectorStoreIndex(opened, embedding)
+        return VectorStoreIndex(opened, embedding, _splitter(embedding))
+
+    def embedding_changed(self) -> None:
+        """`Settings.embed_model` is another one now: embed all documents with it.
+
+        That is done in the background. Until a collection is finished, its old index answers, with
+        the model that filled it.
+        """
+        with self._lock:
+            self._find_older_indexes()
+        self.reembedder.start(list(self._before))
 
     def documents(self, collection: str) -> list[Source]:
         """The indexed documents, the latest first."""
@@ -315,6 +354,7 @@ class Library:
         with self._lock:
             for _, timer in self._hidden.values():
                 timer.cancel()
+        self.reembedder.close()
         self._rebuilder.close()
         self._store.close()
 
@@ -391,6 +431,76 @@ class Library:
         except StoreError:  # the next opening does it
             log.exception("The passages of a deleted document could not be deleted")
 
+    # Another embedding model
+
+    def _embedding(self, collection: str) -> Embedding:
+        """The one whose index answers."""
+        return self._before.get(collection) or Settings.embed_model
+
+    def _find_older_indexes(self) -> None:
+        """Note the collections that another model than the chosen one filled."""
+        chosen = Settings.embed_model
+        opened = {each.name: each for each in self._before.values()}
+        self._before = {}
+        for collection in self.collections():
+            full: list[tuple[int, Embedding]] = []  # how many documents another model's index has
+            for name in self._store.embeddings(collection):
+                if name in ("", chosen.name):  # empty: not an index of ours; `_compare` says so
+                    continue
+                try:
+                    model = opened[name] = opened.get(name) or self._open_embedding(name)
+                    index = self._store.collection(collection, name, model.dimension, create=False)
+                    full.append((len(index.sources()), model))
+                except StoreError:
+                    log.exception("An index could not be opened")
+                except FirstTokenError as error:  # the model's files are gone
+                    log.warning("The index of %s cannot be used: %s", name, error)
+                    with suppress(StoreError):
+                        self._store.delete_index(collection, name)
+            if full:
+                _, self._before[collection] = max(full, key=lambda each: each[0])
+
+    def _old_and_new(self, collection: str) -> tuple[VectorStoreIndex, VectorStoreIndex]:
+        chosen = Settings.embed_model
+        made = self._store.collection(collection, chosen.name, chosen.dimension, beside=True)
+        return self.index(collection), VectorStoreIndex(made, chosen, _splitter(chosen))
+
+    def _reread(self, collection: str, source_id: str, run: Run) -> Sequence[Document]:
+        original = self._originals.find(collection, source_id)
+        if original is None:
+            raise DocumentError("Its original is gone.")
+        return read_file(original.path, run=run).documents
+
+    def _finish(self, collection: str) -> bool:
+        with self._lock:
+            if self._closing:
+                raise Cancelled
+            old, new = self._old_and_new(collection)
+            kept = {each.source_id for each in old.sources()}
+            there = {each.source_id for each in new.sources()}
+            for source_id in there - kept:  # deleted since
+                new.delete(source_id)
+            if kept - there:
+                return False
+            self._before.pop(collection, None)
+            # a search that has just begun may still use the old index
+            timer = threading.Timer(STILL_SEARCHED, self._drop_older, [collection])
+            timer.daemon = True
+            timer.start()
+        for source_id in kept:
+            self.on_ready(collection, source_id)
+        return True
+
+    def _drop_older(self, collection: str) -> None:
+        """Delete the indexes of other models. What is left here, the next start deletes."""
+        with self._lock:
+            if self._closing or collection in self._before:
+                return
+            with suppress(StoreError):
+                for name in self._store.embeddings(collection):
+                    if name != Settings.embed_model.name:
+                        self._store.delete_index(collection, name)
+
     # Rebuilding
 
     def _compare(self) -> None:
@@ -459,6 +569,13 @@ class Library:
             if self._originals.find(upload.collection, upload.source_id) is None:
                 index.delete(upload.source_id)
                 raise Cancelled
+
+
+def _splitter(embedding: Embedding) -> NodeParser | None:
+    """Passages are counted in the tokens of the model that embeds them. None: the default one."""
+    if embedding is Settings.embed_model:
+        return None
+    return SentenceSplitter(CHUNK_SIZE, count_tokens=embedding.count_tokens)
 
 
 def _unpacked(upload: Upload) -> list[Packed]:

@@ -10,25 +10,35 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, Self
 
 from engine.config import LONGEST_WAIT, Config
 from engine.durable import set_aside, write_whole
-from engine.errors import StoreError, StoreInUseError
+from engine.embedding import Embedding, Reranker
+from engine.errors import FirstTokenError, LLMError, StoreError, StoreInUseError
 from engine.llm.base import LLM, GenerationOptions
 from engine.measuring import Measurements
 from engine.measuring.fingerprint import fingerprint
 from engine.measuring.runner import measured_engine
-from engine.query_engine import RetrieverQueryEngine
+from engine.models.asking import Hub
+from engine.models.chat import ChatModel
+from engine.models.choosing import Choice, SearchChoice, load_search_choice
+from engine.models.comparing import ModelComparison, Side
+from engine.models.files import ModelFiles
+from engine.models.searching import SearchModels, SearchSwitch
+from engine.models.servers import Servers
+from engine.models.switching import Switch, open_proven
+from engine.query_engine import RetrieverQueryEngine, checked_question
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
-from engine.run import Phase
+from engine.run import Phase, Run
 from engine.schema import ChatMessage, Filters, new_id
+from engine.settings import CHUNK_SIZE, Settings
+from engine.splitting import SentenceSplitter
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import Conversation, ConversationStore, Turn
@@ -116,7 +126,7 @@ class Workspace:
             raise
 
     def _open(self, folder: Path, config: Config, llm: LLM) -> None:
-        self.llm = llm
+        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
         self.notices: list[str] = []
         self._settings_file = folder / "settings.json"
         default = AskSettings(first_token_budget=config.first_token_budget)
@@ -124,7 +134,12 @@ class Workspace:
         self._settings_lock = threading.Lock()
         self.conversations = ConversationStore(folder / "conversations.sqlite3")
         self.notices += self.conversations.notices
-        self.library = Library(folder, config)
+        self._folder, self._config = folder, config
+        self.search_models = SearchModels(folder, Hub(config), _default_search_models)
+        self.search_switch = SearchSwitch(folder, config, self.search_models, self._install_search)
+        searching = load_search_choice(folder, config)
+        later = self._open_search(searching)
+        self.library = Library(folder, config, self.search_models.embedder)
         self.notices += self.library.notices
         llm.keep_states(folder / "states")
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
@@ -137,18 +152,105 @@ class Workspace:
         self.notices += self.watcher.notices
         self.measurements = Measurements(
             folder / "measurements",
-            partial(measured_engine, self.library.index, llm),
-            partial(fingerprint, llm),
+            lambda setup, trial: measured_engine(self.library.index, self.llm, setup, trial),
+            lambda: fingerprint(self.llm),
         )
         self.notices += self.measurements.notices
-        self.agents = AgentRuns(self.library.index, llm)
+        self.agents = AgentRuns(self.library.index, lambda: self.llm)
         self.reports = Reports(folder / "reports")
+        self.models = ModelFiles(folder, Hub(config))
+        self.notices += self.models.notices
+        self.servers = Servers(folder)
+        self.switch = Switch(folder, config, self._answering, self._install)
+        self.comparison: ModelComparison | None = None
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._closing = False
         self._closed = False
+        if later:
+            self.search_switch.begin(searching)
+
+    @property
+    def llm(self) -> LLM:
+        """The model that answers now. `chat_model.hold()` keeps it open; see `switch`."""
+        return self.chat_model.current
+
+    @llm.setter
+    def llm(self, llm: LLM) -> None:
+        """Without the steps of `switch`; the model before stays open."""
+        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
+
+    def _answering(self) -> bool:
+        return bool(self._running) or self.measurements.busy
+
+    def _install(self, new: LLM) -> None:
+        """Let a new model answer, and read passages ahead. What is being answered goes on."""
+        if self.measurements.busy:
+            getattr(new, "close", lambda: None)()
+            raise LLMError("A measurement is running. Stop it, or wait for it, and choose again.")
+        new.keep_states(self._folder / "states")
+        preparer, self._preparer = (
+            self._preparer,
+            Preparer(new, self.library.passages, self.library.places),
+        )
+        self.chat_model.exchange(new)
+        Settings.llm = new
+        preparer.close()
+
+    def _open_search(self, choice: SearchChoice) -> bool:
+        """Let the chosen search models search. True: they must be fetched first, in the background,
+        and the default ones search until then."""
+        if choice == SearchChoice():
+            return False
+        if not all(map(self.search_models.is_here, (choice.embedder, choice.reranker))):
+            return True
+        try:
+            embedder = self.search_models.embedder(choice.embedder)
+            reranker = self.search_models.reranker(choice.reranker)
+        except FirstTokenError as error:
+            log.exception("The chosen search models could not be opened")
+            self.notices.append(f"The search uses the default models. {error}")
+            return False
+        _use_search_models(embedder, reranker)
+        self.search_switch.current = choice
+        return False
+
+    def _install_search(self, embedder: Embedding, reranker: Reranker) -> None:
+        """Documents are embedded again in the background where the embedder is another one."""
+        other = embedder.name != Settings.embed_model.name
+        _use_search_models(embedder, reranker)
+        if other:
+            self.library.embedding_changed()
+
+    def compare_models(
+        self, collection: str, question: str, choices: tuple[tuple[str, Choice], ...]
+    ) -> ModelComparison:
+        """Ask two models, given by name and choice, the same question about a collection.
+
+        Raises:
+            QuestionError: the question is empty or too long.
+            LLMError: something else is being compared, measured or loaded.
+        """
+        question = checked_question(question)
+        before = self.comparison
+        if (before and before.running) or self.measurements.busy or self.switch.step.at_work:
+            raise LLMError("Something is being measured or loaded. Stop it, or wait for it.")
+        retriever = self.library.index(collection).as_retriever(self.settings.passages)
+        first, second = (Side(name, choice) for name, choice in choices)
+
+        def open_for_it(choice: Choice, run: Run) -> tuple[LLM, Callable[[], None]]:
+            if choice == self.switch.current:
+                held = self.chat_model.hold()
+                return held.llm, held.release
+            llm = open_proven(choice, self._folder, self._config, run, answering=self._answering)
+            return llm, getattr(llm, "close", lambda: None)
+
+        self.comparison = ModelComparison(
+            question, retriever.retrieve, (first, second), open_for_it, self.settings.length
+        )
+        return self.comparison
 
     def _load_settings(self, default: AskSettings) -> AskSettings:
         """The saved settings. A damaged value is replaced by its default, with a notice."""
@@ -238,12 +340,23 @@ class Workspace:
                 parent=before[-1].id if before else "",
                 chosen=time.time(),
             )
-            response = self._engine(conversation.collection, settings, filters).start(
-                turn.question,
-                stream=settings.streaming,
-                history=self._history(before),
-                on_done=lambda done: self._ended(conversation, turn, done),
-            )
+            held = self.chat_model.hold()
+
+            def on_done(done: StreamingResponse) -> None:
+                held.release()
+                self._ended(conversation, turn, done)
+
+            try:
+                engine = self._engine(conversation.collection, settings, filters, held.llm)
+                response = engine.start(
+                    turn.question,
+                    stream=settings.streaming,
+                    history=self._history(before),
+                    on_done=on_done,
+                )
+            except BaseException:
+                held.release()
+                raise
             turn = replace(turn, run_id=response.run_id, question=response.question)
             title = "" if before else turn.question[:TITLE_LENGTH]
             try:
@@ -343,6 +456,12 @@ class Workspace:
             self._save_again()
             self._closed = True
             self._changed.notify_all()
+        self.switch.close()
+        self.search_switch.close()
+        if self.comparison:
+            self.comparison.stop()
+            self.comparison.wait(10)
+        self.models.close()
         self.conversations.close()
         self.measurements.close()
         self.watcher.close()
@@ -369,14 +488,14 @@ class Workspace:
         return {"filters": asdict(filters), "only": only}
 
     def _engine(
-        self, collection: str, settings: AskSettings, filters: Filters
+        self, collection: str, settings: AskSettings, filters: Filters, llm: LLM
     ) -> RetrieverQueryEngine:
         retriever = self.library.index(collection).as_retriever(
             similarity_top_k=settings.passages, filters=filters
         )
         options = GenerationOptions(max_tokens=settings.length, temperature=settings.temperature)
         synthesizer = ResponseSynthesizer(
-            self.llm,
+            llm,
             streaming=settings.streaming,
             response_mode=settings.response_mode,
             options=options,
@@ -424,6 +543,15 @@ class Workspace:
         with self._changed:
             while not self._closed and not self._save_again():
                 self._changed.wait(SAVE_AGAIN)
+
+
+def _default_search_models() -> tuple[Path, Path]:
+    return Settings.weights.embedder, Settings.weights.reranker
+
+
+def _use_search_models(embedder: Embedding, reranker: Reranker) -> None:
+    Settings.embed_model, Settings.reranker = embedder, reranker
+    Settings.node_parser = SentenceSplitter(CHUNK_SIZE, count_tokens=embedder.count_tokens)
 
 
 def _lock_folder(folder: Path) -> IO[str]:

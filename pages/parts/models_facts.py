@@ -1,10 +1,14 @@
 """Facts about the models in use, as rows and words for the Models page. No widgets."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.config import Config
+from engine.embedding import BgeEmbedding, CrossEncoder, Embedding, OnnxEmbedding, Reranker
+from engine.languages import name_of
 from engine.llm import LLM, LlamaCpp
 from engine.llm.tuning import Figures
 from engine.redacting import public_address
@@ -12,6 +16,7 @@ from engine.settings import Settings
 from engine.weights import CHAT_Q8_NAME
 
 ONNX = "model.onnx"
+_QUANTIZATION = re.compile(r"I?Q\d\w*|B?F16|F32|MXFP4\w*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +28,46 @@ class Model:
     facts: tuple[str, ...]
 
 
-def models_in_use(llm: LLM, config: Config) -> list[Model]:
+def models_in_use(
+    llm: LLM, config: Config, licence_of: Callable[[Path], str] = lambda _: ""
+) -> list[Model]:
+    """`licence_of`: what is known of the licence of a downloaded file."""
     weights = Settings.weights
     return [
-        _chat(llm, config),
-        Model(
-            "Finds passages by meaning",
-            "BAAI/bge-small-en-v1.5",
-            ("English", "384 dimensions", *_file(weights.embedder / ONNX), "MIT"),
-        ),
-        Model(
+        _chat(llm, config, licence_of),
+        _searching("Finds passages by meaning", Settings.embed_model, weights.embedder, "MIT"),
+        _searching(
             "Ranks sentences against the question",
-            "cross-encoder/ms-marco-MiniLM-L-12-v2",
-            ("English", *_file(weights.reranker / ONNX), "Apache-2.0"),
+            Settings.reranker,
+            weights.reranker,
+            "Apache-2.0",
         ),
     ]
 
 
-def _chat(llm: LLM, config: Config) -> Model:
+def _searching(task: str, model: Embedding | Reranker, folder: Path, licence: str) -> Model:
+    """`folder` and `licence` are those of the default model."""
+    languages: frozenset[str] = getattr(model, "languages", frozenset())
+    facts = [", ".join(map(name_of, sorted(languages))) or "many languages"]
+    if isinstance(model, OnnxEmbedding):
+        facts.append(f"{model.dimension} dimensions")
+    if isinstance(model, BgeEmbedding | CrossEncoder):
+        facts += [*_file(folder / ONNX), licence]
+    return Model(task, str(getattr(model, "name", "your own")), tuple(facts))
+
+
+def _chat(llm: LLM, config: Config, licence_of: Callable[[Path], str]) -> Model:
     task, known = "Writes the answers", llm.metadata
     window = f"{known.context_window:,} tokens of context"
     if known.model_file is None:
-        server = f"on {public_address(config.openai_base_url)}"
+        server = f"on {getattr(llm, 'address', '') or public_address(config.openai_base_url)}"
         return Model(task, known.model_name, (server, window))
     if is_default(llm):
         facts = ("135 million parameters, English", window)
         return Model(
             task, "SmolLM2-135M-Instruct", (*facts, *_file(known.model_file), "Apache-2.0")
         )
-    licence = "licence: see where you downloaded it"
+    licence = licence_of(known.model_file) or "licence: see where you downloaded it"
     return Model(task, known.model_name, (window, *_file(known.model_file), licence))
 
 
@@ -76,7 +92,23 @@ def layout(llm: LLM) -> list[dict[str, Any]]:
     now, figures = llm.settings, llm.figures
     contexts, sequences = now["contexts"], now["sequences"]
     side = f"{contexts} × {sequences}"
+    file = llm.metadata.model_file
+    named = _QUANTIZATION.search(file.stem) if file else None
+    without = "extra buffers" in now["switched_off"]
     return [
+        _row("File", now["model"], "The model's weights."),
+        *(
+            [
+                _row(
+                    "Quantization",
+                    named[0],
+                    "How weights are stored: fewer bits, smaller and less exact.",
+                )
+            ]
+            if named
+            else []
+        ),
+        _row("Extra buffers", "off" if without else "on", "Weights repacked for this processor."),
         _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
         _row("Contexts × answers", side, "Contexts that compute at once × answers in each."),
         _row("Window", f"{now['window']:,} tokens", "The longest prompt and answer together."),

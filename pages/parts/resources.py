@@ -58,12 +58,21 @@ def open_workspace() -> "Workspace":
 
 
 def _open() -> "Workspace":
+    from engine.models.choosing import load_choice, open_chosen
     from engine.settings import Settings
     from engine.workspace import Workspace
 
     config = Settings.config
+    folder = config.data_dir / "app"
     try:
-        return Workspace(config.data_dir / "app", config, Settings.llm)
+        chosen, problem = open_chosen(folder, config)
+        if chosen:
+            Settings.llm = chosen
+        opened = Workspace(folder, config, Settings.llm)
+        if chosen:
+            opened.switch.current = load_choice(folder, config)
+        opened.notices += [problem] if problem else []
+        return opened
     except OSError as error:
         log.exception("The workspace could not be opened")
         raise ConfigError(

@@ -1,0 +1,149 @@
+"""Servers as models: against llama_cpp.server, llama-server where it is found, and faults."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine.config import Config
+from engine.errors import ServerError
+from engine.llm import OpenAICompatible
+from engine.models.choosing import Choice
+from engine.models.comparing import ModelComparison, Side
+from engine.models.servers import KEYS, Servers, checked_address, models_of
+from engine.models.switching import open_proven
+from engine.run import Run
+from engine.schema import ChatMessage
+from tests.browser import free_port
+from tests.scripted import ScriptedLLM, found
+
+KEY = "sk-mill-4711-secret"
+SECONDS = 120.0
+
+
+@contextmanager
+def serving(command: list[str], port: str, log: Path) -> Iterator[str]:
+    """The address of a server that was started with this command, once it answers."""
+    address = f"http://127.0.0.1:{port}/v1"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            try:
+                if httpx.get(f"{address}/models", timeout=2).status_code != 503:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module", params=["llama_cpp.server", "llama-server"])
+def address(
+    request: pytest.FixtureRequest, chat_model_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Two real servers with the default model and a key."""
+    port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
+    model, key = str(chat_model_path), KEY
+    if request.param == "llama_cpp.server":
+        command = [sys.executable, "-m", "llama_cpp.server", "--model", model, "--port", port]
+        command += ["--api_key", key, "--n_ctx", "2048", "--model_alias", "mill"]
+    else:
+        program = os.environ.get("LLAMA_SERVER") or shutil.which("llama-server")
+        if program is None:
+            pytest.skip("There is no llama-server here: install it, or name it in LLAMA_SERVER.")
+        command = [program, "-m", model, "--port", port, "--api-key", key, "-c", "2048"]
+        command += ["-a", "mill"]
+    with serving(command, port, log) as found_at:
+        yield found_at
+
+
+def test_a_real_server_is_added_with_its_key_and_answers(address: str, tmp_path: Path) -> None:
+    names = models_of(address, KEY)
+    assert names == ["mill"]
+    servers = Servers(tmp_path)
+    server = servers.add(address + "/", names[0], KEY)
+    llm = open_proven(Choice(server=server.id), tmp_path, Config(), Run())
+    assert isinstance(llm, OpenAICompatible)
+    assert llm.address == address
+    question = [ChatMessage("user", "Name a colour.")]
+    pieces = list(llm.stream_chat(question))
+    assert len(pieces) > 1 and "".join(pieces).strip()
+    llm.close()
+
+
+def test_a_wrong_key_is_refused_with_a_sentence_without_it(address: str, tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    server = servers.add(address, "mill", "sk-wrong-key-0815")
+    llm = OpenAICompatible(server.address, server.model, servers.key(server))
+    with pytest.raises(ServerError, match="Models page") as caught:
+        llm.chat([ChatMessage("user", "Hello")])
+    assert "0815" not in str(caught.value)
+    llm.close()
+
+
+def test_the_key_is_in_a_file_of_the_user_alone_and_goes_with_the_server(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    server = servers.add("http://localhost:1/v1/chat/completions", "m", KEY)
+    assert server.address == "http://localhost:1/v1"
+    assert stat.S_IMODE((tmp_path / KEYS).stat().st_mode) == 0o600
+    holding = [each.name for each in tmp_path.iterdir() if KEY in each.read_text()]
+    assert holding == [KEYS]
+    assert KEY not in repr(servers.all())
+    assert Servers(tmp_path).key(server) == KEY
+    servers.remove(server)
+    assert servers.all() == []
+    assert KEY not in (tmp_path / KEYS).read_text()
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("localhost:8080/v1", "must begin with http"),
+        ("http://user:pass@localhost/v1", "without password"),
+        ("http://127.0.0.1:9/v1", "Is it running"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused(address: str, sentence: str) -> None:
+    with pytest.raises(ServerError, match=sentence) as caught:
+        models_of(checked_address(address), KEY)
+    assert KEY not in str(caught.value)
+    assert "pass@" not in str(caught.value)
+
+
+def test_two_models_get_the_same_passages_and_one_that_fails_does_not_end_the_other() -> None:
+    models = {"a": ScriptedLLM(["one", " two"]), "b": ScriptedLLM(["three"])}
+    closed: list[str] = []
+
+    def open_model(choice: Choice, _: Run) -> tuple[ScriptedLLM, object]:
+        if choice.path == "gone":
+            raise ServerError("It is gone.")
+        return models[choice.path], lambda: closed.append(choice.path)
+
+    def compared(first: str, second: str) -> ModelComparison:
+        sides = Side(first, Choice(path=first)), Side(second, Choice(path=second))
+        made = ModelComparison("Which?", lambda *_: found("A text."), sides, open_model, 50)  # type: ignore[arg-type]
+        made.wait(30)
+        return made
+
+    both = compared("a", "b")
+    assert [side.text for side in both.sides] == ["one two", "three"]
+    assert all(side.first_token and side.first_token > 0 for side in both.sides)
+    assert models["a"].prompts == models["b"].prompts
+    assert not models["a"].options[0].reuse
+    assert closed == ["a", "b"]
+    half = compared("gone", "b")
+    assert half.sides[0].problem == "It is gone."
+    assert half.sides[1].text == "three"
