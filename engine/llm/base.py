@@ -73,12 +73,12 @@ class LLM(ABC):
         """The length of the prompt of these messages in tokens, including the template."""
 
     def unread(self, messages: Sequence[ChatMessage]) -> int:
-        """How many tokens of the prompt are in no kept state, and have to be read."""
+        """The number of tokens of the prompt that are in no kept state."""
         return self.count_tokens(messages)
 
     @property
     def reading_rate(self) -> Rate | None:
-        """How long reading takes now, beside whoever else is served; None: not known yet."""
+        """The time to the first token at the present load. None while it is not known."""
         return None
 
     @abstractmethod

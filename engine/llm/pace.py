@@ -15,13 +15,13 @@ StepKind = Literal["read"] | int  # a slice of a prompt, or the next token of th
 
 
 class ThreadChoice:
-    """How many threads compute a step quickest.
+    """The number of threads with which a step takes the least time.
 
-    A second core may make one token a little quicker on an idle machine, and much slower where
-    another program uses that core: threads wait for the slowest of them several hundred times a
-    token. So the count that was quickest recently is used, and the others are tried again: soon
-    after they have lost, since other programs come and go within seconds, and half as often after
-    each further loss.
+    On an idle machine, a second core makes a token slightly faster. If another program uses that
+    core, it makes the token much slower, because threads wait for the slowest of them several
+    hundred times a token. Therefore the count that was fastest recently is used, and the others
+    are tried again. The first trial comes soon after a loss, because other programs come and go
+    within seconds. Each further loss doubles the wait.
 
     `measured`: seconds for the next token of one answer, by number of threads, from calibration.
     """
@@ -30,7 +30,7 @@ class ThreadChoice:
     WINDOW = 9
     TRIAL = 3  # steps in a row
     FIRST, RAREST = 16, 512  # steps between two trials: after one loss, after many
-    SLOWER = 1.3  # if the best count has become so much slower, the others are tried at once
+    SLOWER = 1.3  # if the best count becomes this much slower, the others are tried at once
     HOPELESS = 2.0  # a trial ends when its first step takes this many times the best
 
     def __init__(self, measured: Mapping[int, float] | None = None) -> None:

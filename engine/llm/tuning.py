@@ -33,8 +33,8 @@ class Tuning:
     most; batch_from: and at least, otherwise one after the other. largest_slice: prompt tokens
     computed in one step, at most. smallest_slice, slice_grid: see engine.llm.slicing.
 
-    gather_from: with so many answers at once, the first context writes as many as it has sequences,
-    in batches, and the others read prompts and write the rest (0: never).
+    gather_from: the number of answers from which the first context writes in batches, one answer
+    for each of its sequences. The other contexts read prompts and write the rest. 0: never.
 
     flash_attention is off unless DETERMINISTIC is off. With it, the number of threads and the
     size of slices change how sums are rounded, and so now and then a word of the answer
@@ -72,7 +72,7 @@ class Tuning:
         return Slicing(self.smallest_slice, self.slice_grid)
 
     def batches(self, answers: int) -> list[int]:
-        """In which steps one context computes the next token of so many answers: sizes."""
+        """The sizes of the steps in which one context computes the next token of each answer."""
         if answers < self.batch_from:
             return [1] * answers
         whole, rest = divmod(answers, self.decode_batch)
@@ -124,9 +124,9 @@ class Figures:
 def tuned(
     found: "Findings", cores: int, memory: int, window: int = 0, deterministic: bool = True
 ) -> Tuning:
-    """The layout for a model, on so many cores and bytes of memory.
+    """The layout for a model on a machine with `cores` and `memory` (bytes).
 
-    `window` in tokens, 0 for a default; never more than the model was trained for.
+    `window` is in tokens. 0 is the default, and the model's trained context is the upper limit.
     """
     trained = found.trained_context or DEFAULT_WINDOW
     figures = found.figures
@@ -154,8 +154,8 @@ def layouts(cores: int) -> tuple[Tuning, Tuning]:
 def choose_layout(figures: Figures, cores: int, largest_batch: int = ANSWERS) -> Tuning:
     """Side by side where that writes more tokens a second, else one context and batches.
 
-    With few answers contexts side by side can be quicker, and with more of them batches. Then
-    answers are gathered as soon as there are enough of them. No batch is larger than
+    Contexts side by side can be faster for few answers, and batches for many. In that case the
+    answers are gathered into batches when there are enough of them. No batch is larger than
     `largest_batch`.
     """
     beside, batched = layouts(cores)
