@@ -22,8 +22,8 @@ USE_OCR = "Turn text recognition on (OCR=true in .env), and add the file again."
 _SCAN_AGAIN = "Scan it again, straight, evenly lit, with 300 dpi."
 _PRINT_AGAIN = "Open the file in a viewer, and print it to a new PDF."
 _SHORT_TEXT = 100  # characters of a page that may be no more than a stamp or a watermark
-# Mean confidences of a page. Below the first, most words are expected to be wrong, below the second,
-# some. They have not been calibrated on a set of scans.
+# Mean confidences of a page. Below the first, most words are expected to be wrong, and below the
+# second, some. They have not been calibrated on a set of scans.
 TOO_POOR, DOUBTFUL = 0.65, 0.9
 # Pages of these kinds are recognised (`pdf.Legibility`).
 _UNTRUSTED = ("picture", "empty", "unreadable", "rubbish")

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 from engine.durable import set_aside, write_whole
 from engine.errors import ConfigError, FirstTokenError
@@ -87,7 +88,7 @@ class Watcher:
         self._wake = threading.Event()
         self._closing = False
         self._watched = self._load()
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
         self._observing: set[str] = set()
         self._thread: threading.Thread | None = None
         if self._watched:
@@ -146,6 +147,7 @@ class Watcher:
         self._wake.set()
         if self._thread:
             self._thread.join(30)
+        if self._observer:
             self._observer.stop()
             self._observer.join(5)
 
@@ -155,8 +157,13 @@ class Watcher:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="watching", daemon=True)
-                self._observer.daemon = True
-                self._observer.start()
+                try:  # the system has few observers, so none is made without a folder
+                    self._observer = Observer()
+                    self._observer.daemon = True
+                    self._observer.start()
+                except OSError:
+                    log.exception("Changes of folders are not reported")
+                    self._observer = None
                 self._thread.start()
 
     def _work(self) -> None:
@@ -181,7 +188,8 @@ class Watcher:
 
     def _observe(self, watched: Watched) -> None:
         """Have the system report changes; where it cannot, the scan every minute finds them."""
-        if watched.folder not in self._observing and Path(watched.folder).is_dir():
+        observed = watched.folder in self._observing
+        if self._observer and not observed and Path(watched.folder).is_dir():
             try:
                 self._observer.schedule(_Waker(self._wake), watched.folder, recursive=True)
             except OSError:  # such as too many watched folders
