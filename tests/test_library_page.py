@@ -469,7 +469,7 @@ def test_a_failed_upload_names_its_file_once_and_its_lines_in_the_log(
 def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: object) -> Upload:
+    def gone(*_: object, **__: object) -> Upload:
         raise StoreError("The collection was deleted. Choose another collection.")
 
     monkeypatch.setattr(workspace.ingestor, "add", gone)

@@ -259,7 +259,7 @@ def test_only_a_file_of_unknown_checksum_may_be_called_damaged(
     own = tmp_path / "own.gguf"
     own.symlink_to(chat_model_path)
     breaks("always", "SIGSEGV")
-    with pytest.raises(DoesNotRunError, match=r"damaged: name another file as CHAT_MODEL"):
+    with pytest.raises(DoesNotRunError, match=r"damaged: choose another model"):
         probe(own, CORES, record)
 
 
