@@ -18,6 +18,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,7 @@ def main(request: dict[str, Any]) -> None:
         else:
             _say({"path": str(fetch(**request["fetch"]))})
     except Exception as error:
+        traceback.print_exc()  # First Token logs what this process writes there
         detail = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")[:500]
         _say({"error": kind_of(error), "detail": detail})
 
