@@ -74,7 +74,7 @@ def wait_for_calm() -> None:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Seconds; `fits`: the smallest reading was expected within the budget. `others`: the share of
-    the processor that other programs used meanwhile."""
+    the processor that other programs used during the question."""
 
     first: float
     predicted: float

@@ -19,7 +19,7 @@ SLOTS = 4  # answers that llama-server works on at once
 def bench_decode(
     model: Path | None, threads: int, prompt: int, tokens: int, flash_attention: bool
 ) -> float:
-    """llama-bench's tokens/s after a prompt of so many tokens; 0 where there is no LLAMA_BENCH."""
+    """llama-bench's tokens/s after a prompt of `prompt` tokens. 0 without LLAMA_BENCH."""
     program = os.environ.get("LLAMA_BENCH")
     if not program or not model:
         return 0.0
@@ -37,7 +37,7 @@ class LlamaServer:
         self._client = httpx.Client(base_url=address, timeout=120)
 
     def rate(self, prompt: Sequence[int], tokens: int, at_once: int) -> float:
-        """Tokens/s together of so many requests at once, nothing reused."""
+        """The tokens/s of `at_once` concurrent requests together. No prompt is reused."""
         body = {
             "prompt": list(prompt),
             "n_predict": tokens,

@@ -5,7 +5,7 @@ Documents are split into passages, embedded, and stored, one source after anothe
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -208,7 +208,8 @@ class VectorStoreIndex:
         """Embed one slice after another. Each is stored while the next one is embedded."""
         with ThreadPoolExecutor(1, thread_name_prefix="storing") as storing:
             stored: Future[None] | None = None
-            for start, part in _slices(nodes):
+            for start in range(0, len(nodes), EMBEDDED_AT_ONCE):
+                part = nodes[start : start + EMBEDDED_AT_ONCE]
                 reporter.before = start
                 with run.span("embedding"):
                     texts = [node.text for node in part]
@@ -255,11 +256,6 @@ def _words_of(node: Node) -> str:
     """
     name = PurePath(str(node.metadata.get("file_name", ""))).stem.replace("_", " ")
     return f"{name}\n{node.metadata.get('heading') or ''}\n{node.text}"
-
-
-def _slices(nodes: list[Node]) -> Iterator[tuple[int, list[Node]]]:
-    for start in range(0, len(nodes), EMBEDDED_AT_ONCE):
-        yield start, nodes[start : start + EMBEDDED_AT_ONCE]
 
 
 def _with_counter(node_parser: NodeParser, embedding: Embedding) -> NodeParser:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 ENGLISH = "en"
-# Of a document, so many characters from its beginning, middle and end are looked at.
+# Characters that are examined at the beginning, in the middle and at the end of a document
 _SAMPLE = 3000
 # Below this probability the language is not known. Questions of three words and more have 0.3 to
 # 0.99; names and single words, which could be of any language, have 0.05 to 0.1.

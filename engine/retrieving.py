@@ -170,7 +170,7 @@ class HybridRetriever:
 
 
 def by_words(language: str) -> str:
-    """What to say of an answer whose language the search does not know."""
+    """The note for an answer in a language that the search does not know."""
     name = name_of(language)
     return (
         f"The search knows English, and this is {name}: passages were found mostly by their words. "
@@ -199,7 +199,7 @@ class _TimedReranker:
 
 def is_relevant(results: Sequence[NodeWithScore]) -> bool:
     """Whether the results are relevant to the question. True if they were not reranked, or if the
-    reranker does not know their language: then nobody can tell."""
+    reranker does not know their language: its score then means nothing."""
     if not results:
         return False
     logit = results[0].scores.rerank

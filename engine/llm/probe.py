@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.cores import Cores, Priority
+from engine.durable import write_whole
 from engine.errors import LLMError
 from engine.llm.calibrate import Figures
 from engine.llm.slicing import EXACT, Exactness, Slicing
@@ -362,8 +363,6 @@ def _write_record(record: Path, known: dict[str, Any]) -> None:
     """Write the record completely or not at all. If that fails, the next start probes again."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        new = record.with_name(f"{record.name}.new")
-        new.write_text(json.dumps(known, indent=1), "utf-8")
-        new.replace(record)
+        write_whole(record, json.dumps(known, indent=1).encode())
     except OSError:
         log.warning("The findings on the model could not be written to %s.", record, exc_info=True)

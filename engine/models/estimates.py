@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.llm.local import SMALL
 from engine.machine import fingerprint
 from engine.models.files import bytes_of
 
 # The tokens of a usual prompt: the best sentence for a small model, three passages for a larger.
-SMALL = 1e9  # parameters; see engine.llm.local
 PROMPT, PROMPT_OF_SMALL = 500, 100
 
 _BITS = 5.0  # of a parameter in a Q4_K_M file, where nothing better is known
@@ -79,7 +79,10 @@ def measured_here(record: Path) -> list[Measured]:
 
 
 def estimate(size: int, parameters: float, measured: list[Measured]) -> Estimate | None:
-    """For a model of so many bytes and parameters (0: not known). None if nothing was measured."""
+    """The estimate for a model of `size` bytes. `parameters` is 0 if their number is not known.
+
+    None if nothing was measured.
+    """
     if not measured or not size:
         return None
     nearest = min(measured, key=lambda each: max(size / each.size, each.size / size))

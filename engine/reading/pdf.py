@@ -126,7 +126,7 @@ class Pdf:
         return label.strip() or str(number)
 
     def heading(self, number: int) -> str:
-        """The titles that a page stands under, where it begins with one or has none."""
+        """The titles of the outline that a page belongs to, if it begins with one or has none."""
         return self._outline.heading(number)
 
     def picture(self, number: int, scale: float, most_pixels: int) -> "Image.Image":

@@ -37,7 +37,7 @@ _CELL_GAP = 1.5
 _SAME_ROW = 0.5
 _SAME_SIZE = 1.3  # letters that hang or stand make one line higher than the next
 _LONG = 8.0
-_EDGE = 3  # a page's number is among so many lines from either end
+_EDGE = 3  # lines at the top and the bottom among which the page's number is
 
 Placed = tuple[Line, ReadLine]
 

@@ -78,7 +78,7 @@ class Collection:
 
     @property
     def crowded(self) -> bool:
-        """Whether there are so many passages that a Qdrant server would be faster."""
+        """Whether a Qdrant server would be faster for this number of passages."""
         return self._connection.embedded and self.passages > EMBEDDED_LIMIT
 
     def sources(self) -> list[Source]:
