@@ -138,6 +138,20 @@ def wait_until_idle(browser_page: Page, timeout: float = 60.0) -> None:
     browser_page.wait_for_selector(IDLE, timeout=timeout * 1000)
 
 
+def wait_until_true(
+    browser_page: Page, expression: str, argument: object = None, timeout: float = 30.0
+) -> None:
+    """Evaluate a JavaScript expression until it is true, or `timeout` seconds have passed.
+
+    Playwright's `wait_for_function` cannot do this here: its timer calls `eval` in the page, which
+    the app's Content-Security-Policy forbids.
+    """
+    deadline = time.monotonic() + timeout
+    while not browser_page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, f"Not true after {timeout} s: {expression}"
+        time.sleep(0.05)
+
+
 def low_contrast(browser_page: Page, asked: float = 4.5) -> list[str]:
     """The texts on the page with less contrast than WCAG asks, each after its ratio."""
     found: list[str] = browser_page.evaluate(CONTRAST, asked)

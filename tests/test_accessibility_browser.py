@@ -16,6 +16,7 @@ from tests.browser import (
     open_page,
     running_app,
     wait_until_idle,
+    wait_until_true,
 )
 
 pytestmark = pytest.mark.browser
@@ -39,7 +40,7 @@ def faults(page: Page) -> list[str]:
     found = []
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_function(IS_THEMED, arg=scheme)  # the page follows the system
+        wait_until_true(page, IS_THEMED, scheme)  # the page follows the system
         wait_until_idle(page)
         result: dict[str, Any] = page.evaluate("axe.run({resultTypes: ['violations']})")
         found += [

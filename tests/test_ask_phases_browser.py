@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import PHONE, ROOT, RunningApp, open_page, running_app, wait_until_idle
+from tests.browser import (
+    PHONE,
+    ROOT,
+    RunningApp,
+    open_page,
+    running_app,
+    wait_until_idle,
+    wait_until_true,
+)
 from tests.slow import FAILS, WORDS, hold, slow_frame
 
 pytestmark = pytest.mark.browser
@@ -371,7 +379,7 @@ def test_a_reload_returns_to_the_place_where_the_conversation_was_read(answered:
     answered.mouse.move(700, 200)
     answered.mouse.wheel(0, -2000)
     expect(head).to_be_in_viewport()
-    answered.wait_for_function("Object.values(sessionStorage).includes('0')")
+    wait_until_true(answered, "Object.values(sessionStorage).includes('0')")
     answered.reload()
     expect(end).to_be_attached()
     wait_until_idle(answered)

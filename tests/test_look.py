@@ -7,7 +7,15 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import ROOT, RunningApp, frame_around, low_contrast, open_page, running_app
+from tests.browser import (
+    ROOT,
+    RunningApp,
+    frame_around,
+    low_contrast,
+    open_page,
+    running_app,
+    wait_until_true,
+)
 
 STREAMLIT = ROOT / ".streamlit" / "config.toml"
 THEME: dict[str, Any] = tomllib.loads(STREAMLIT.read_text())["theme"]
@@ -70,6 +78,8 @@ def test_fonts_are_served_from_here_with_their_licences_and_stay_small() -> None
 
 # ---- The theme, shown
 
+LOADED_FONTS = """names => names.every(name => [...document.fonts].some(
+  font => font.status === "loaded" && font.family.replaceAll('"', "") === name))"""
 SPECIMEN = '''
 import altair as alt
 import pandas as pd
@@ -138,10 +148,6 @@ def test_the_fonts_of_the_theme_and_the_name_of_the_page_are_the_ones_shown(
 ) -> None:
     open_page(page, app_url)
     page.locator("[data-testid=stCode]").first.wait_for()
-    page.wait_for_function("document.fonts.status === 'loaded'")
-    loaded = page.evaluate(
-        "[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)"
-    )
-    named = {face["family"] for face in THEME["fontFaces"]}
-    assert named <= {family.strip('"') for family in loaded}
+    named = sorted({face["family"] for face in THEME["fontFaces"]})
+    wait_until_true(page, LOADED_FONTS, named)
     assert page.title() == "Ask · First Token"
