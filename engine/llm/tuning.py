@@ -19,6 +19,9 @@ _MOST_CONTEXTS = 4  # each needs a separate cache and buffers
 _CACHE_SHARE = 1 / 8  # of the machine's memory, for all key-value caches
 _BETTER = 1.25  # what batching must gain: on a busy machine figures vary by about 10 %
 _GATHERED = 1.1  # what batches of four must gain for answers to be gathered
+# What they must gain for one context to be enough: a second one keeps pauses short, because it
+# reads a prompt while the first one writes.
+_ONE_CONTEXT = 2.0
 _ENOUGH = 0.97  # the smallest slice with this share of the best prefill rate is used
 # Best for the shape of Qwen2.5-1.5B in Q4_K_M, by 5 % over 128 (2-core Intel Xeon).
 _LARGE_SLICE = 256
@@ -152,33 +155,32 @@ def layouts(cores: int) -> tuple[Tuning, Tuning]:
 
 
 def choose_layout(figures: Figures, cores: int, largest_batch: int = ANSWERS) -> Tuning:
-    """Side by side where that writes more tokens a second, else one context and batches.
+    """Contexts side by side, unless batches in one context write twice as many tokens a second.
 
-    Contexts side by side can be faster for few answers, and batches for many. In that case the
-    answers are gathered into batches when there are enough of them. No batch is larger than
-    `largest_batch`.
+    Where batches gain less than that, the answers are gathered into batches when there are enough
+    of them. No batch is larger than `largest_batch`.
     """
     beside, batched = layouts(cores)
     size = min(BATCH, largest_batch)
     # Smaller batches are not measured; each further answer costs about the same.
     seconds = figures.batch - (figures.batch - figures.alone) * (BATCH - size) / (BATCH - 1)
-    batch_rate, beside_rate = size / seconds, cores / figures.side_by_side
-    eight_pay = figures.large_batch and ANSWERS / figures.large_batch > batch_rate
-    batched = replace(batched, decode_batch=min(ANSWERS if eight_pay else BATCH, largest_batch))
-    if cores > 1 and batch_rate < _BETTER * beside_rate:
+    batch_rate, beside_rate = size / seconds, beside.contexts / figures.side_by_side
+    if beside.contexts > 1 and batch_rate < _ONE_CONTEXT * beside_rate:
         pairs_pay = largest_batch > 1 and figures.pair < 2 * figures.single / _BETTER
-        if batch_rate >= _GATHERED * beside_rate:
-            # All contexts have as many sequences: llama.cpp moves cells only between such contexts.
-            return replace(
-                beside,
-                sequences=BATCH,
-                decode_batch=size,
-                batch_from=2 if pairs_pay else BATCH - 1,
-                gather_from=BATCH,
-            )
-        return replace(beside, decode_batch=2 if pairs_pay else 1)
-    batch_pays = batch_rate > _BETTER / figures.single
-    return batched if batch_pays else replace(batched, decode_batch=1)
+        if batch_rate < _GATHERED * beside_rate:
+            return replace(beside, decode_batch=2 if pairs_pay else 1)
+        # All contexts have as many sequences: llama.cpp moves cells only between such contexts.
+        return replace(
+            beside,
+            sequences=BATCH,
+            decode_batch=size,
+            batch_from=2 if pairs_pay else BATCH - 1,
+            gather_from=BATCH,
+        )
+    if batch_rate * figures.alone < _BETTER:
+        return replace(batched, decode_batch=1)
+    eight_pay = figures.large_batch and ANSWERS / figures.large_batch > batch_rate
+    return replace(batched, decode_batch=min(ANSWERS if eight_pay else BATCH, largest_batch))
 
 
 def _slice_size(figures: Figures) -> int:
