@@ -80,4 +80,10 @@ DEFINITIONS = {
         "and whenever the person has read all the text so far.",
         "First Token; 238 words a minute: Brysbaert 2019",
     ),
+    "goodput": Definition(
+        "goodput",
+        "The answers that keep a waiting budget: their first words and their last word come in "
+        "time. Here as a share of all answers; vLLM counts them per second.",
+        "vLLM, GenAI-Perf",
+    ),
 }

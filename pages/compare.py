@@ -7,6 +7,7 @@ from engine.workspace import Workspace
 from pages.cells.behind import code_of_comparison
 from pages.parts.announce import announce
 from pages.parts.code_cell import show_code_behind
+from pages.parts.compare_budget import show_budget
 from pages.parts.compare_cells import cell
 from pages.parts.compare_history import show_history
 from pages.parts.compare_one_run import show_race, show_timeline, show_waterfall
@@ -69,6 +70,12 @@ def show_results(workspace: Workspace, session: Session, setup: Setup) -> None:
         "to you.",
     )
     show_timeline(session)
+    cell(
+        "A waiting budget",
+        "How long may an answer take? The share of the answers that come in time is what somebody "
+        "notices who waits for them.",
+    )
+    show_budget(workspace.measurements, session)
     cell("The metrics", "The median of all runs, for each metric.")
     show_metrics(session)
 

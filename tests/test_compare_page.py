@@ -227,6 +227,24 @@ def test_no_chart_has_a_third_hue(filled: Workspace) -> None:
     assert used <= inks
 
 
+def test_a_waiting_budget_says_which_answers_came_in_time_also_those_kept(
+    filled: Workspace,
+) -> None:
+    compared(filled)
+    setup = Setup(QUESTION, "default", passages=1)
+    finished(filled.measurements.start(Experiment.COMPARISON, setup, comparison_trials(setup, 1)))
+    app = open_page()
+    assert "streaming in 1 of 1, non-streaming in 1 of 1" in texts(app)
+    limit = next(each for each in app.number_input if "Whole answer" in each.label)
+    limit.set_value(0.001).run()
+    assert "streaming in 0 of 1, non-streaming in 0 of 1" in texts(app)
+    app.session_state["budgets"] = True
+    app.run()
+    (table,) = (f.value for f in app.dataframe if "streaming in time" in f.value.columns)
+    assert sorted(table["passages"]) == ["1", "3"] and list(table["answers"]) == [2, 4]
+    assert "longest answer" not in table.columns, "it is the same in all"
+
+
 def test_a_run_of_one_token_has_no_gaps_and_breaks_nothing(
     filled: Workspace, llm: ScriptedLLM
 ) -> None:

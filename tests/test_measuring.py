@@ -18,8 +18,10 @@ from engine.measuring.findings import (
     two,
     verdict,
 )
+from engine.measuring.goodput import WaitingBudget, kept, verdict_on
+from engine.measuring.record import Outcome
 from engine.measuring.schedule import READERS, comparison_trials, readers_trials
-from engine.measuring.statistics import hodges_lehmann, ratio_of
+from engine.measuring.statistics import hodges_lehmann, ratio_of, share_of, shares_differ
 from engine.timing import Trace
 
 SETUP = Setup("When?", "default")
@@ -213,3 +215,50 @@ def test_the_slowest_reader_of_each_round_counts() -> None:
 )
 def test_figures_are_shown_with_two_significant_digits(value: float, shown: str) -> None:
     assert two(value) == shown
+
+
+# ---- A waiting budget
+
+
+def test_an_answer_keeps_a_budget_up_to_its_limits_and_a_limit_of_zero_is_none() -> None:
+    one = run(S, 0.5, 2.0)
+    assert WaitingBudget(0.5, 2.0).kept_by(one)
+    assert not WaitingBudget(0.4, 2.0).kept_by(one)
+    assert not WaitingBudget(0.5, 1.9).kept_by(one)
+    assert WaitingBudget(0, 2.0).kept_by(one) and WaitingBudget(0.5, 0).kept_by(one)
+    assert not WaitingBudget(0, 0).kept_by(replace(one, outcome=Outcome.FAILED))
+
+
+def test_the_first_words_of_an_answer_that_does_not_stream_come_with_its_last() -> None:
+    found = kept([pairs([(2.0, 2.0)] * 6)], WaitingBudget(1.0, 5.0))
+    assert found.streaming and found.blocking
+    assert (found.streaming.value, found.blocking.value) == (1, 0)
+    assert found.differ
+    said = "Answers in time: streaming in 6 of 6, non-streaming in 0 of 6"
+    assert verdict_on(found) == f"{said}. The difference is more than chance"
+
+
+def test_few_pairs_that_differ_may_be_chance() -> None:
+    found = kept([pairs([(2.0, 2.0)] * 5)], WaitingBudget(1.0, 5.0))
+    assert not found.differ and "may be chance" in verdict_on(found)
+
+
+def test_a_failed_answer_is_not_in_time_and_the_warm_up_does_not_count() -> None:
+    failed = replace(run(S, 0.2, 1.0, 1), outcome=Outcome.FAILED)
+    warm_up = run(S, 9.0, 9.0, None, role=Role.WARM_UP)
+    found = kept([session(warm_up, run(S, 0.2, 1.0), failed)], WaitingBudget(1.0, 5.0))
+    assert found.streaming and (found.streaming.value, found.streaming.count) == (0.5, 2)
+    assert found.blocking is None
+
+
+def test_a_share_has_the_interval_of_the_tables() -> None:
+    # Newcombe 1998, table I: 81 of 263 by Wilson's score method: 0.2553 to 0.3662
+    share = share_of(81, 263)
+    assert [share.low, share.high] == pytest.approx([0.2553, 0.3662], abs=5e-5)
+    assert share_of(0, 20).low == 0 and share_of(20, 20).high == 1
+
+
+def test_paired_shares_differ_from_six_pairs_of_one_kind_on() -> None:
+    assert not shares_differ(5, 0) and shares_differ(6, 0) and shares_differ(0, 6)
+    assert not shares_differ(8, 2) and shares_differ(9, 1)
+    assert not shares_differ(0, 0)

@@ -4,8 +4,9 @@ schedule.py      which runs are made, in which order
 runner.py        runs one trial: asks its question and reads the answer outside the engine
 job.py           MeasuringJob: runs a whole schedule in the background
 record.py        Session and Measurement: the results
-statistics.py    pairs of runs → a difference with its confidence interval
+statistics.py    numbers of runs → estimates with their confidence intervals
 findings.py      a session → what it shows, in words
+goodput.py       sessions and a waiting budget → the share of answers in time
 fingerprint.py   machine, model file and versions
 files.py         Session ↔ JSONL, Session → CSV
 measurements.py  Measurements: the sessions on disk, and the running job

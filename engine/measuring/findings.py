@@ -63,7 +63,7 @@ def compare(session: Session) -> Comparison | None:
             streaming_tax(inverse.value, 1),
             None if inverse.low is None else streaming_tax(inverse.low, 1),
             None if inverse.high is None else streaming_tax(inverse.high, 1),
-            inverse.pairs,
+            inverse.count,
         ),
     )
 
@@ -128,6 +128,21 @@ def likely_range(tax: Estimate) -> str:
         return f"between {two(abs(low))} % less and {two(abs(high))} % more time"
     least, most = sorted((abs(low), abs(high)))
     return f"between {two(least)} and {two(most)} % {'more' if low >= 0 else 'less'} time"
+
+
+def settings_of(session: Session) -> dict[str, str]:
+    """The settings of a session by name, in words, with the model and the processor."""
+    setup, machine = session.setup, session.fingerprint
+    budget = setup.first_token_budget
+    return {
+        "model": machine.get("model file", machine.get("model", "unknown")),
+        "passages": str(setup.passages),
+        "in the prompt": str(setup.context_format or "like the Ask page"),
+        "longest answer": f"{setup.length} tokens",
+        "cache": "warm" if setup.warm else "cold",
+        "longest wait": f"{budget:g} s" if budget else "no limit",
+        "processor": machine.get("processor", "unknown"),
+    }
 
 
 def same_text(session: Session) -> bool:

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.errors import MeasuringError
 from engine.measuring import Experiment, Measurements, Mode, Session
 from engine.measuring.files import to_csv, to_jsonl
-from engine.measuring.findings import compare, two, verdict
+from engine.measuring.findings import compare, settings_of, two, verdict
 from engine.measuring.measurements import MOST_BYTES
 from pages.parts.compare_setup import shown_key
 from pages.parts.markdown import plain_markdown
@@ -126,14 +126,7 @@ def _side_by_side(one: Session, other: Session) -> list[dict[str, Any]]:
 def _differences(one: Session, other: Session) -> None:
     """The settings and the parts of the fingerprint in which two sessions differ."""
     described = [
-        {
-            **each.fingerprint,
-            "question": each.setup.question,
-            "passages": str(each.setup.passages),
-            "in the prompt": str(each.setup.context_format or "like the Ask page"),
-            "longest answer": str(each.setup.length),
-            "cache": "warm" if each.setup.warm else "cold",
-        }
+        {**each.fingerprint, "question": each.setup.question, **settings_of(each)}
         for each in (one, other)
     ]
     names = dict.fromkeys([*described[0], *described[1]])

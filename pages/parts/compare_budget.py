@@ -1,0 +1,82 @@
+"""A waiting budget: the share of answers that came in time, in this and in kept measurements."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.measuring import Experiment, Measurements, Mode, Session
+from engine.measuring.findings import settings_of
+from engine.measuring.goodput import WaitingBudget, described, kept, percent, verdict_on
+from pages.parts.compare_cells import finding
+from pages.parts.facts import counted
+
+FIRST, WHOLE = 1.0, 5.0  # seconds; a second keeps the train of thought (Nielsen 1993)
+
+
+def show_budget(measurements: Measurements, session: Session) -> None:
+    """Two limits, and the answers that kept them."""
+    with st.container(horizontal=True):
+        budget = WaitingBudget(
+            _limit("First words within, in seconds", FIRST, "budget_first"),
+            _limit("Whole answer within, in seconds", WHOLE, "budget_whole"),
+        )
+    finding(verdict_on(kept([session], budget)))
+    st.caption(
+        f"In time: {described(budget)}. 0 stands for no limit. Without streaming, the first words "
+        "come with the whole answer."
+    )
+    with st.expander(
+        "For each setting that was measured", type="compact", key="budgets", on_change="rerun"
+    ) as opened:
+        if opened.open:
+            _show_every_setting(measurements, budget)
+
+
+def _limit(label: str, default: float, key: str) -> float:
+    chosen = st.number_input(
+        label, 0.0, 3600.0, default, step=0.1, format="%g", key=key, persist_state="session"
+    )
+    return float(default if chosen is None else chosen)
+
+
+def _show_every_setting(measurements: Measurements, budget: WaitingBudget) -> None:
+    """A table of all kept comparisons; those with the same settings share a row."""
+    by_settings: dict[tuple[tuple[str, str], ...], list[Session]] = {}
+    for known in measurements.sessions(Experiment.COMPARISON):
+        session = measurements.session(known.id)
+        if session and session.counted:
+            described_so = tuple(settings_of(session).items())
+            by_settings.setdefault(described_so, []).append(session)
+    rows = [_row(dict(settings), sessions, budget) for settings, sessions in by_settings.items()]
+    st.dataframe(
+        _without_equal_columns(rows),
+        hide_index=True,
+        alt="The share of answers in time, for each setting that was measured",
+    )
+    st.caption(
+        f"{counted(len(rows), 'setting')}, from all kept comparisons. In brackets the 95 % "
+        "interval of the share. Columns in which all settings agree are left out."
+    )
+
+
+def _row(
+    settings: dict[str, str], sessions: Sequence[Session], budget: WaitingBudget
+) -> dict[str, Any]:
+    found = kept(sessions, budget)
+    shares = {
+        f"{mode} in time": percent(share) if (share := found.of(mode)) else "–" for mode in Mode
+    }
+    answers = sum(share.count for mode in Mode if (share := found.of(mode)))
+    return {**shares, "answers": answers, **settings}
+
+
+def _without_equal_columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    shown = {
+        name
+        for name in rows[0]
+        if name == "answers"
+        or name.endswith("in time")
+        or len({str(row.get(name)) for row in rows}) > 1
+    }
+    return [{name: value for name, value in row.items() if name in shown} for row in rows]
