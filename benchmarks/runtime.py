@@ -1,9 +1,9 @@
 """The llama.cpp runtime, measured: decoding, many at once, pauses, Stop, reuse, memory.
 
-    python -m benchmarks.runtime [--layout beside|batched] [--fastest] [--model FILE] [part] …
+    python -m benchmarks.runtime [--layout beside|gathered|batched] [--fastest] [--model FILE] [part] …
 
 Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. --layout
-forces one of the two layouts; --fastest is DETERMINISTIC=false, with flash attention. Their figures
+forces one of the layouts; --fastest is DETERMINISTIC=false, with flash attention. Their figures
 are kept under names of their own.
 LLAMA_SERVER and LLAMA_BENCH name binaries of llama.cpp to compare with (benchmarks/README.md says
 how to build them); without them those comparisons are left out.
@@ -30,7 +30,7 @@ from engine.config import default_config
 from engine.cores import cores
 from engine.errors import Cancelled
 from engine.llm import GenerationOptions, LlamaCpp
-from engine.llm.tuning import layouts
+from engine.llm.tuning import BATCH, layouts
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.settings import Settings
@@ -43,16 +43,19 @@ STORY = [ChatMessage("user", "Write a long story about a lighthouse and the peop
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
-    parser.add_argument("--layout", choices=["beside", "batched"])
+    parser.add_argument("--layout", choices=["beside", "gathered", "batched"])
     parser.add_argument("--fastest", action="store_true")
     parser.add_argument("--model", type=Path, default=Settings.weights.chat_model)
     options = parser.parse_args()
     beside, batched = (
         replace(each, flash_attention=options.fastest) for each in layouts(cores().total)
     )
-    tuning = {"beside": beside, "batched": batched, None: None}[options.layout]
+    gathered = replace(
+        beside, sequences=BATCH, decode_batch=BATCH, batch_from=BATCH - 1, gather_from=BATCH
+    )
+    tuning = {"beside": beside, "gathered": gathered, "batched": batched, None: None}
     config = replace(default_config(), deterministic=not options.fastest)
-    llm = LlamaCpp(options.model, tuning=tuning, config=config)
+    llm = LlamaCpp(options.model, tuning=tuning[options.layout], config=config)
     print(llm.settings)
     for part in options.parts or PARTS:
         other = options.model != Settings.weights.chat_model
