@@ -1,10 +1,10 @@
 """The llama.cpp runtime, measured: decoding, many at once, pauses, Stop, reuse, memory.
 
-    python -m benchmarks.runtime [--layout beside|gathered|batched] [--fastest] [--model FILE] [part] …
+    python -m benchmarks.runtime [--layout LAYOUT] [--fastest] [--model FILE] [part] …
 
 Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. --layout
-forces one of the layouts; --fastest is DETERMINISTIC=false, with flash attention. Their figures
-are kept under names of their own.
+forces beside, gathered or batched; --fastest is DETERMINISTIC=false, with flash attention. Their
+figures are kept under names of their own.
 LLAMA_SERVER and LLAMA_BENCH name binaries of llama.cpp to compare with (benchmarks/README.md says
 how to build them); without them those comparisons are left out.
 """
