@@ -41,12 +41,12 @@ class Peer:
     """LlamaIndex in a process of its own."""
 
     def __init__(self, chat_model: Path) -> None:
-        command = [str(_environment()), str(HERE / "peer.py")]
+        # -P: no module of this folder hides one of the standard library.
+        command = [str(_environment()), "-P", str(HERE / "peer.py")]
         self._process = subprocess.Popen(
             [*command, str(Settings.weights.embedder), str(chat_model)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
 
