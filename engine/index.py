@@ -13,6 +13,7 @@ from typing import Literal, Protocol, Self
 
 from engine.embedding import Embedding, Reranker
 from engine.errors import DocumentError, EmptyDocumentError
+from engine.kinds import KeptSummaries, Kinds
 from engine.languages import language_of_document
 from engine.lexical import passage_terms
 from engine.llm.base import LLM, GenerationOptions
@@ -173,6 +174,21 @@ class VectorStoreIndex:
             response_mode=response_mode,
             options=options,
             first_token_budget=first_token_budget,
+            kinds=self.as_kinds(similarity_top_k, filters),
+        )
+
+    def as_kinds(
+        self,
+        similarity_top_k: int = 2,
+        filters: Filters = Filters(),
+        kept: KeptSummaries | None = None,
+    ) -> Kinds:
+        """The treatment of questions that are not for a fact, for a query engine over this index.
+
+        `kept`: where summaries are kept; None keeps none.
+        """
+        return Kinds(
+            self.collection, self.embed_model, Settings.reranker, filters, similarity_top_k, kept
         )
 
     def _insert_source(

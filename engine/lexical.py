@@ -57,6 +57,14 @@ def question_terms(text: str, languages: Iterable[str] = (ENGLISH,)) -> Terms:
     return terms
 
 
+def stem(word: str, language: str = ENGLISH) -> str:
+    """The stem of a word in lower case; empty for a stop word."""
+    rules, word = _bm25(_known(language)), _valid(word).lower()
+    if word in rules.stopwords:
+        return ""
+    return str(rules.stemmer.stem_word(word)) if rules.stemmer else word
+
+
 def _known(language: str) -> str:
     return language if language in STEMMERS else ""
 

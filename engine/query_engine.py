@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Self, overload
 
 from engine.errors import Cancelled, FirstTokenError, GenerationError, QuestionError
+from engine.kinds import Kinds
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
 from engine.retrieving import Retriever, earlier_questions
@@ -33,7 +34,8 @@ class RetrieverQueryEngine:
     """Answers questions from retrieved passages. Safe to use from many threads at once.
 
     `is_relevant` decides whether the passages are relevant. If it returns False, the model is not
-    asked, and the answer is empty and has a note.
+    asked, and the answer is empty and has a note. `kinds` treats questions that are not for a fact,
+    such as a summary; without it, all are treated as such.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class RetrieverQueryEngine:
         retriever: Retriever,
         response_synthesizer: ResponseSynthesizer | None = None,
         is_relevant: Judge = lambda _: True,
+        kinds: Kinds | None = None,
     ) -> None:
         self.retriever = retriever
         self.synthesizer = response_synthesizer or ResponseSynthesizer.from_args()
         self._is_relevant = is_relevant
+        self._kinds = kinds
 
     @classmethod
     def from_args(
@@ -56,6 +60,7 @@ class RetrieverQueryEngine:
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         options: GenerationOptions = GenerationOptions(),
         first_token_budget: float | None = None,
+        kinds: Kinds | None = None,
     ) -> Self:
         """An engine with a synthesizer made from the arguments. `llm` is `Settings.llm` by default.
 
@@ -69,7 +74,7 @@ class RetrieverQueryEngine:
             options=options,
             first_token_budget=first_token_budget,
         )
-        return cls(retriever, synthesizer)
+        return cls(retriever, synthesizer, kinds=kinds)
 
     @overload
     def query(self, question: str, stream: Literal[True]) -> StreamingResponse: ...
@@ -153,6 +158,14 @@ class RetrieverQueryEngine:
     def _answer(self, answer: Answer, history: Sequence[ChatMessage]) -> None:
         """The whole path of one question, on the answer's thread."""
         run = answer.run
+
+        # 0. A question of a special kind: a summary, a list, a comparison
+        if self._kinds is not None:
+            missing = self._kinds.answer(answer, self.synthesizer)
+            if missing:
+                run.note(NOT_FOUND)
+            if missing is not None:
+                return
 
         # 1. The earlier questions that a follow-up refers to
         earlier = ""

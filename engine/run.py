@@ -24,6 +24,7 @@ class Phase(StrEnum):
 
     QUEUED = "queued"
     SEARCHING = "searching"
+    SUMMARISING = "summarising"
     READING = "reading"
     WRITING = "writing"
     DONE = "done"
@@ -39,7 +40,7 @@ class Phase(StrEnum):
 class Progress:
     """How far the current phase is.
 
-    queued: `done` requests are ahead. reading: `done` of `total` prompt tokens are evaluated,
+    queued: `done` requests are ahead. summarising: `done` of `total` parts are read. reading: `done` of `total` prompt tokens are evaluated,
     `reused` of them from a kept state. writing: `done` tokens are written.
     """
 
@@ -51,6 +52,8 @@ class Progress:
     def __str__(self) -> str:
         if self.phase is Phase.QUEUED and self.done:
             return f"queued behind {self.done}"
+        if self.phase is Phase.SUMMARISING and self.total:
+            return f"read {self.done} of {self.total} parts"
         if self.phase is Phase.READING and self.total:
             return f"reading {self.done} of {self.total} tokens"
         if self.phase is Phase.WRITING and self.done:

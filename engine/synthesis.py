@@ -19,6 +19,7 @@ from typing import Self
 from engine.budget import plan as plan_reading
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.prompting import (
+    SYSTEM,
     answer_prompt,
     excerpts,
     pack,
@@ -47,7 +48,7 @@ class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
     `context_format`: sentences or whole passages in the prompt; None chooses by the model.
-    `first_token_budget`: seconds from the question to the first token, for an answer in one call
+    `system`: the system message. `first_token_budget`: seconds from the question to the first token, for an answer in one call
     (COMPACT). The prompt contains as much of the passages as the model can read in that time; with
     None, all of it. A small model answers best from one sentence, and gets one with any budget.
     """
@@ -61,6 +62,7 @@ class ResponseSynthesizer:
         options: GenerationOptions = GenerationOptions(),
         context_format: ContextFormat | None = None,
         first_token_budget: float | None = None,
+        system: str = SYSTEM,
     ) -> None:
         if first_token_budget is not None and not first_token_budget > 0:
             raise ValueError("first_token_budget must be a number of seconds above 0, or None.")
@@ -75,6 +77,7 @@ class ResponseSynthesizer:
         self.options = options
         self.context_format = context_format or llm.metadata.context_format
         self.first_token_budget = first_token_budget
+        self.system = system
 
     @classmethod
     def from_args(
@@ -136,7 +139,9 @@ class ResponseSynthesizer:
                 texts = self._texts_in_time(question, nodes, run, window - room)
             else:
                 texts = excerpts(nodes, self.context_format, of_each=True)
-            plan = _PLANS[self.response_mode](_Task(question, texts, self.context_format, fits))
+            plan = _PLANS[self.response_mode](
+                _Task(question, texts, self.context_format, fits, self.system)
+            )
             step = next(plan)
         while not step.last:
             reply: list[str] = []
@@ -242,9 +247,12 @@ class _Task:
     texts: Sequence[str]
     context_format: ContextFormat
     fits: Callable[[Sequence[ChatMessage]], bool]
+    system: str
 
     def answer(self, context: str) -> list[ChatMessage]:
-        return answer_prompt(self.question, context, context_format=self.context_format)
+        return answer_prompt(
+            self.question, context, context_format=self.context_format, system=self.system
+        )
 
     def context_fits(self, context: str) -> bool:
         return self.fits(self.answer(context))

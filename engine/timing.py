@@ -99,6 +99,17 @@ class PlanRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KindRecord:
+    """How a question of a special kind was treated (engine/kinds/). `did`: what was done, in a few
+    words for the user. `by_code`: the text consists of quotations and computed values; the model
+    wrote none of it."""
+
+    kind: str
+    did: str
+    by_code: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """Seconds, tokens, and tokens per second; definitions.py defines each.
 
@@ -133,6 +144,7 @@ class Trace:
         self.spans: list[Span] = []
         self.calls: list[CallRecord] = []
         self.plan: PlanRecord | None = None
+        self.kind: KindRecord | None = None
         self.chunk_times: list[float] = []
         self.ended: float | None = None
 
@@ -175,6 +187,7 @@ class Trace:
             "spans": [asdict(span) for span in self.spans],
             "calls": [asdict(call) for call in self.calls],
             "plan": asdict(self.plan) if self.plan else None,
+            "kind": asdict(self.kind) if self.kind else None,
             "chunk_times": list(self.chunk_times),
             "ended": self.ended,
         }
@@ -187,6 +200,8 @@ class Trace:
         trace.calls = [CallRecord(**call) for call in record["calls"]]
         plan = record.get("plan")  # not in records of the first version
         trace.plan = PlanRecord(**plan) if plan else None
+        kind = record.get("kind")  # not in records before version 0.2
+        trace.kind = KindRecord(**kind) if kind else None
         trace.chunk_times = list(record["chunk_times"])
         trace.ended = record["ended"]
         return trace

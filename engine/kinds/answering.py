@@ -1,0 +1,240 @@
+"""Kinds: the treatment of a question by its kind. `RetrieverQueryEngine` asks it first.
+
+A question that no kind treats, because the library has no table, date or document for it, is left to
+the path of questions for a fact.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from engine.embedding import Embedding, Reranker
+from engine.kinds.between import time_answer
+from engine.kinds.comparing import comparison
+from engine.kinds.finding import Finder, Treated, marked, merged
+from engine.kinds.keeping import KeptSummaries
+from engine.kinds.library import about_library
+from engine.kinds.overview import overview, quotations
+from engine.kinds.recognising import Asked, Kind, recognise
+from engine.kinds.several import leans, parts_of
+from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
+from engine.kinds.table_answers import table_answer
+from engine.kinds.yes_no import yes_no_answer
+from engine.llm.base import ContextFormat
+from engine.prompting import SUMMARY_SYSTEM
+from engine.response import Answer
+from engine.retrieving import HybridRetriever, is_relevant
+from engine.run import Phase, Run
+from engine.schema import Filters, NodeWithScore
+from engine.store import Collection
+from engine.synthesis import ResponseMode, ResponseSynthesizer
+from engine.timing import KindRecord
+
+NOT_FOUND_PART = "I did not find this in your documents."
+
+
+class Kinds:
+    """Treats the questions of one collection. Safe to use from many threads at once.
+
+    `kept`: where summaries are kept; None keeps none.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        embedding: Embedding,
+        reranker: Reranker | None,
+        filters: Filters = Filters(),
+        passages: int = 3,
+        kept: KeptSummaries | None = None,
+    ) -> None:
+        self._collection, self._embedding, self._reranker = collection, embedding, reranker
+        self._filters, self._passages, self._kept = filters, passages, kept
+
+    def answer(self, answer: Answer, synthesizer: ResponseSynthesizer) -> str | None:
+        """Write the answer, if the question is of a kind that is treated here.
+
+        Returns None if it is not, and otherwise what is missing: "" if the answer was written, or
+        the name of the kind if the documents have nothing on it; then its closest passages are
+        found.
+        """
+        run = answer.run
+        with run.span("kind"):
+            kinds = recognise(answer.question)
+        small = synthesizer.context_format is ContextFormat.SENTENCES
+        finder = Finder(self._collection, self._embedding, self._reranker, self._filters, small)
+        run.report(Phase.SEARCHING)
+        treated = self._several(answer.question, finder, run) or self._first(kinds, finder, run)
+        if treated is None and kinds[0].kind is Kind.SUMMARY:
+            return self._summary(kinds[0], answer, synthesizer, finder)
+        if treated is None:
+            return None
+        run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=bool(treated.text))
+        answer.found(treated.sources)
+        if treated.missing:
+            return str(treated.kind)
+        if treated.text:
+            answer.begin_last_call()
+            for line in treated.text:
+                run.check()
+                answer.write(line)
+        else:
+            _write(synthesizer, answer.question, treated.sources, answer)
+        return ""
+
+    def _first(self, kinds: Sequence[Asked], finder: Finder, run: Run) -> Treated | None:
+        """The treatment by the first kind that has what it needs."""
+        for asked in kinds:
+            if treated := self._treat(asked, finder, run):
+                return treated
+            if asked.kind is Kind.SUMMARY and scopes_of(asked, finder):
+                return None  # see `_summary`
+        return None
+
+    def _treat(self, asked: Asked, finder: Finder, run: Run) -> Treated | None:
+        match asked.kind:
+            case Kind.LIBRARY:
+                return about_library(asked, finder, run)
+            case Kind.SUMMARY:
+                if scopes_of(asked, finder):
+                    return None
+                return overview(asked, finder, run)  # no document of this name: a topic
+            case Kind.OVERVIEW:
+                return overview(asked, finder, run)
+            case Kind.BETWEEN:
+                return time_answer(asked, finder, run)
+            case Kind.COMPARISON:
+                return comparison(asked, finder, run)
+            case Kind.TABLE:
+                return table_answer(asked, finder, run)
+            case Kind.YES_NO:
+                found = table_answer(asked, finder, run)
+                if found or not finder.small:
+                    return found
+                return yes_no_answer(asked, finder, self._passages, run)
+        return None
+
+    # Several questions
+
+    def _several(self, question: str, finder: Finder, run: Run) -> Treated | None:
+        """The parts of a double question, each answered, and joined."""
+        parts = parts_of(question)
+        if len(parts) < 2:
+            return None
+        if any(leans(part) for part in parts[1:]):
+            whole = table_answer(Asked(Kind.TABLE, question), finder, run)
+            if whole:
+                return whole
+        if not finder.small:
+            return None
+        lines: list[str] = []
+        sources: list[NodeWithScore] = []
+        found = 0
+        for number, part in enumerate(parts):
+            run.check()
+            earlier = parts[0] if number and leans(part) else ""
+            treated = None
+            if not earlier:
+                treated = self._first(recognise(part), finder, run)
+            if treated is None:
+                treated = self._fact(part, earlier, finder, run)
+            lines.append(f"{chr(10) * bool(lines)}**{part}**\n\n")
+            if treated.missing:
+                lines.append(f"{NOT_FOUND_PART}\n")
+            else:
+                found += 1
+                lines += treated.text
+            sources += treated.sources
+        did = f"{len(parts)} questions, answered one after the other"
+        text = tuple(lines)
+        return Treated(Kind.SEVERAL, did, merged(sources), text if found else (), missing=not found)
+
+    def _fact(self, question: str, earlier: str, finder: Finder, run: Run) -> Treated:
+        """A question for a fact, answered with a quotation."""
+        retriever = HybridRetriever(
+            self._collection, self._embedding, self._reranker, self._passages, self._filters
+        )
+        found = retriever.retrieve(question, run, earlier)
+        if not is_relevant(found):
+            return Treated(Kind.FACT, "", found[:1], missing=True)
+        best = found[0]
+        spans = [(each.start, each.end) for each in best.evidence[:1]]
+        quoted = marked(best.node, spans or [(0, len(best.text))], best.score)
+        return Treated(Kind.FACT, "", [quoted], tuple(quotations([quoted], by_document=False)))
+
+    # Summaries
+
+    def _summary(
+        self, asked: Asked, answer: Answer, synthesizer: ResponseSynthesizer, finder: Finder
+    ) -> str | None:
+        scopes = scopes_of(asked, finder)
+        if not scopes:
+            return None
+        run = answer.run
+        model = synthesizer.llm.metadata.model_name if not finder.small else finder.embedding.name
+        kept = self._kept.find(scopes, model) if self._kept else None
+        if kept:
+            run.trace.kind = KindRecord(str(Kind.SUMMARY), f"{did_of(scopes)}, kept", by_code=True)
+            answer.found(kept.sources)
+            answer.begin_last_call()
+            for line in kept.text.splitlines(keepends=True):
+                answer.write(line)
+            return ""
+        if finder.small:
+            treated = summary_by_code(scopes, finder, run)
+            run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=True)
+            answer.found(treated.sources)
+            answer.begin_last_call()
+            for line in treated.text:
+                answer.write(line)
+        else:
+            self._written_summary(asked, scopes, answer, synthesizer)
+        if self._kept and not run.cancelled:
+            text = "".join(answer.stream.items)
+            self._kept.keep(scopes, model, text, answer.sources or [])
+        return ""
+
+    def _written_summary(
+        self,
+        asked: Asked,
+        scopes: Sequence[Scope],
+        answer: Answer,
+        synthesizer: ResponseSynthesizer,
+    ) -> None:
+        """Every part is read by the model; only the last call streams."""
+        run = answer.run
+        run.trace.kind = KindRecord(str(Kind.SUMMARY), did_of(scopes), by_code=False)
+        nodes = [
+            NodeWithScore(replace(piece.node, text=piece.text), 1.0)
+            for scope in scopes
+            for piece in scope.pieces
+        ]
+        answer.found(
+            [NodeWithScore(each.pieces[0].node, 1.0) for each in scopes if each.pieces][:10]
+        )
+        reader = ResponseSynthesizer(
+            synthesizer.llm,
+            streaming=synthesizer.streaming,
+            response_mode=ResponseMode.TREE_SUMMARIZE,
+            options=synthesizer.options,
+            context_format=ContextFormat.PASSAGES,
+            system=SUMMARY_SYSTEM,
+        )
+        _write(reader, asked.question, nodes, answer)
+
+
+def _write(
+    synthesizer: ResponseSynthesizer,
+    question: str,
+    sources: Sequence[NodeWithScore],
+    answer: Answer,
+) -> None:
+    """Let the model write. Without streaming, the whole text is one chunk."""
+    whole: list[str] = []
+    write: Callable[[str], None] = answer.write if answer.streaming else whole.append
+    try:
+        synthesizer.write(
+            question, sources, answer.run, write=write, on_last_call=answer.begin_last_call
+        )
+    finally:  # an answer that is stopped or fails keeps its text so far
+        if whole:
+            answer.write("".join(whole))

@@ -1,0 +1,149 @@
+"""The time between two events: their dates are found in the documents, and code subtracts them.
+
+An event that says its own date needs no search. The date of another one is the date in the sentence
+that the search finds for it, or the last date in a line of its own above that sentence, as in a log.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from engine.kinds.dates import Moment, moments, time_between
+from engine.kinds.finding import Finder, Treated, marked, merged
+from engine.kinds.querying import query_of
+from engine.kinds.recognising import Asked, Kind
+from engine.kinds.table_answers import answer_of
+from engine.kinds.words import terms_of
+from engine.retrieving import is_relevant
+from engine.run import Run
+from engine.schema import NodeWithScore
+from engine.splitting import sentence_spans
+
+# The share of an event's words that a sentence with its date must have
+ENOUGH = 0.5
+_TODAY = re.compile(r"^(?:today|now|the present|this day)$", re.IGNORECASE)
+_DATE_LINE = 60  # characters; a longer line is a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """`quoted`: the sentence that gives the date; empty if the question gives it."""
+
+    moment: Moment
+    said: str
+    quoted: str = ""
+    source: NodeWithScore | None = None
+
+
+def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
+    """None if a date is not found."""
+    first, last = asked["about"], asked["other"] or "today"
+    head = re.match(
+        r"^(?:the )?(first|last|second|earliest|latest|start|beginning|end)$", first, re.I
+    )
+    if head:  # "the first and the last mission of 2024"
+        first = f"{first} {re.sub(r'^(?:the )?(?:first|last|second|earliest|latest|start|beginning|end) ', '', last, flags=re.I)}"
+    year = next((each.year for each in moments(f"{first} {last}")), 0)
+    events = []
+    for event in (first, last):
+        run.check()
+        found = _event(event, year, finder, run)
+        if found is None:
+            return None
+        events.append(found)
+    one, other = sorted(events, key=lambda each: each.moment)
+    if one.moment == other.moment and one.quoted == other.quoted:
+        return None
+    length = time_between(one.moment, other.moment, asked["unit"])
+    lines = [f"**{length}** between {one.moment} and {other.moment}.\n\n"]
+    for each in (one, other):
+        lines.append(
+            f"- {each.moment}: " + (f"“{each.quoted}”\n" if each.quoted else f"{each.said}\n")
+        )
+    sources = merged([each.source for each in (one, other) if each.source])
+    return Treated(Kind.BETWEEN, "Time between two dates, computed", sources, tuple(lines))
+
+
+def _event(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
+    text = event.strip(" ?.,")
+    if _TODAY.match(text):
+        today = date.today()
+        return _Event(Moment(today.year, today.month, today.day), "today")
+    said = moments(text, year)
+    if said and (said[0].month or len(terms_of(text)) <= 2):
+        found = finder.retrieve(text, 1, run)
+        return _Event(said[0], text, source=found[0] if found and is_relevant(found) else None)
+    if re.search(r"\b(?:first|last|earliest|latest)\b", text, re.I) and (
+        found_row := _extreme(text, finder, run)
+    ):
+        return found_row
+    return _searched(text, year, finder, run)
+
+
+def _extreme(event: str, finder: Finder, run: Run) -> _Event | None:
+    """The first or the last row of a table by its date: "the last mission of 2024"."""
+    for source in dict.fromkeys(each.node.source_id for each in finder.passages(event, 20, run)):
+        for table in finder.shelf.tables(source):
+            query = query_of(f"Which is {event}", table)
+            if query is None or query.unexplained or query.operation not in ("highest", "lowest"):
+                continue
+            answer = answer_of(query)
+            if answer is None or answer.missing:
+                continue
+            best = answer.sources[0]
+            quoted = best.sentence(best.evidence[0])
+            if found := moments(quoted):
+                return _Event(found[0], event, " ".join(quoted.split())[:200], best)
+    return None
+
+
+def _searched(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
+    wanted = set(terms_of(event))
+    if not wanted:
+        return None
+    found = finder.retrieve(f"When was {event}?", 4, run)
+    best: tuple[float, _Event] | None = None
+    for rank, each in enumerate(found):
+        spans = sentence_spans(each.text)
+        for place, (start, end) in enumerate(spans):
+            sentence = each.text[start:end]
+            there = set(terms_of(sentence))
+            share = len(wanted & there) / len(wanted)
+            heading = set(terms_of(str(each.node.metadata.get("heading") or "")))
+            with_heading = len(wanted & (there | heading)) / len(wanted)
+            logit = next((e.score for e in each.evidence if e.start == start), None)
+            if with_heading < ENOUGH and (logit is None or logit < 2):
+                continue
+            dates = moments(sentence, year) or _dates_above(each.text, spans[:place])
+            if not dates:
+                continue
+            score = share + 0.5 * with_heading + 0.05 * (logit or -3.0) - 0.1 * rank
+            if best is None or score > best[0]:
+                moment = _nearest(sentence, dates, wanted)
+                best = (
+                    score,
+                    _Event(
+                        moment, event, " ".join(sentence.split()), marked(each.node, [(start, end)])
+                    ),
+                )
+    return best[1] if best else None
+
+
+def _dates_above(text: str, spans: list[tuple[int, int]]) -> list[Moment]:
+    for start, end in reversed(spans):
+        line = text[start:end]
+        if end - start <= _DATE_LINE and (found := moments(line)):
+            return found
+    return []
+
+
+def _nearest(sentence: str, dates: list[Moment], wanted: set[str]) -> Moment:
+    """Of several dates in a sentence, the one nearest to the words of the event."""
+    places = [
+        match.start()
+        for match in re.finditer(r"[^\W_]+", sentence)
+        if wanted & set(terms_of(match[0]))
+    ]
+    if len(dates) == 1 or not places:
+        return dates[0]
+    return min(dates, key=lambda each: min(abs(each.start - place) for place in places))

@@ -1,0 +1,116 @@
+"""Sentences → the most central ones: those that are like many others. Pure, but for the embedder.
+
+LexRank: sentences are the nodes of a graph, their similarities its edges, and a sentence's rank is
+the share of time that a random walk spends at it. Then sentences are taken one after another, each
+unlike those that were taken before (maximal marginal relevance).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kinds.words import terms_of
+from engine.schema import Node
+
+# Sentences that are embedded, at most: about 4 s on two cores of a 2-core AMD EPYC. Of a longer
+# text, those that are the most central by their words are embedded.
+EMBEDDED = 400
+# The walk follows an edge with this probability, and otherwise begins anywhere
+DAMPING = 0.85
+# Below this cosine two sentences have nothing in common: the median of unrelated sentences of bge
+UNRELATED = 0.5
+# How much likeness to the sentences already taken counts against a sentence
+VARIETY = 0.5
+# The weight of a sentence's place: the first of a text, and the first of a part
+FIRST, FIRST_OF_PART = 0.5, 0.2
+
+Vectors = NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Vectors]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """`node.text[start:end]`. `place`: its number among the document's sentences; `part`: that of
+    its passage; `first`: whether it begins one."""
+
+    node: Node
+    start: int
+    end: int
+    place: int
+    part: int
+    first: bool
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.node.text[self.start : self.end].split())
+
+
+def how_many(sentences: int) -> int:
+    """The length of a summary in sentences: the root of the text's, between 3 and 12."""
+    return max(3, min(12, round(sentences**0.5)))
+
+
+def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sentence]:
+    """The `most` central sentences, in the order of the text."""
+    if len(sentences) <= most:
+        return list(sentences)
+    by_words = _ranks(_similar_words([each.text for each in sentences]))
+    places = np.arange(len(sentences))
+    if len(sentences) > EMBEDDED:
+        places = np.sort(np.argsort(-by_words)[:EMBEDDED])
+    shown = [sentences[place] for place in places]
+    vectors = embed([each.text for each in shown])
+    cosines = vectors @ vectors.T
+    ranks = _ranks(np.clip(cosines - UNRELATED, 0, None))
+    score = _scaled(ranks) + 0.5 * _scaled(by_words[places])
+    score += np.array([_bonus(each) for each in shown])
+    taken: list[int] = []
+    while len(taken) < most:
+        like = cosines[:, taken].max(axis=1) if taken else np.zeros(len(shown))
+        near = np.array([sum(abs(each.part - shown[t].part) < 1 for t in taken) for each in shown])
+        value = score - 2 * VARIETY * np.clip(like - UNRELATED, 0, None) - 0.15 * near
+        value[taken] = -np.inf
+        taken.append(int(value.argmax()))
+    return [shown[place] for place in sorted(taken)]
+
+
+def _bonus(sentence: Sentence) -> float:
+    words = len(sentence.text.split())
+    place = FIRST if sentence.place == 0 else FIRST_OF_PART if sentence.first else 0.0
+    return place - 0.3 * (words < 7) - 0.3 * (words > 45)
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values / (values.max() or 1.0)
+
+
+def _ranks(similar: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The shares of the walk's time, by 30 steps of it."""
+    weights = np.array(similar, np.float64)
+    np.fill_diagonal(weights, 0)
+    sums = weights.sum(axis=1, keepdims=True)
+    steps = np.divide(weights, sums, out=np.full_like(weights, 1 / len(weights)), where=sums > 0)
+    ranks = np.full(len(weights), 1 / len(weights))
+    for _ in range(30):
+        ranks = (1 - DAMPING) / len(weights) + DAMPING * ranks @ steps
+    return ranks
+
+
+def _similar_words(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Cosines of the sentences' words, weighted by their rarity. For at most 3,000 sentences the
+    matrix is computed; of more, each is compared with 1,000 others, evenly chosen."""
+    bags = [set(terms_of(text)) for text in texts]
+    numbers = {term: n for n, term in enumerate(sorted({t for bag in bags for t in bag}))}
+    counts = np.zeros(max(len(numbers), 1), np.float32)
+    for bag in bags:
+        counts[[numbers[term] for term in bag]] += 1
+    rarity = np.log(1 + len(texts) / np.maximum(counts, 1))
+    matrix = np.zeros((len(texts), max(len(numbers), 1)), np.float32)
+    for row, bag in zip(matrix, bags, strict=True):
+        row[[numbers[term] for term in bag]] = rarity[[numbers[term] for term in bag]]
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    matrix = np.divide(matrix, lengths, out=matrix, where=lengths > 0)
+    result: NDArray[np.float32] = matrix @ matrix.T
+    return result

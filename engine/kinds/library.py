@@ -1,0 +1,140 @@
+"""Questions about the library itself: which documents there are, when they came, what they mention.
+
+Computed from the records of the documents; the model is not asked.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePath
+
+from engine.kinds.finding import Finder, Treated, marked
+from engine.kinds.naming import books_named
+from engine.kinds.recognising import Asked, Kind
+from engine.kinds.shelf import Book
+from engine.kinds.words import terms_of
+from engine.run import Run
+from engine.schema import NodeWithScore
+from engine.splitting import sentence_spans
+
+# Documents that are listed, and sentences that are quoted of each
+LISTED = 100
+_ORDERS = {
+    "newest": ("last", "latest", "newest", "most recent", "most recently", "recently"),
+    "oldest": ("oldest", "first"),
+    "largest": ("largest", "biggest", "longest"),
+    "smallest": ("smallest", "shortest"),
+}
+_FORMATS = {
+    "pdf": (".pdf",),
+    "spreadsheet": (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".xlsm", ".xlsb"),
+    "csv": (".csv", ".tsv"),
+    "excel": (".xlsx", ".xls", ".xlsm", ".xlsb"),
+    "presentation": (".pptx", ".odp"),
+    "word": (".docx", ".odt", ".rtf"),
+    "text": (".txt",),
+    "markdown": (".md",),
+    "mail": (".eml", ".msg"),
+    "email": (".eml", ".msg"),
+    "picture": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".heic", ".bmp", ".gif"),
+    "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".heic", ".bmp", ".gif"),
+}
+
+
+def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
+    books = finder.shelf.books()
+    if asked["about"]:
+        return _mentioning(asked["about"], finder, run)
+    if asked["document"]:
+        named = books_named(asked["document"], books).books
+        if not named:
+            return None
+        return _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
+    books = _of_format(asked.question, books)
+    order = next(
+        (
+            name
+            for name, words in _ORDERS.items()
+            if (asked["order"] or asked["order2"]).lower() in words
+        ),
+        "",
+    )
+    if order:
+        key = (
+            (lambda b: b.source.added_at)
+            if order in ("newest", "oldest")
+            else (lambda b: b.source.passages)
+        )
+        ranked = sorted(books, key=key, reverse=order in ("newest", "largest"))
+        return _listed(ranked[:1], f"The {order} of {len(books)} documents") if books else None
+    return _listed(books)
+
+
+def _listed(books: Sequence[Book], did: str = "") -> Treated:
+    count = f"{len(books):,} document{'s' * (len(books) != 1)}"
+    lines = [f"{count}:\n\n"] if len(books) != 1 or not did else []
+    for book in books[:LISTED]:
+        source = book.source
+        title = f" – {book.title}" if book.title else ""
+        added = datetime.fromisoformat(source.added_at).astimezone().strftime("%-d %B %Y, %H:%M")
+        pages = f"{source.pages:,} pages, " if source.pages > 1 else ""
+        lines.append(
+            f"- **{source.path}**{title} ({pages}{source.passages:,} passages, added {added})\n"
+        )
+    if len(books) > LISTED:
+        lines.append(f"\nThe {LISTED} that were added last are listed.\n")
+    return Treated(Kind.LIBRARY, did or f"{count} in the library", [], tuple(lines))
+
+
+def _of_format(question: str, books: Sequence[Book]) -> list[Book]:
+    """The documents of the formats that the question names; all if it names none."""
+    endings = {
+        ending
+        for name, endings in _FORMATS.items()
+        if re.search(rf"\b{name}s?\b", question, re.IGNORECASE)
+        for ending in endings
+    }
+    if not endings or not re.search(
+        r"\bpdfs?\b|\w+ files?|spreadsheets?|pictures?|images?|mails?|presentations?",
+        question,
+        re.I,
+    ):
+        return list(books)
+    return [each for each in books if PurePath(each.name).suffix.lower() in endings]
+
+
+def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:
+    """The documents that have all words of a topic in one passage, each with a quotation."""
+    terms = set(terms_of(about))
+    if not terms:
+        return None
+    titled = books_named(about, finder.shelf.books())
+    found = finder.passages(about, 50, run)
+    best: dict[str, NodeWithScore] = {}
+    counts: dict[str, int] = {}
+    for each in found:
+        heading = str(each.node.metadata.get("heading") or "")
+        if terms <= set(terms_of(f"{heading} {each.text}")):
+            source = each.node.source_id
+            counts[source] = counts.get(source, 0) + 1
+            if source not in best:
+                span = max(
+                    sentence_spans(each.text),
+                    key=lambda s: len(terms & set(terms_of(each.text[slice(*s)]))),
+                )
+                best[source] = marked(each.node, [span], each.score)
+    for book in titled.books if titled.share > 0.99 else []:
+        best.setdefault(book.source.source_id, None)  # type: ignore[arg-type]
+    if not best:
+        return Treated(Kind.LIBRARY, f"Documents that mention “{about}”", found[:3], missing=True)
+    names = {each.source.source_id: each.source.path for each in finder.shelf.books()}
+    lines = [f"{len(best)} document{'s' * (len(best) != 1)}:\n\n"]
+    for source, quoted in best.items():
+        lines.append(f"- **{names.get(source, '')}**")
+        if quoted:
+            sentence = " ".join(quoted.sentence(quoted.evidence[0]).split())
+            passages = f"{counts[source]} passage{'s' * (counts[source] != 1)}"
+            lines[-1] += f", {passages}: “{sentence}”"
+        lines[-1] += "\n"
+    sources = [each for each in best.values() if each]
+    return Treated(Kind.LIBRARY, f"Documents that mention “{about}”", sources, tuple(lines))

@@ -1,0 +1,79 @@
+"""A double question → its parts: "What does a bicycle cost, and who built the mill?" Pure.
+
+A question is divided at "and" and ";" where a new question begins, and between two sentences that
+are questions. A part that leans on the one before ("and when?", "what do they cost?") is completed
+with its words, or the question is left whole.
+"""
+
+import re
+
+_WORD = (
+    r"(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|does|do|did|has|have|can|could|may|must|"
+    r"should|will|would|in which|at which|on which|by whom|for how|until when|since when|from when|to what|to whom|"
+    r"on what|in what|at what|with whom|from where|what's|who's|list|name|summari[sz]e|compare)"
+)
+_BREAK = re.compile(
+    rf"(?:\?\s+(?:and |also )?|[,;]\s+(?:and |also |but )+|\s+and (?:also )?|;\s+)(?={_WORD}\b)",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|each of them)\b",
+    re.IGNORECASE,
+)
+_BARE = re.compile(rf"^{_WORD}(?:\s+(?:exactly|for|long|much|many|often))*\s*[?.]*$", re.IGNORECASE)
+# Beginnings of one question that has "and" in it
+_ONE = re.compile(
+    r"\b(?:between|compare|comparison|difference|differ|both|versus|from|common)\b[^?]*$",
+    re.IGNORECASE,
+)
+MOST = 4
+
+
+def parts_of(question: str) -> list[str]:
+    """The questions in a question, in order; the question itself if it is one."""
+    text = " ".join(question.split())
+    places = [0]
+    for match in _BREAK.finditer(text):
+        before = text[places[-1] : match.start()]
+        if _ONE.search(before) and "?" not in match[0]:
+            continue
+        if len(before.split()) < 3 or not _asks(before):
+            continue
+        places.append(match.end())
+    cut = [text[start:end] for start, end in zip(places, [*places[1:], len(text)], strict=True)]
+    parts = [_trimmed(part) for part in cut]
+    parts = [part for part in parts if part]
+    if len(parts) < 2 or len(parts) > MOST:
+        return [text]
+    whole: list[str] = []
+    for part in parts:
+        if not whole:
+            whole.append(part)
+        elif _BARE.match(part):  # "and when?"
+            whole[-1] = f"{whole[-1].rstrip('?. ')}, and {part}"
+        else:
+            whole.append(part)
+    return [_as_question(part) for part in whole] if len(whole) > 1 else [text]
+
+
+def leans(part: str) -> bool:
+    """Whether a part refers to the one before it."""
+    return bool(_PRONOUN.search(part))
+
+
+def _asks(text: str) -> bool:
+    return bool(
+        re.match(rf"^\W*(?:(?:and|also|so|please|tell me|well)\W+)*{_WORD}\b", text, re.IGNORECASE)
+    ) or bool(re.search(rf"\b(?:{_WORD})\b", text, re.IGNORECASE))
+
+
+def _trimmed(part: str) -> str:
+    part = re.sub(r"(?:[,;]?\s+(?:and|also|but))+$", "", part.strip(" ,;"))
+    return part.strip(" ,;")
+
+
+def _as_question(part: str) -> str:
+    part = part[0].upper() + part[1:]
+    if re.match(r"(?:list|name|summari[sz]e|compare|tell|show|give)\b", part, re.IGNORECASE):
+        return part if part[-1] in ".?!" else f"{part}."
+    return part if part.endswith("?") else f"{part.rstrip('.! ')}?"

@@ -1,0 +1,187 @@
+"""Summaries: of a document, a part of one, several documents, or the whole collection.
+
+Every part is read. For a small model, the summary is extractive: the most central sentences, in
+order, quoted. A larger model reads the parts and writes (`tree_summarize`). A table is described by
+its columns and its number of rows.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.kinds.central import Sentence, central, how_many
+from engine.kinds.finding import Finder, Treated, marked
+from engine.kinds.naming import books_named, part_named
+from engine.kinds.recognising import EVERYTHING, Asked, Kind
+from engine.kinds.shelf import Book, sentences
+from engine.kinds.tables import ENTRY, TEXT, Piece, Table
+from engine.kinds.words import terms_of
+from engine.run import Phase, Run
+from engine.schema import NodeWithScore
+
+# Of many documents: sentences of each, and documents whose sentences are shown
+FEW, SHOWN = 2, 25
+_SENTENCE_END = re.compile(r"[.!?…。]['\"”’)]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is to be summarised: these pieces of a document, called `name`."""
+
+    book: Book
+    pieces: list[Piece]
+    name: str
+    whole: bool
+
+
+def scopes_of(asked: Asked, finder: Finder) -> list[Scope]:
+    """The documents, or the part of one, that a question names; none if it names none."""
+    books = finder.shelf.books()
+    about = asked["about"]
+    if EVERYTHING.fullmatch(about) or re.fullmatch(r"(?:it|this|that|them)(?: all)?", about, re.I):
+        return [_whole(each, finder) for each in books]
+    # "chapter 4 of the handbook, the one about avalanches"
+    head, _, tail = re.sub(r", the one .*$", "", about).partition(" of ")
+    for phrase, part in ((tail, head), (about, about)):
+        named = books_named(phrase, books) if phrase else None
+        if named and named.books:
+            found = [
+                (each, _part(part if phrase is tail else named.rest, each, finder))
+                for each in named.books
+            ]
+            parts = [Scope(book, pieces, name, False) for book, (pieces, name) in found if pieces]
+            if parts:
+                return parts
+            if phrase is about or not _names_a_part(part):
+                return [_whole(each, finder) for each in named.books]
+    for book in books:
+        pieces, name = _part(about, book, finder)
+        if pieces:
+            return [Scope(book, pieces, name, False)]
+    return []
+
+
+def _whole(book: Book, finder: Finder) -> Scope:
+    return Scope(book, finder.shelf.pieces(book.source.source_id), book.name, True)
+
+
+def _names_a_part(phrase: str) -> bool:
+    return bool(
+        re.search(r"\b(?:chapter|section|part|article|page|meeting|item|paragraph)\b", phrase, re.I)
+    )
+
+
+def _part(phrase: str, book: Book, finder: Finder) -> tuple[list[Piece], str]:
+    """The pieces of the part of a document that a phrase names, and its name."""
+    if not phrase.strip():
+        return [], ""
+    pieces = finder.shelf.pieces(book.source.source_id)
+    if found := part_named(phrase, pieces):
+        heading = str(found[0].node.metadata.get("heading") or "").rpartition(" › ")[2]
+        if match := re.search(r"page (\d+)", phrase, re.IGNORECASE):
+            heading = f"page {match[1]}"
+        return found, f"{heading} ({book.name})"
+    # an entry, such as a meeting in the minutes: its heading has all words of the phrase
+    wanted = set(terms_of(phrase)) - _CALLED
+    digits = set(re.findall(r"\d+", phrase))
+    for table in finder.shelf.tables(book.source.source_id):
+        if table.sort != "entries" or not digits:
+            continue
+        for row in table.rows:
+            if wanted <= set(terms_of(row.cells[ENTRY])) and digits <= set(
+                re.findall(r"\d+", row.cells[ENTRY])
+            ):
+                return _pieces_of(row.node.position, row.start, row.cells.get(TEXT, ""), pieces), (
+                    f"{row.cells[ENTRY]} ({book.name})"
+                )
+    return [], ""
+
+
+_CALLED = frozenset(terms_of("summary note minute entry section part document file"))
+
+
+def _pieces_of(position: int, start: int, text: str, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces that have this text, from this place on: the first is cut at its beginning."""
+    found: list[Piece] = []
+    left = len(text)
+    for piece in pieces:
+        if piece.node.position < position or left <= 0:
+            continue
+        fresh = start if piece.node.position == position else piece.fresh
+        found.append(Piece(piece.node, fresh, min(len(piece.node.text), fresh + left + 150)))
+        left -= len(piece.node.text) - fresh
+    return found
+
+
+def extract(scope: Scope, most: int, finder: Finder, run: Run) -> list[Sentence]:
+    """The central sentences of a scope, in order. Reports the parts that have been read."""
+    found: list[Sentence] = []
+    for number, piece in enumerate(scope.pieces):
+        first = True
+        for start, end in sentences(piece):
+            text = piece.node.text[start:end]
+            if len(text.split()) >= 4 and _SENTENCE_END.search(text):
+                found.append(Sentence(piece.node, start, end, len(found), number, first))
+                first = False
+    most = most or how_many(len(found))
+    parts = len(scope.pieces)
+
+    def read(done: int) -> None:
+        run.report(Phase.SUMMARISING, done * parts // max(1, min(len(found), 400)), parts)
+
+    with run.span("summary"):
+        return central(found, most, lambda texts: finder.embedding.embed(texts, run, read))
+
+
+def tables_in(scope: Scope, finder: Finder) -> list[Table]:
+    """The tables of rows in a document, if it has hardly anything else."""
+    tables = [
+        each for each in finder.shelf.tables(scope.book.source.source_id) if each.sort == "rows"
+    ]
+    rows = sum(row.end - row.start for table in tables for row in table.rows)
+    text = sum(len(piece.node.text) - piece.fresh for piece in scope.pieces)
+    return tables if scope.whole and rows > 0.6 * text else []
+
+
+def described(table: Table) -> str:
+    """A table in a sentence: its rows, its columns, and its first column's first cells."""
+    columns = ", ".join(table.columns)
+    first = list(dict.fromkeys(filter(None, table.column(table.columns[0]))))
+    shown = ", ".join(first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
+    rows = f"{len(table.rows)} row{'s' * (len(table.rows) != 1)}"
+    return f"A table of {rows} with the columns {columns}. {table.columns[0]}: {shown}."
+
+
+def summary_by_code(scopes: Sequence[Scope], finder: Finder, run: Run) -> Treated:
+    """The summary for a small model."""
+    sources: list[NodeWithScore] = []
+    lines: list[str] = []
+    several = len(scopes) > 1
+    for scope in scopes[:SHOWN]:
+        run.check()
+        if several:
+            title = f" – {scope.book.title}" if scope.book.title else ""
+            lines.append(f"{chr(10) * bool(lines)}**{scope.name}**{title}\n\n")
+        elif scope.whole and scope.book.title:
+            lines.append(f"**{scope.book.title}**\n\n")
+        if tables := tables_in(scope, finder):
+            for table in tables:
+                lines.append(f"- {described(table)}\n")
+                row = table.rows[0]
+                sources.append(marked(row.node, [(row.start, row.end)]))
+            continue
+        chosen = extract(scope, FEW if several else 0, finder, run)
+        for sentence in chosen:
+            lines.append(f"- “{sentence.text}”\n")
+        for node in dict.fromkeys(sentence.node.id_ for sentence in chosen):
+            group = [each for each in chosen if each.node.id_ == node]
+            sources.append(marked(group[0].node, [(each.start, each.end) for each in group]))
+    if len(scopes) > SHOWN:
+        lines.append(f"\n{len(scopes) - SHOWN} more documents are not shown.\n")
+    return Treated(Kind.SUMMARY, did_of(scopes), sources, tuple(lines))
+
+
+def did_of(scopes: Sequence[Scope]) -> str:
+    parts = sum(len(scope.pieces) for scope in scopes)
+    name = scopes[0].name if len(scopes) == 1 else f"{len(scopes)} documents"
+    return f"Summary of {name}, read in {parts} part{'s' * (parts != 1)}"

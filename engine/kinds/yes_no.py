@@ -1,0 +1,77 @@
+"""Yes or no: the sentence that decides, quoted, with a verdict only where its words are plain.
+
+A small model cannot be trusted with a verdict. "No" is said if the sentence about the matter denies
+it ("is not allowed", "closed" where "open" is asked); "yes" if the sentence states all that the
+question asks, and denies nothing. Otherwise the sentence stands alone.
+"""
+
+import re
+
+from engine.kinds.finding import Finder, Treated, marked
+from engine.kinds.querying import _NO  # noqa: F401
+from engine.kinds.recognising import Asked, Kind
+from engine.kinds.words import terms_of, words_of
+from engine.retrieving import is_relevant
+from engine.run import Run
+from engine.schema import NodeWithScore
+
+_DENIES = re.compile(
+    r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|banned|refused|"
+    r"rejected|excluded|unable|impossible)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_OPPOSITES = [
+    tuple(map(frozenset, (terms_of(one), terms_of(other))))
+    for one, other in (
+        ("open", "closed"), ("allowed permitted", "forbidden prohibited banned"), ("free", "paid costs"),
+        ("alive", "dead"), ("full", "empty"), ("inside", "outside"), ("accepted", "rejected refused"),
+        ("won", "lost"), ("rise rose higher", "fall fell lower"), ("increase", "decrease"),
+        ("possible", "impossible"), ("included", "excluded"), ("on", "off"), ("hurt injured", "unhurt"),
+    )
+]  # fmt: skip
+_CLAUSE = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although|and)\b)")
+_AUXILIARY = frozenset(terms_of("allowed permitted possible can may must use get there any have"))
+# The share of the question's words that a sentence must have to decide, for no and for yes
+FOR_NO, FOR_YES = 0.6, 0.99
+
+
+def yes_no_answer(asked: Asked, finder: Finder, most: int, run: Run) -> Treated | None:
+    """The answer for a small model; None if nothing relevant is found."""
+    found = finder.retrieve(asked.question, most, run)
+    if not is_relevant(found) or not found[0].evidence:
+        return None
+    best = found[0]
+    evidence = best.evidence[0]
+    sentence = best.sentence(evidence)
+    said = verdict(asked.question, sentence)
+    quoted = f"“{' '.join(sentence.split())}”"
+    lines = [f"**{said}.** {quoted}\n" if said else f"{quoted}\n"]
+    did = "Yes or no, by the words of the sentence" if said else "The sentence that comes closest"
+    sources: list[NodeWithScore] = [marked(best.node, [(evidence.start, evidence.end)], best.score)]
+    return Treated(Kind.YES_NO, did, [*sources, *found[1:]], tuple(lines))
+
+
+def verdict(question: str, sentence: str) -> str:
+    """ "Yes", "No", or empty where the words do not decide."""
+    asked = set(terms_of(question)) - _AUXILIARY
+    if not asked:
+        return ""
+    clauses = _CLAUSE.split(sentence)
+    denied = bool(_DENIES.search(re.sub(r"^\W*\w+n['’]t\b", "", question)))
+    whole = set(terms_of(sentence))
+    share = len(asked & whole) / len(asked)
+    best = max(clauses, key=lambda clause: len(asked & set(terms_of(clause))))
+    opposite = any(
+        (one & asked and other & whole and not one & whole)
+        or (other & asked and one & whole and not other & whole)
+        for one, other in _OPPOSITES
+    )
+    numbers = {word for word in words_of(question) if word.isdigit()}
+    denies = bool(_DENIES.search(best))
+    if opposite and share >= 0.4:
+        return "Yes" if denied or denies else "No"
+    if denies and share >= FOR_NO:
+        return "Yes" if denied else "No"
+    if not _DENIES.search(sentence) and share >= FOR_YES and numbers <= set(words_of(sentence)):
+        return "No" if denied else "Yes"
+    return ""
