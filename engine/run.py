@@ -40,8 +40,9 @@ class Phase(StrEnum):
 class Progress:
     """How far the current phase is.
 
-    queued: `done` requests are ahead. summarising: `done` of `total` parts are read. reading: `done` of `total` prompt tokens are evaluated,
-    `reused` of them from a kept state. writing: `done` tokens are written.
+    queued: `done` requests are ahead. summarising: `done` of `total` parts are read. reading:
+    `done` of `total` prompt tokens are evaluated, `reused` of them from a kept state. writing:
+    `done` tokens are written.
     """
 
     phase: Phase = Phase.QUEUED

@@ -48,7 +48,8 @@ class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
     `context_format`: sentences or whole passages in the prompt; None chooses by the model.
-    `system`: the system message. `first_token_budget`: seconds from the question to the first token, for an answer in one call
+    `system`: the system message.
+    `first_token_budget`: seconds from the question to the first token, for an answer in one call
     (COMPACT). The prompt contains as much of the passages as the model can read in that time; with
     None, all of it. A small model answers best from one sentence, and gets one with any budget.
     """

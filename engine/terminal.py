@@ -104,11 +104,13 @@ def _ask(options: argparse.Namespace) -> int:
         for frame in client.ask(request):
             if options.json:
                 message = frame["choices"][0]["message"]
-                kept = {name: frame[name] for name in ("sources", "usage", "timings")}
+                kept = {name: frame[name] for name in ("kind", "sources", "usage", "timings")}
                 print(json.dumps({"answer": message["content"], **kept}, ensure_ascii=False))
                 return 0
             if "sources" in frame:
                 _show_sources(frame["sources"])
+                if kind := frame["kind"]:
+                    print(f"{kind['did']}\n")
             for choice in frame["choices"]:
                 text = choice.get("delta", choice.get("message", {})).get("content") or ""
                 print(text, end="", flush=True)
@@ -224,7 +226,7 @@ def _timing_line(timings: dict[str, Any]) -> str:
 
 def _ask_files(options: argparse.Namespace) -> int:
     from engine import SimpleDirectoryReader, VectorStoreIndex
-    from engine.api.asking import sources_json, timings_json, usage_json
+    from engine.api.asking import kind_json, sources_json, timings_json, usage_json
 
     config = default_config()
     wait = config.first_token_budget if options.wait is None else options.wait
@@ -241,10 +243,13 @@ def _ask_files(options: argparse.Namespace) -> int:
     sources = sources_json("", response.source_nodes)
     if options.json:
         figures = {"usage": usage_json(response.trace), "timings": timings_json(response.trace)}
-        answer = {"answer": str(response), "sources": sources, **figures}
+        kind = kind_json(response.trace)
+        answer = {"answer": str(response), "kind": kind, "sources": sources, **figures}
         print(json.dumps(answer, ensure_ascii=False))
         return 0
     _show_sources(sources)
+    if response.trace.kind:
+        print(f"{response.trace.kind.did}\n")
     if isinstance(response, StreamingResponse):
         response.print_response_stream()
     else:

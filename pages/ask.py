@@ -34,6 +34,7 @@ from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import choose_collection, current_collection, pick_collection
 from pages.parts.sources import show_evidence, show_passage, source_id
+from pages.parts.summarising import summarise_source
 from pages.parts.uploads import (
     add_documents,
     are_added,
@@ -217,7 +218,12 @@ def show_turns(
     """
     collection = conversation.collection
     find_original = partial(workspace.library.original, collection)
-    show_sources = partial(show_evidence, find_original, open_source=open_source)
+    show_sources = partial(
+        show_evidence,
+        find_original,
+        open_source=open_source,
+        summarise=None if live else partial(_summarise, workspace, conversation),
+    )
     folder, target = folder_of(workspace, collection), target_of(collection)
     versions = workspace.conversations.versions(conversation.id)
     actions = Actions(
@@ -244,6 +250,15 @@ def show_turns(
             cut_off.append(conversation.id)
             raise
         st.rerun()
+
+
+def _summarise(workspace: Workspace, conversation: Conversation, source_id: str) -> None:
+    """Ask for the summary of the document of a source, as the next question."""
+    try:
+        summarise_source(workspace, conversation, source_id)
+    except (ValueError, NotImplementedError, FirstTokenError) as error:
+        log.info("A summary was not accepted", exc_info=True)
+        st.session_state.ask_problem = str(error)
 
 
 def _ask_unlimited(workspace: Workspace, collection: str, turn: Turn) -> None:

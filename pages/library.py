@@ -24,6 +24,7 @@ from pages.parts.passages import LEAVE, open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection, pick_collection
+from pages.parts.summarising import summarise_documents
 from pages.parts.uploads import add_documents, offer_samples, show_repairs, show_uploads
 from pages.parts.watching import show_watched
 
@@ -185,6 +186,14 @@ def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> 
             args=(shown, not every),
         )
         st.button(
+            f"Summarise {counted(len(chosen), 'document')}" if chosen else "Summarise all",
+            type="tertiary",
+            icon=":material/summarize:",
+            key="summarise-chosen",
+            on_click=safely(summarise_documents),
+            args=(workspace, collection, chosen),
+        )
+        st.button(
             f"Delete {counted(len(chosen), 'document')}" if chosen else "Delete",
             type="tertiary",
             icon=":material/delete:",
@@ -263,7 +272,7 @@ def main() -> None:
             width=1,
         )
     if document:
-        show_document(workspace, collection, document)
+        show_document(workspace, collection, document, summarise_documents)
         return
     show_head(workspace, collection)
     show_repairs(workspace, collection)

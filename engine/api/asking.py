@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from engine.api.problems import Problem
@@ -50,7 +51,10 @@ def start(workspace: Workspace, asked: ChatRequest) -> StreamingResponse:
         first_token_budget=asked.budget,
     )
     engine = RetrieverQueryEngine(
-        index.as_retriever(similarity_top_k=asked.passages), synthesizer, is_relevant
+        index.as_retriever(similarity_top_k=asked.passages),
+        synthesizer,
+        is_relevant,
+        index.as_kinds(asked.passages, kept=workspace.summaries),
     )
     try:
         response = engine.start(question, stream=bool(asked.stream), history=asked.history)
@@ -84,6 +88,11 @@ def sources_json(collection: str, found: Sequence[NodeWithScore]) -> list[dict[s
 def text_of(response: Response) -> str:
     """The answer; where the documents have none, the sentence that says so."""
     return response.text or (NOT_FOUND if NOT_FOUND in response.notes else "")
+
+
+def kind_json(trace: Trace) -> dict[str, Any] | None:
+    """How a question of a special kind was treated; None for a fact."""
+    return asdict(trace.kind) if trace.kind else None
 
 
 def finish_reason(trace: Trace) -> str:

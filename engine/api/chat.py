@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api.asking import (
     MODEL,
     finish_reason,
+    kind_json,
     sources_json,
     start,
     text_of,
@@ -147,7 +148,10 @@ class _Answer(Response):
         return self._frame("chat.completion.chunk", [choice])
 
     def _found(self) -> dict[str, Any]:
-        return {"sources": sources_json(self._collection, self._response.found or ())}
+        return {
+            "sources": sources_json(self._collection, self._response.found or ()),
+            "kind": kind_json(self._response.trace),
+        }
 
     def _figures(self, usage: bool) -> dict[str, Any]:
         trace = self._response.trace

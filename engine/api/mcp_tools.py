@@ -31,7 +31,15 @@ from mcp_types import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from engine.api.asking import MODEL, file_id, sources_json, start, text_of, timings_json
+from engine.api.asking import (
+    MODEL,
+    file_id,
+    kind_json,
+    sources_json,
+    start,
+    text_of,
+    timings_json,
+)
 from engine.api.files import documents, find_document
 from engine.api.problems import Problem, problem_of
 from engine.api.requests import ChatRequest, Message
@@ -217,6 +225,7 @@ class Tools:
             structured_content={
                 "answer": answer,
                 "sources": sources,
+                "kind": kind_json(response.trace),
                 "notes": response.notes,
                 "timings": timings_json(response.trace),
             },

@@ -10,7 +10,7 @@ A question goes in; a text with its sources comes out, or None where the questio
     summary.py        what a text is about; central.py chooses its sentences, keeping.py keeps it
     tables.py         passages → tables; values.py, dates.py: what cells mean
     querying.py       a question → a query over a table; concepts.py: "cheapest" is a price
-    table_answers.py  lists, counts, totals, extremes
+    table_answers.py  which table a question asks; computing.py: lists, counts, totals, extremes
     between.py        the time between two events
     comparing.py      two things or documents side by side
     yes_no.py         a verdict, where the words are plain
@@ -22,4 +22,4 @@ from engine.kinds.answering import Kinds
 from engine.kinds.keeping import KeptSummaries
 from engine.kinds.recognising import Kind, recognise
 
-__all__ = ["Kind", "Kinds", "KeptSummaries", "recognise"]
+__all__ = ["KeptSummaries", "Kind", "Kinds", "recognise"]

@@ -1,7 +1,7 @@
 """Kinds: the treatment of a question by its kind. `RetrieverQueryEngine` asks it first.
 
-A question that no kind treats, because the library has no table, date or document for it, is left to
-the path of questions for a fact.
+A question that no kind treats, because the library has no table, date or document for it, is left
+to the path of questions for a fact.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from engine.kinds.yes_no import yes_no_answer
 from engine.llm.base import ContextFormat
 from engine.prompting import SUMMARY_SYSTEM
 from engine.response import Answer
-from engine.retrieving import HybridRetriever, is_relevant
+from engine.retrieving import is_relevant
 from engine.run import Phase, Run
 from engine.schema import Filters, NodeWithScore
 from engine.store import Collection
@@ -116,44 +116,43 @@ class Kinds:
     # Several questions
 
     def _several(self, question: str, finder: Finder, run: Run) -> Treated | None:
-        """The parts of a double question, each answered, and joined."""
+        """The parts of a double question, each answered, and joined; None if it is one question.
+
+        A larger model answers the whole question at once.
+        """
         parts = parts_of(question)
         if len(parts) < 2:
             return None
-        if any(leans(part) for part in parts[1:]):
-            whole = table_answer(Asked(Kind.TABLE, question), finder, run)
-            if whole:
-                return whole
+        leaning = [bool(number) and leans(part) for number, part in enumerate(parts)]
+        # "Which bins are there, and when is each emptied?" is one question for a table
+        if any(leaning) and (whole := table_answer(Asked(Kind.TABLE, question), finder, run)):
+            return whole
         if not finder.small:
             return None
-        lines: list[str] = []
-        sources: list[NodeWithScore] = []
-        found = 0
-        for number, part in enumerate(parts):
+        answers: list[tuple[str, Treated]] = []
+        for part, on_the_first in zip(parts, leaning, strict=True):
             run.check()
-            earlier = parts[0] if number and leans(part) else ""
-            treated = None
-            if not earlier:
-                treated = self._first(recognise(part), finder, run)
-            if treated is None:
-                treated = self._fact(part, earlier, finder, run)
+            if on_the_first and answers[-1][1].kind is Kind.LIBRARY:
+                continue  # "What is the file called?" The answer has its name
+            treated = None if on_the_first else self._first(recognise(part), finder, run)
+            earlier = parts[0] if on_the_first else ""
+            answers.append((part, treated or self._fact(part, earlier, finder, run)))
+        lines: list[str] = []
+        for part, treated in answers:
             lines.append(f"{chr(10) * bool(lines)}**{part}**\n\n")
-            if treated.missing:
-                lines.append(f"{NOT_FOUND_PART}\n")
-            else:
-                found += 1
-                lines += treated.text
-            sources += treated.sources
-        did = f"{len(parts)} questions, answered one after the other"
-        text = tuple(lines)
-        return Treated(Kind.SEVERAL, did, merged(sources), text if found else (), missing=not found)
+            lines += [f"{NOT_FOUND_PART}\n"] if treated.missing else treated.text
+        missing = all(treated.missing for _, treated in answers)
+        return Treated(
+            Kind.SEVERAL,
+            f"{len(parts)} questions, answered one after the other",
+            merged([source for _, treated in answers for source in treated.sources]),
+            () if missing else tuple(lines),
+            missing,
+        )
 
     def _fact(self, question: str, earlier: str, finder: Finder, run: Run) -> Treated:
         """A question for a fact, answered with a quotation."""
-        retriever = HybridRetriever(
-            self._collection, self._embedding, self._reranker, self._passages, self._filters
-        )
-        found = retriever.retrieve(question, run, earlier)
+        found = finder.retrieve(question, self._passages, run, earlier)
         if not is_relevant(found):
             return Treated(Kind.FACT, "", found[:1], missing=True)
         best = found[0]

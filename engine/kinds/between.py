@@ -1,18 +1,18 @@
 """The time between two events: their dates are found in the documents, and code subtracts them.
 
-An event that says its own date needs no search. The date of another one is the date in the sentence
-that the search finds for it, or the last date in a line of its own above that sentence, as in a log.
+An event that says its own date needs no search. The date of another one is in the sentence that the
+search finds for it, or in the last line above that sentence that is a date, as in a log.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import date
 
+from engine.kinds.computing import answer_of
 from engine.kinds.dates import Moment, moments, time_between
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.querying import query_of
 from engine.kinds.recognising import Asked, Kind
-from engine.kinds.table_answers import answer_of
 from engine.kinds.words import terms_of
 from engine.retrieving import is_relevant
 from engine.run import Run
@@ -22,6 +22,7 @@ from engine.splitting import sentence_spans
 # The share of an event's words that a sentence with its date must have
 ENOUGH = 0.5
 _TODAY = re.compile(r"^(?:today|now|the present|this day)$", re.IGNORECASE)
+_ENDS = "first|last|second|earliest|latest|start|beginning|end"
 _DATE_LINE = 60  # characters; a longer line is a sentence
 
 
@@ -38,11 +39,10 @@ class _Event:
 def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     """None if a date is not found."""
     first, last = asked["about"], asked["other"] or "today"
-    head = re.match(
-        r"^(?:the )?(first|last|second|earliest|latest|start|beginning|end)$", first, re.I
-    )
-    if head:  # "the first and the last mission of 2024"
-        first = f"{first} {re.sub(r'^(?:the )?(?:first|last|second|earliest|latest|start|beginning|end) ', '', last, flags=re.I)}"
+    if re.fullmatch(rf"(?:the )?(?:{_ENDS})", first, re.IGNORECASE):
+        # "the first and the last mission of 2024"
+        noun = re.sub(rf"^(?:the )?(?:{_ENDS}) ", "", last, flags=re.IGNORECASE)
+        first = f"{first} {noun}"
     year = next((each.year for each in moments(f"{first} {last}")), 0)
     events = []
     for event in (first, last):
@@ -56,10 +56,10 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         return None
     length = time_between(one.moment, other.moment, asked["unit"])
     lines = [f"**{length}** between {one.moment} and {other.moment}.\n\n"]
-    for each in (one, other):
-        lines.append(
-            f"- {each.moment}: " + (f"“{each.quoted}”\n" if each.quoted else f"{each.said}\n")
-        )
+    said = [
+        (each.moment, f"“{each.quoted}”" if each.quoted else each.said) for each in (one, other)
+    ]
+    lines += [f"- {moment}: {words}\n" for moment, words in said]
     sources = merged([each.source for each in (one, other) if each.source])
     return Treated(Kind.BETWEEN, "Time between two dates, computed", sources, tuple(lines))
 

@@ -6,14 +6,13 @@ quoted; a larger model writes the comparison from their passages instead.
 
 import re
 
-from engine.kinds.concepts import COMPARATIVES
-from engine.kinds.finding import Finder, Treated, marked, merged
+from engine.kinds.computing import lines_of
+from engine.kinds.concepts import COMPARATIVES, is_of
+from engine.kinds.finding import Finder, Treated, marked, merged, sources_of
 from engine.kinds.naming import books_named
-from engine.kinds.querying import Query, _is_of, query_of
+from engine.kinds.querying import Query, query_of
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.summary import Scope, extract
-from engine.kinds.table_answers import lines_of
-from engine.kinds.finding import sources_of
 from engine.kinds.values import value_of
 from engine.kinds.words import terms_of
 from engine.retrieving import RELEVANT
@@ -114,7 +113,7 @@ def _rows(asked: Asked, one: str, other: str, finder: Finder, run: Run) -> Treat
             word = asked["unit"].lower().removeprefix("much ")
             concepts, more = COMPARATIVES.get(word, ((), True))
             column = next(
-                (c for name in concepts for c in table.columns if _is_of(c, table, name)), ""
+                (c for name in concepts for c in table.columns if is_of(c, table, name)), ""
             )
             asked_for = set(terms_of(asked.question))
             column = column or next(

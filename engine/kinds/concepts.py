@@ -3,9 +3,12 @@
 A concept is known by the words in a column's name, and by the units of its cells. English.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
-from engine.kinds.words import terms_of
+from engine.kinds.tables import Table
+from engine.kinds.values import unit_of, value_of
+from engine.kinds.words import terms_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ CONCEPTS = {
     "price": _concept(
         "price cost fee fare charge amount rent rate value salary wage budget total sum paid",
         "€ $ £ ¥ eur euro usd dollar gbp pound crown franc chf yen",
-        "expensive cheap dear costly pay money euros dollars",
+        "expensive cheap dear costly pay money euros dollars buy spend worth much",
     ),
     "weight": _concept("weight mass load", "g kg gram kilogram t tonne mg lb", "weigh heavy light"),
     "length": _concept(
@@ -45,7 +48,12 @@ CONCEPTS = {
     "quantity": _concept(
         "quantity stock number count pieces units amount available qty sold copies",
         "",
-        "many left sell",
+        "many left sell stock",
+    ),
+    "persons": _concept(
+        "residents persons members inhabitants guests visitors employees participants passengers",
+        "",
+        "people persons live",
     ),
     "speed": _concept("speed velocity pace", "km/h mph kmh", "fast slow quick"),
     "capacity": _concept(
@@ -53,20 +61,22 @@ CONCEPTS = {
     ),
     "temperature": _concept("temperature degrees", "°c °f °", "hot warm cold cool"),
     "date": _concept(
-        "date day when month year start end begin reported completed bought due check deadline since",
+        "date day when month year start end begin reported completed bought due check deadline "
+        "since",
         "",
         "when early late first last recent",
     ),
     "person": _concept(
         "name person leader led owner author contact manager teacher speaker responsible tenant "
-        "household member driver pilot head chair instructor trainer keeper staff employee by",
+        "household driver pilot head chair instructor trainer keeper staff employee by",
         "",
-        "who whom whose",
+        "who whom whose live lead head run",
     ),
     "place": _concept(
-        "place location room address site city town country where station house building store shelf",
+        "place location room address site city town country where station house building store "
+        "shelf",
         "",
-        "where",
+        "where live keep",
     ),
 }
 
@@ -128,3 +138,24 @@ COMPARATIVES: dict[str, tuple[tuple[str, ...], bool]] = {
     "hotter": (("temperature",), True),
     "colder": (("temperature",), False),
 }
+
+
+def is_of(column: str, table: Table, concept: str) -> bool:
+    known = CONCEPTS[concept]
+    terms = set(terms_of(column))
+    if terms & known.names:
+        return True
+    if {unit_of(word) for word in words_of(column)} & known.units:
+        return True
+    cells = [cell for cell in table.column(column)[:20] if cell]
+    units = Counter(value.unit for cell in cells if (value := value_of(cell)))
+    return bool(units) and units.most_common(1)[0][0] in known.units
+
+
+def words_for(column: str, table: Table) -> frozenset[str]:
+    """The words of questions that mean a column."""
+    found = frozenset(terms_of(column))
+    for name, concept in CONCEPTS.items():
+        if is_of(column, table, name):
+            found |= concept.asks | frozenset(terms_of(" ".join(concept.units)))
+    return found

@@ -11,10 +11,21 @@ from datetime import date
 
 from dateutil.relativedelta import relativedelta
 
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
-_MONTH = r"(?P<month>{})".format("|".join(f"{name}|{name[:3]}\\.?" for name in _MONTHS))
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+_MONTH = r"(?P<month>{})".format("|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS))
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>1\d{3}|20\d{2}|21\d{2})"
 # From the most precise to the least: what an earlier one found, a later one does not find again
@@ -49,7 +60,7 @@ class Moment:
         return date(self.year, self.month or 1, self.day or 1)
 
     def __str__(self) -> str:
-        month = _MONTHS[self.month - 1].capitalize() if self.month else ""
+        month = MONTHS[self.month - 1].capitalize() if self.month else ""
         return " ".join(filter(None, [str(self.day or ""), month, str(self.year)]))
 
 
@@ -77,7 +88,7 @@ def _moment(match: re.Match[str], year: int) -> Moment | None:
     parts = match.groupdict()
     month = 0
     if name := parts.get("month"):
-        month = next(n for n, each in enumerate(_MONTHS, 1) if each.startswith(name[:3].lower()))
+        month = next(n for n, each in enumerate(MONTHS, 1) if each.startswith(name[:3].lower()))
     elif number := parts.get("number"):
         month = int(number)
     in_year = int(parts.get("year") or year)

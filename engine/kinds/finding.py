@@ -58,11 +58,13 @@ class Finder:
             query, run
         )
 
-    def retrieve(self, question: str, most: int, run: Run) -> list[NodeWithScore]:
+    def retrieve(
+        self, question: str, most: int, run: Run, earlier: str = ""
+    ) -> list[NodeWithScore]:
         """The best passages, as for a question for a fact."""
         return HybridRetriever(
             self.collection, self.embedding, self.reranker, most, self.filters
-        ).retrieve(question, run)
+        ).retrieve(question, run, earlier)
 
     def scores(self, question: str, texts: Sequence[str], run: Run) -> list[float] | None:
         """The reranker's logits; None without a reranker that knows what its scores mean."""

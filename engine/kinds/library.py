@@ -4,6 +4,7 @@ Computed from the records of the documents; the model is not asked.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
@@ -17,8 +18,8 @@ from engine.run import Run
 from engine.schema import NodeWithScore
 from engine.splitting import sentence_spans
 
-# Documents that are listed, and sentences that are quoted of each
-LISTED = 100
+# Documents that are listed, and passages that are searched for those that mention a topic
+LISTED, SEARCHED = 100, 50
 _ORDERS = {
     "newest": ("last", "latest", "newest", "most recent", "most recently", "recently"),
     "oldest": ("oldest", "first"),
@@ -46,17 +47,14 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     if asked["about"]:
         return _mentioning(asked["about"], finder, run)
     if asked["document"]:
-        named = books_named(asked["document"], books).books
-        if not named:
+        found = books_named(asked["document"], books)
+        if found.share < 1 or found.rest:
             return None
+        named = found.books
         return _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
     books = _of_format(asked.question, books)
     order = next(
-        (
-            name
-            for name, words in _ORDERS.items()
-            if (asked["order"] or asked["order2"]).lower() in words
-        ),
+        (name for name, words in _ORDERS.items() if asked["order"].lower() in words),
         "",
     )
     if order:
@@ -108,33 +106,41 @@ def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:
     terms = set(terms_of(about))
     if not terms:
         return None
-    titled = books_named(about, finder.shelf.books())
-    found = finder.passages(about, 50, run)
+    found = finder.passages(about, SEARCHED, run)
     best: dict[str, NodeWithScore] = {}
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for each in found:
         heading = str(each.node.metadata.get("heading") or "")
         if terms <= set(terms_of(f"{heading} {each.text}")):
-            source = each.node.source_id
-            counts[source] = counts.get(source, 0) + 1
-            if source not in best:
-                span = max(
-                    sentence_spans(each.text),
-                    key=lambda s: len(terms & set(terms_of(each.text[slice(*s)]))),
-                )
-                best[source] = marked(each.node, [span], each.score)
-    for book in titled.books if titled.share > 0.99 else []:
-        best.setdefault(book.source.source_id, None)  # type: ignore[arg-type]
-    if not best:
-        return Treated(Kind.LIBRARY, f"Documents that mention “{about}”", found[:3], missing=True)
-    names = {each.source.source_id: each.source.path for each in finder.shelf.books()}
-    lines = [f"{len(best)} document{'s' * (len(best) != 1)}:\n\n"]
-    for source, quoted in best.items():
-        lines.append(f"- **{names.get(source, '')}**")
-        if quoted:
+            counts[each.node.source_id] += 1
+            best.setdefault(each.node.source_id, _quoting(each, terms))
+    named = books_named(about, finder.shelf.books())
+    titled = {each.source.source_id for each in named.books if named.share == 1}
+    chosen = titled if titled and not counts.keys() - titled else titled | counts.keys()
+    did = f"Documents that mention “{about}”"
+    if not chosen:
+        return Treated(Kind.LIBRARY, did, found[:3], missing=True)
+    lines = [f"{len(chosen)} document{'s' * (len(chosen) != 1)}:\n\n"]
+    for book in finder.shelf.books():
+        source_id = book.source.source_id
+        if source_id not in chosen:
+            continue
+        line = f"- **{book.source.path}**"
+        if source_id in best:
+            quoted = best[source_id]
             sentence = " ".join(quoted.sentence(quoted.evidence[0]).split())
-            passages = f"{counts[source]} passage{'s' * (counts[source] != 1)}"
-            lines[-1] += f", {passages}: “{sentence}”"
-        lines[-1] += "\n"
-    sources = [each for each in best.values() if each]
-    return Treated(Kind.LIBRARY, f"Documents that mention “{about}”", sources, tuple(lines))
+            number = counts[source_id]
+            line += f", {number} passage{'s' * (number != 1)}: “{sentence}”"
+        elif book.title:
+            line += f" – {book.title}"
+        lines.append(f"{line}\n")
+    return Treated(Kind.LIBRARY, did, list(best.values()), tuple(lines))
+
+
+def _quoting(found: NodeWithScore, terms: set[str]) -> NodeWithScore:
+    """The passage with its sentence that has the most of these words."""
+    best = max(
+        sentence_spans(found.text),
+        key=lambda span: len(terms & set(terms_of(found.text[slice(*span)]))),
+    )
+    return marked(found.node, [best], found.score)

@@ -37,10 +37,13 @@ _LEANS = re.compile(
 
 @dataclass(slots=True)
 class _Sentence:
+    """`place`: its number in its passage; `share`: how much of the topic's words it has."""
+
     node: Node
     start: int
     end: int
     place: int
+    share: float
     score: float = 0.0
 
     @property
@@ -79,8 +82,8 @@ def quotations(sources: Sequence[NodeWithScore], by_document: bool = True) -> li
         if by_document and label != named:
             lines.append(f"{chr(10) * bool(lines)}**{label}**\n\n")
             named = label
-        for evidence in sorted(source.evidence, key=lambda each: each.start):
-            lines.append(f"- “{' '.join(source.sentence(evidence).split())}”\n")
+        in_order = sorted(source.evidence, key=lambda each: each.start)
+        lines += [f"- “{' '.join(source.sentence(each).split())}”\n" for each in in_order]
     return lines
 
 
@@ -88,11 +91,9 @@ def _scope(asked: Asked, finder: Finder) -> tuple[str, Finder, str]:
     """The topic, the documents that are asked about, and how they are called."""
     topic, phrase = asked["about"], asked["document"]
     books = finder.shelf.books()
-    if not phrase and (
-        match := re.search(r"^(.+?),? (?:in|according to|from) ((?:the|my|our) .+)$", topic)
-    ):
-        if books_named(match[2], books).share > 0.99:
-            topic, phrase = match[1], match[2]
+    inside = re.search(r"^(.+?),? (?:in|according to|from) ((?:the|my|our) .+)$", topic)
+    if inside and not phrase and books_named(inside[2], books).share == 1:
+        topic, phrase = inside[1], inside[2]
     if phrase and not EVERYTHING.fullmatch(phrase):
         named = books_named(phrase, books)
         if named.books and len(named.books) < len(books):
@@ -110,54 +111,53 @@ def _on_topic(
 ) -> list[_Sentence]:
     """The sentences on the topic, in the order of the documents and of their text."""
     terms = set(terms_of(topic))
-    headed = {id(each): set(terms_of(_heading(each.node))) for each in found}
-    within = [set(terms_of(each.text)) | headed[id(each)] for each in found]
-    weights = {
+    headings = {each.node.id_: set(terms_of(_heading(each.node))) for each in found}
+    within = [set(terms_of(each.text)) | headings[each.node.id_] for each in found]
+    rarity = {
         term: inverse_document_frequency(len(found) + 1, sum(term in each for each in within))
         for term in terms
     }
-    total = sum(weights.values())
 
     def share(there: set[str]) -> float:
-        return sum(weights[term] for term in terms & there) / total
+        return sum(rarity[term] for term in terms & there) / sum(rarity.values())
 
-    candidates: list[tuple[_Sentence, float, float]] = []  # with the share of its words and heading
+    # 1. The sentences that share the most words with the topic, or stand under a heading that does
+    sentences: list[_Sentence] = []
     for each in found:
         for place, (start, end) in enumerate(sentence_spans(each.text)):
-            sentence = _Sentence(each.node, start, end, place)
-            if len(sentence.text.split()) < 4 or sentence.text == _heading(each.node):
-                continue
-            words = set(terms_of(sentence.text))
-            candidates.append((sentence, share(words), share(words | headed[id(each)])))
-    candidates.sort(key=lambda each: -max(each[1], each[2] * 0.9))
-    candidates = candidates[:SENTENCES]
-    logits = finder.scores(topic, [each.text for each, _, _ in candidates], run)
+            text = each.text[start:end]
+            if len(text.split()) >= 4 and text != _heading(each.node):
+                words = set(terms_of(text)) | headings[each.node.id_]
+                sentences.append(_Sentence(each.node, start, end, place, share(words)))
+    sentences = sorted(sentences, key=lambda each: -each.share)[:SENTENCES]
+
+    # 2. Those that the topic's words, or the reranker, find to be about it
     occurs = any(share(each) >= OCCURS for each in within)
-    kept: list[_Sentence] = []
-    for number, (sentence, of_words, of_both) in enumerate(candidates):
-        logit = logits[number] if logits else 0.0
-        sentence.score = logit + 4 * of_both
-        by_words = occurs and of_both >= OCCURS and logit > NOT_ABOUT
+    logits = finder.scores(topic, [each.text for each in sentences], run)
+    kept = []
+    for sentence, logit in zip(sentences, logits or [0.0] * len(sentences), strict=True):
+        by_words = occurs and sentence.share >= OCCURS and logit > NOT_ABOUT
         if by_words or (logits and logit >= ABOUT):
+            sentence.score = logit + 4 * sentence.share
             kept.append(sentence)
-        del of_words
     kept.sort(key=lambda each: -each.score)
-    kept = _without_repetitions(kept)[:QUOTED]
-    order = {each.node.source_id: n for n, each in reversed(list(enumerate(found)))}
-    kept = _with_what_leans(kept)
-    return sorted(kept, key=lambda e: (order.get(e.node.source_id, 0), e.node.position, e.start))
+    kept = _with_what_leans(_without_repetitions(kept)[:QUOTED])
+    order = {each.node.source_id: rank for rank, each in reversed(list(enumerate(found)))}
+    return sorted(kept, key=lambda e: (order[e.node.source_id], e.node.position, e.start))
 
 
 def _with_what_leans(kept: list[_Sentence]) -> list[_Sentence]:
-    """The sentences, and the next one of each that goes on with "It" or "They"."""
+    """The sentences, and the next one of each in its paragraph that goes on with "It" or "They"."""
     there = {(each.node.id_, each.start) for each in kept}
     more = []
     for each in kept:
-        spans = sentence_spans(each.node.text)
-        for start, end in spans[each.place + 1 : each.place + 2]:
-            if (each.node.id_, start) not in there and _LEANS.match(each.node.text[start:end]):
-                if "\n\n" not in each.node.text[each.end : start]:
-                    more.append(_Sentence(each.node, start, end, each.place + 1, each.score))
+        text = each.node.text
+        for start, end in sentence_spans(text)[each.place + 1 : each.place + 2]:
+            goes_on = _LEANS.match(text[start:end]) and "\n\n" not in text[each.end : start]
+            if goes_on and (each.node.id_, start) not in there:
+                more.append(
+                    _Sentence(each.node, start, end, each.place + 1, each.share, each.score)
+                )
     return kept + more
 
 

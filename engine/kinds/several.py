@@ -8,16 +8,19 @@ with its words, or the question is left whole.
 import re
 
 _WORD = (
-    r"(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|does|do|did|has|have|can|could|may|must|"
-    r"should|will|would|in which|at which|on which|by whom|for how|until when|since when|from when|to what|to whom|"
-    r"on what|in what|at what|with whom|from where|what's|who's|list|name|summari[sz]e|compare)"
+    r"(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|does|do|did|has|have|can|"
+    r"could|may|must|should|will|would|in which|at which|on which|by whom|for how|until when|"
+    r"since when|from when|to what|to whom|on what|in what|at what|with whom|from where|what'?s|"
+    r"who'?s|where'?s|when'?s|list|name|summari[sz]e|compare)"
 )
 _BREAK = re.compile(
-    rf"(?:\?\s+(?:and |also )?|[,;]\s+(?:and |also |but )+|\s+and (?:also )?|;\s+)(?={_WORD}\b)",
+    r"(?:\?\s+(?:and |also )?|[,;]\s+(?:and |also |but )+|\s+and (?:also )?|;\s+)"
+    rf"(?={_WORD}\b)",
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|each of them)\b",
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|"
+    r"ones|each of them|the (?:file|document|same))\b",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^{_WORD}(?:\s+(?:exactly|for|long|much|many|often))*\s*[?.]*$", re.IGNORECASE)

@@ -17,7 +17,7 @@ from engine.store import Collection, Source
 
 # Documents whose titles, or whose tables, are kept in memory. A title is a line; the tables of a
 # document of 20,000 rows take about 40 MB.
-_TITLES, _TABLES = 5_000, 20
+_TITLES, _TABLES = 50_000, 20
 
 Kept = TypeVar("Kept")
 

@@ -171,8 +171,7 @@ def summary_by_code(scopes: Sequence[Scope], finder: Finder, run: Run) -> Treate
                 sources.append(marked(row.node, [(row.start, row.end)]))
             continue
         chosen = extract(scope, FEW if several else 0, finder, run)
-        for sentence in chosen:
-            lines.append(f"- “{sentence.text}”\n")
+        lines += [f"- “{sentence.text}”\n" for sentence in chosen]
         for node in dict.fromkeys(sentence.node.id_ for sentence in chosen):
             group = [each for each in chosen if each.node.id_ == node]
             sources.append(marked(group[0].node, [(each.start, each.end) for each in group]))

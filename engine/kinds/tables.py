@@ -23,6 +23,7 @@ from engine.schema import Node
 
 FEWEST = 3
 ITEM, DETAIL, ENTRY, TITLE, TEXT = "item", "detail", "entry", "title", "text"
+HEADING = "heading"  # the column of an outline
 PARAGRAPHS = "¶"  # of an entry, while it is read
 
 _NAME = r"[^\s:;|][^:;|\n]{0,59}?"
@@ -109,7 +110,7 @@ def tables_of(pieces: Sequence[Piece]) -> list[Table]:
     for piece in pieces:
         for line in _lines(piece):
             if line.start == piece.fresh and lines and _is_rest(line, lines[-1]):
-                lines[-1].text += f" {line.text}"
+                lines[-1].text = f"{lines[-1].text.rstrip()} {line.text.strip()}"
             else:
                 lines.append(line)
     tables: list[Table] = []
@@ -121,6 +122,15 @@ def tables_of(pieces: Sequence[Piece]) -> list[Table]:
                 tables.append(table)
     tables = [each for each in tables if len(each.rows) >= FEWEST or each.sort == "rows"]
     return [*tables, *_entries(lines), *_outline(pieces)]
+
+
+def may_have_tables(node: Node) -> bool:
+    """Whether a passage looks as if it had a part of a table. Quick: its document is not read."""
+    lines = [line for line in node.text.split("\n") if line.strip()]
+    sorts = Counter(_sort(line) for line in lines)
+    if sum(sorts.values()) - sorts["text"] > 1 or sorts["rows"]:
+        return True
+    return any(len(line) <= _LONGEST_HEADING and any(map(str.isdigit, line)) for line in lines)
 
 
 def _lines(piece: Piece) -> Iterator[_Line]:
@@ -399,7 +409,7 @@ def _entries(lines: Sequence[_Line]) -> list[Table]:
 
 
 def _beginning(line: str) -> tuple[str, ...]:
-    """The words of a heading's shape as far as its first number, or three words if that is first."""
+    """A heading's shape as far as its first number, or its first three words if that is first."""
     shape = _shape(line)
     number = next((place for place, word in enumerate(shape) if "0" in word), len(shape))
     return shape[: number + 1 if number else 3]
@@ -483,11 +493,29 @@ def _usual(names: Sequence[Iterable[str]]) -> list[str]:
     return [name for name, count in counts.items() if count >= max(FEWEST, 0.7 * len(names))]
 
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 
 def _number_word(word: str) -> int | None:
@@ -514,7 +542,7 @@ def _outline(pieces: Sequence[Piece]) -> list[Table]:
         if " › " in heading and not re.fullmatch(r"(?:rows?|items?|lines?) [\d–]+", name):
             rows.append(
                 Row(
-                    {"heading": name},
+                    {HEADING: name},
                     first.node,
                     first.fresh,
                     min(len(first.node.text), first.fresh + len(name)),
@@ -525,7 +553,5 @@ def _outline(pieces: Sequence[Piece]) -> list[Table]:
     node = rows[0].node
     title = str(node.metadata.get("heading") or "").partition(" › ")[0]
     return [
-        Table(
-            "outline", "headings", node.source_id, node.file_name, ("heading",), tuple(rows), title
-        )
+        Table("outline", "headings", node.source_id, node.file_name, (HEADING,), tuple(rows), title)
     ]

@@ -15,9 +15,66 @@ _FUNCTION_WORDS = frozenset(
     am been being were has have had having would should could can may might must shall cannot
     between from out off over under up down about above below into onto during before after again
     here when once than too very just also so some any both each either neither nor only own same
-    other such few more most s t don don't whats what's who's whos that's i'm i'd let's pls please
+    other such few more most don't whats what's who's whos that's i'm i'd let's pls please
     versus vs per via upon within without towards until till since because while though although
     one ones get gets got""".split()  # noqa: SIM905 - as it is read
+)
+
+
+# Past forms that the stemmer does not know, and what they are forms of
+_IRREGULAR = dict(
+    pair.split(":")
+    for pair in [
+        "led:lead",
+        "sold:sell",
+        "bought:buy",
+        "built:build",
+        "held:hold",
+        "took:take",
+        "taken:take",
+        "made:make",
+        "gave:give",
+        "given:give",
+        "wrote:write",
+        "written:write",
+        "ran:run",
+        "paid:pay",
+        "taught:teach",
+        "left:leave",
+        "met:meet",
+        "won:win",
+        "lost:lose",
+        "spent:spend",
+        "kept:keep",
+        "said:say",
+        "found:find",
+        "began:begin",
+        "begun:begin",
+        "came:come",
+        "went:go",
+        "gone:go",
+        "grew:grow",
+        "grown:grow",
+        "flew:fly",
+        "flown:fly",
+        "drove:drive",
+        "driven:drive",
+        "chose:choose",
+        "chosen:choose",
+        "spoke:speak",
+        "spoken:speak",
+        "weighed:weigh",
+        "dealt:deal",
+        "meant:mean",
+        "done:do",
+        "told:tell",
+        "saw:see",
+        "seen:see",
+        "people:person",
+        "men:man",
+        "women:woman",
+        "children:child",
+    ]
 )
 
 
@@ -25,7 +82,41 @@ _FUNCTION_WORDS = frozenset(
 def term_of(word: str) -> str:
     """The stem of a word; empty for one with only a grammatical meaning."""
     word = word.lower().replace("’", "'")
-    return "" if word in _FUNCTION_WORDS else stem(word)
+    return "" if word in _FUNCTION_WORDS else stem(_IRREGULAR.get(word, word))
+
+
+_NUMBERS = [
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+_NUMBER = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
+
+
+def in_digits(text: str) -> str:
+    """The text with its numbers from two to twenty in digits, and square metres as m².
+
+    "Takes place" becomes "takes": no place is meant.
+    """
+    text = re.sub(r"\b(?:square met(?:re|er)s?|sq\.? ?m|sqm|m2)\b", "m²", text, flags=re.IGNORECASE)
+    text = re.sub(r"\b(takes?|took|taken|taking) place\b", r"\1", text, flags=re.IGNORECASE)
+    return _NUMBER.sub(lambda match: str(_NUMBERS.index(match[0].lower()) + 2), text)
 
 
 def terms_of(text: str) -> list[str]:
@@ -36,7 +127,12 @@ def terms_of(text: str) -> list[str]:
         if word.lower().replace("’", "'") not in _FUNCTION_WORDS
         for part in _PARTS.split(word)
     )
-    return [term for part in parts if part and (term := term_of(part))]
+    return [term for part in parts if part and (term := term_of(part) or _letter(part))]
+
+
+def _letter(word: str) -> str:
+    """A capital letter that stands alone, as in "size S", although "s" is no word."""
+    return word.lower() if len(word) == 1 and word.isupper() and word not in "AI" else ""
 
 
 def words_of(text: str) -> list[str]:

@@ -8,7 +8,6 @@ question asks, and denies nothing. Otherwise the sentence stands alone.
 import re
 
 from engine.kinds.finding import Finder, Treated, marked
-from engine.kinds.querying import _NO  # noqa: F401
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.words import terms_of, words_of
 from engine.retrieving import is_relevant
@@ -16,19 +15,28 @@ from engine.run import Run
 from engine.schema import NodeWithScore
 
 _DENIES = re.compile(
-    r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|banned|refused|"
-    r"rejected|excluded|unable|impossible)\b|n['’]t\b",
+    r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|"
+    r"banned|refused|rejected|excluded|unable|impossible)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _OPPOSITES = [
-    tuple(map(frozenset, (terms_of(one), terms_of(other))))
+    (frozenset(terms_of(one)), frozenset(terms_of(other)))
     for one, other in (
-        ("open", "closed"), ("allowed permitted", "forbidden prohibited banned"), ("free", "paid costs"),
-        ("alive", "dead"), ("full", "empty"), ("inside", "outside"), ("accepted", "rejected refused"),
-        ("won", "lost"), ("rise rose higher", "fall fell lower"), ("increase", "decrease"),
-        ("possible", "impossible"), ("included", "excluded"), ("on", "off"), ("hurt injured", "unhurt"),
+        ("open", "closed"),
+        ("allowed permitted", "forbidden prohibited banned"),
+        ("free", "paid costs"),
+        ("alive", "dead"),
+        ("full", "empty"),
+        ("inside", "outside"),
+        ("accepted", "rejected refused"),
+        ("won", "lost"),
+        ("rise rose higher", "fall fell lower"),
+        ("increase", "decrease"),
+        ("possible", "impossible"),
+        ("included", "excluded"),
+        ("hurt injured", "unhurt"),
     )
-]  # fmt: skip
+]
 _CLAUSE = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although|and)\b)")
 _AUXILIARY = frozenset(terms_of("allowed permitted possible can may must use get there any have"))
 # The share of the question's words that a sentence must have to decide, for no and for yes

@@ -20,6 +20,7 @@ from engine.config import LONGEST_WAIT, Config
 from engine.durable import set_aside, write_whole
 from engine.embedding import Embedding, Reranker
 from engine.errors import FirstTokenError, LLMError, StoreError, StoreInUseError
+from engine.kinds import KeptSummaries
 from engine.llm.base import LLM, GenerationOptions
 from engine.measuring import Measurements
 from engine.measuring.fingerprint import fingerprint
@@ -141,6 +142,9 @@ class Workspace:
         later = self._open_search(searching)
         self.library = Library(folder, config, self.search_models.embedder)
         self.notices += self.library.notices
+        self.summaries = KeptSummaries(folder / "summaries")
+        if not self.library.repairs():  # otherwise a document may be missing for a while
+            self.summaries.keep_only({source_id for _, source_id in self.library.places()})
         llm.keep_states(folder / "states")
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
         self.library.on_ready = lambda *_: self._preparer.added()
@@ -410,6 +414,7 @@ class Workspace:
     def delete_documents(self, collection: str, source_ids: Sequence[str]) -> None:
         """Delete documents: their passages and prompt states. Their files go to the trash."""
         self.library.delete(collection, source_ids)
+        self.summaries.forget(source_ids)
         for upload in self.ingestor.uploads(collection):
             if upload.source_id in source_ids:
                 self.ingestor.dismiss(upload)
@@ -419,9 +424,11 @@ class Workspace:
         """Delete a collection with its conversations. Its files go to the trash."""
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
+        documents = [each.source_id for each in self.library.documents(collection)]
         self.watcher.drop(collection)
         self.ingestor.drop(collection)
         self.library.delete_collection(collection)
+        self.summaries.forget(documents)
         self._preparer.forget()
 
     def prepared(self, collection: str, source_id: str) -> int | None:
@@ -474,6 +481,7 @@ class Workspace:
         packed = self.library.take(upload)
         if upload.replaces:
             self._preparer.forget()  # it has states of the replaced document
+            self.summaries.forget([upload.replaces])
         elif upload.source_id:
             self._preparer.added()
         return packed
@@ -490,9 +498,8 @@ class Workspace:
     def _engine(
         self, collection: str, settings: AskSettings, filters: Filters, llm: LLM
     ) -> RetrieverQueryEngine:
-        retriever = self.library.index(collection).as_retriever(
-            similarity_top_k=settings.passages, filters=filters
-        )
+        index = self.library.index(collection)
+        retriever = index.as_retriever(similarity_top_k=settings.passages, filters=filters)
         options = GenerationOptions(max_tokens=settings.length, temperature=settings.temperature)
         synthesizer = ResponseSynthesizer(
             llm,
@@ -501,7 +508,8 @@ class Workspace:
             options=options,
             first_token_budget=settings.first_token_budget or None,
         )
-        return RetrieverQueryEngine(retriever, synthesizer, is_relevant)
+        kinds = index.as_kinds(settings.passages, filters, self.summaries)
+        return RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
 
     def _history(self, turns: Sequence[Turn]) -> list[ChatMessage]:
         """The questions and answers of these turns as messages, in order."""

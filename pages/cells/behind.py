@@ -31,7 +31,8 @@ synthesizer = ResponseSynthesizer(
     first_token_budget=$first_token_budget,
 )
 retriever = index.as_retriever(similarity_top_k=$passages)
-query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant)
+kinds = index.as_kinds(similarity_top_k=$passages)
+query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
 
 response = query_engine.query($question)
 for source in response.source_nodes:

@@ -1,7 +1,8 @@
 """The answer cell: one turn of a conversation, live or ended, drawn by the same code.
 
-Slots are reserved in one order (state, search text, evidence, text, figures), so nothing moves when
-the answer ends or the page runs again.
+Slots are reserved in one order (state, search text, kind, evidence, text, sources, figures), so
+nothing moves when the answer ends or the page runs again. Where code has put the text together from
+quotations and rows, the sources are below it.
 """
 
 import time
@@ -15,6 +16,7 @@ from engine.citing import cite
 from engine.response import StreamingResponse
 from engine.run import Phase
 from engine.schema import NodeWithScore
+from engine.timing import Trace
 from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
 from pages.parts.copy_button import copy_button
@@ -29,6 +31,7 @@ INTERVAL = 0.06
 ICONS = {
     Phase.QUEUED: ":material/hourglass_empty:",
     Phase.SEARCHING: ":material/search:",
+    Phase.SUMMARISING: ":material/summarize:",
     Phase.READING: ":material/menu_book:",
     Phase.WRITING: ":material/edit:",
     Phase.DONE: ":material/check:",
@@ -37,7 +40,18 @@ ICONS = {
 }
 
 EDITING = "editing"  # in the session's state: the id of the turn whose question is being edited
-ShowSources = Callable[[Sequence[NodeWithScore], str], None]
+ShowSources = Callable[[Sequence[NodeWithScore], str, bool], None]
+"""(sources, id of the turn, whether the best sentence is quoted above them)"""
+
+KIND_ICON = ":material/format_quote:"
+KIND_ICONS = {
+    "summary": ":material/summarize:",
+    "table": ":material/table_rows:",
+    "comparison": ":material/compare_arrows:",
+    "time between": ":material/date_range:",
+    "library": ":material/folder_open:",
+    "several questions": ":material/checklist:",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,10 @@ class Actions:
 class _Slots:
     state: DeltaGenerator
     searched: DeltaGenerator
+    kind: DeltaGenerator
     evidence: DeltaGenerator
     text: DeltaGenerator
+    below: DeltaGenerator
     figures: DeltaGenerator
 
 
@@ -80,9 +96,10 @@ def _cell(turn: Turn, actions: Actions) -> _Slots:
     with st.chat_message("assistant", avatar=":material/auto_stories:"):
         state = st.container(key=f"state-{turn.id}").empty()
         searched = st.empty()
+        kind = st.empty()
         evidence = st.container()
         text = st.container(key=f"text-{turn.id}").empty()
-        return _Slots(state, searched, evidence, text, figures=st.container())
+        return _Slots(state, searched, kind, evidence, text, st.container(), st.container())
 
 
 def _show_question(turn: Turn, actions: Actions) -> None:
@@ -127,8 +144,7 @@ def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
     slots = _cell(turn, actions)
     slots.state.caption(_ended_line(turn))
     _show_searched(slots, turn)
-    with slots.evidence:
-        show_sources(turn.sources, turn.id)
+    _show_sources(slots, turn.id, turn.sources, turn.trace, show_sources)
     if turn.text:
         slots.text.markdown(_cited(turn.id, turn))
     _show_outcome(slots, turn, actions)
@@ -172,11 +188,11 @@ def follow_turn(
         if not evidence_shown and response.found is not None:
             evidence_shown = True
             _show_searched(slots, turn.answered(response))
-            with slots.evidence:
-                show_sources(response.found, turn.id)
+            _show_sources(slots, turn.id, response.found, response.trace, show_sources)
         progress = response.progress
         slots.state.caption(f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s")
-        if progress.phase is Phase.READING and progress.total and not response.text:
+        read = progress.phase in (Phase.READING, Phase.SUMMARISING)
+        if read and progress.total and not response.text:
             # The bar is in the place of the text. In the line above, it would move the sources.
             slots.text.progress(min(1.0, progress.done / progress.total))
 
@@ -205,6 +221,22 @@ def _paced(response: StreamingResponse, tick: Callable[[], None]) -> Iterator[st
         time.sleep(INTERVAL)
 
 
+def _show_sources(
+    slots: _Slots,
+    turn_id: str,
+    sources: Sequence[NodeWithScore],
+    trace: Trace | None,
+    show_sources: ShowSources,
+) -> None:
+    """What was done with a question of a special kind, and the sources."""
+    kind = trace.kind if trace else None
+    if kind and kind.did:
+        slots.kind.caption(f"{KIND_ICONS.get(kind.kind, KIND_ICON)} {plain_markdown(kind.did)}")
+    by_code = bool(kind and kind.by_code)
+    with slots.below if by_code else slots.evidence:
+        show_sources(sources, turn_id, not by_code)
+
+
 def _show_searched(slots: _Slots, turn: Turn) -> None:
     if turn.searched_for:
         slots.searched.caption(
@@ -231,7 +263,7 @@ def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> 
     with slots.figures:
         if turn.phase is Phase.FAILED:
             st.error(plain_markdown(turn.error), icon=":material/error:")
-        elif not turn.sources and turn.phase is Phase.DONE:
+        elif not (turn.sources or turn.text) and turn.phase is Phase.DONE:
             st.info("No passage was found. Add documents, or ask in other words.")
         else:
             for note in turn.notes:
@@ -246,9 +278,11 @@ def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> 
             metrics = turn.trace.metrics
             streamed = bool(turn.settings.get("streaming", True))
             parts = []
+            by_code = turn.trace.kind is not None and turn.trace.kind.by_code
             if metrics.ttft is not None:
-                parts.append(f"first token {metrics.ttft:.2f} s" if streamed else "not streamed")
-            parts.append(f"{metrics.output_tokens} tokens")
+                first = f"first {'text' if by_code else 'token'} {metrics.ttft:.2f} s"
+                parts.append(first if streamed else "not streamed")
+            parts.append("without the model" if by_code else f"{metrics.output_tokens} tokens")
             if metrics.decode_rate is not None:
                 parts.append(f"{metrics.decode_rate:.0f} tokens/s")
             st.caption(" · ".join(parts))

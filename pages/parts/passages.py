@@ -1,6 +1,7 @@
 """A document on a page of its own: its facts, its passages as they are stored, a PDF's pages."""
 
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -19,6 +20,7 @@ NOT_IN_A_NAME = r"[^\w .-]"
 LONGEST_NAME = 60
 LEAVE = "leave_for_ask"  # in the session's state: the next run of the page goes on to Ask
 A_PAGE = 10  # passages shown at once
+Summarise = Callable[[Workspace, str, Sequence[Source]], None]
 
 
 def open_document(source_id: str) -> None:
@@ -29,7 +31,10 @@ def open_document(source_id: str) -> None:
         st.query_params.pop("document", None)
 
 
-def show_document(workspace: Workspace, collection: str, document: Source) -> None:
+def show_document(
+    workspace: Workspace, collection: str, document: Source, on_summarise: Summarise
+) -> None:
+    """`on_summarise` is called by the button *Summarise*."""
     st.button(
         "All documents",
         icon=":material/arrow_back:",
@@ -59,6 +64,13 @@ def show_document(workspace: Workspace, collection: str, document: Source) -> No
                 args=(workspace, collection, document),
                 help="Copies it to a collection of its own, and asks that one from now on.",
             )
+        st.button(
+            "Summarise",
+            icon=":material/summarize:",
+            key="summarise-document",
+            on_click=safely(on_summarise),
+            args=(workspace, collection, [document]),
+        )
         st.button(
             "Delete",
             icon=":material/delete:",

@@ -12,6 +12,7 @@ from engine.retrieving import RELEVANT, is_relevant
 from engine.schema import Evidence, Node, NodeWithScore
 from engine.splitting import sentence_spans
 from pages.parts.markdown import passage_markdown, plain_markdown
+from pages.parts.resources import safely
 
 log = logging.getLogger(__name__)
 
@@ -19,22 +20,27 @@ MARKED = 2  # more than two marked sentences are a marked passage
 SNIPPET = 160  # characters: more than the widest row shows
 FindOriginal = Callable[[str], Path | None]
 OpenSource = Callable[[str], None]
+Summarise = Callable[[str], None]
 
 
 def show_evidence(
     find_original: FindOriginal,
     sources: Sequence[NodeWithScore],
     key: str,
+    quoted: bool = True,
     open_source: OpenSource | None = None,
+    summarise: Summarise | None = None,
 ) -> None:
-    """The best sentence as a quotation, and a row for each source with its best sentence.
+    """The best sentence as a quotation, if `quoted`, and a row for each source with its best
+    sentence.
 
     A row calls `open_source` with the source's id. Without `open_source`, a row unfolds in place.
+    `summarise` is called with a document's id by the button beside its first row.
     """
     if not sources:
         return
     best = sources[0]
-    quoted = bool(best.evidence) and is_relevant(sources)
+    quoted = quoted and bool(best.evidence) and is_relevant(sources)
     if quoted:
         st.markdown(f"> “{plain_markdown(best.sentence(best.evidence[0]))}”")
     with st.container(key=f"sources-{key}", gap=None):
@@ -44,7 +50,17 @@ def show_evidence(
                 label += f" · {plain_markdown(_snippet(source))}"
             name = source_id(key, number)
             if open_source:
-                with st.container(key=f"source-row-{name}"):
+                first = all(
+                    each.node.source_id != source.node.source_id for each in sources[: number - 1]
+                )
+                with st.container(
+                    horizontal=True,
+                    horizontal_alignment="distribute",
+                    vertical_alignment="center",
+                    wrap=False,
+                    gap="small",
+                    key=f"source-row-{name}",
+                ):
                     st.button(
                         label,
                         type="tertiary",
@@ -53,6 +69,16 @@ def show_evidence(
                         args=(name,),
                         wrap=False,
                     )
+                    if summarise and first:
+                        st.button(
+                            "Summarise",
+                            icon=":material/summarize:",
+                            type="tertiary",
+                            key=f"summarise-{name}",
+                            help=f"Summarise {source.node.file_name}",
+                            on_click=safely(summarise),
+                            args=(source.node.source_id,),
+                        )
             else:
                 with st.expander(label, type="compact", key=f"source-{name}"):
                     show_passage(find_original, source, name)

@@ -1,0 +1,225 @@
+"""Kinds of question: what a question is recognised as, and what code computes for it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from engine.kinds.central import Sentence, Vectors, central
+from engine.kinds.dates import Moment, moment_of, moments, time_between
+from engine.kinds.naming import books_named, part_named
+from engine.kinds.recognising import Kind, recognise
+from engine.kinds.several import parts_of
+from engine.kinds.shelf import Book
+from engine.kinds.tables import Piece
+from engine.kinds.values import Value, comparable, value_of
+from engine.kinds.yes_no import verdict
+from engine.schema import Node
+from engine.store import Source
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "parts"),
+    [
+        ("Summarise the ice log", Kind.SUMMARY, {"about": "the ice log"}),
+        ("Could you please sum up chapter 4?", Kind.SUMMARY, {"about": "chapter 4"}),
+        ("What is this collection about?", Kind.SUMMARY, {"about": "this collection"}),
+        (
+            "What does the keeper's handbook say about fog?",
+            Kind.OVERVIEW,
+            {"document": "the keeper's handbook", "about": "fog"},
+        ),
+        ("Tell me everything about the cat.", Kind.OVERVIEW, {"about": "the cat"}),
+        ("What was the winter like?", Kind.OVERVIEW, {"about": "the winter"}),
+        ("Which documents do I have?", Kind.LIBRARY, {}),
+        ("What was added last?", Kind.LIBRARY, {"order": "last"}),
+        ("Which files mention the mill?", Kind.LIBRARY, {"about": "the mill"}),
+        (
+            "How many years between the storm and the closing of the mill?",
+            Kind.BETWEEN,
+            {"unit": "years", "about": "the storm", "other": "the closing of the mill"},
+        ),
+        ("Compare A5 and A6", Kind.COMPARISON, {"about": "A5", "other": "A6"}),
+        (
+            "Which is older, the mill or the light?",
+            Kind.COMPARISON,
+            {"unit": "older", "about": "the mill", "other": "the light"},
+        ),
+        ("List all fares", Kind.TABLE, {}),
+        ("Is the bakery open on Mondays?", Kind.YES_NO, {}),
+        ("Who built the tide mill?", Kind.TABLE, {}),  # a table may say it; else it is a fact
+    ],
+)
+def test_a_question_is_recognised_by_its_words(
+    question: str, kind: Kind, parts: dict[str, str]
+) -> None:
+    first, *_, last = recognise(question)
+    assert first.kind is kind
+    assert {name: part for name, part in first.parts.items() if part} == parts
+    assert last.kind is Kind.FACT
+
+
+def test_a_long_story_is_a_question_for_a_fact() -> None:
+    kinds = [each.kind for each in recognise("What is the story of " + "x " * 300 + "about?")]
+    assert kinds == [Kind.TABLE, Kind.FACT]
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        (
+            "How much does a bicycle cost on the ferry, and who built the mill?",
+            ["How much does a bicycle cost on the ferry?", "Who built the mill?"],
+        ),
+        ("Who is the keeper? Where does she live?", ["Who is the keeper?", "Where does she live?"]),
+        ("Who built the mill and when?", ["Who built the mill and when?"]),
+        ("What do bread and butter cost?", ["What do bread and butter cost?"]),
+        (
+            "How long between the storm and what came after?",
+            ["How long between the storm and what came after?"],
+        ),
+    ],
+)
+def test_a_double_question_is_divided_where_a_new_question_begins(
+    question: str, parts: list[str]
+) -> None:
+    assert parts_of(question) == parts
+
+
+# ---- Cells
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("14 crowns", Value(14, "crown")),  # type: ignore[arg-type]
+        ("€ 1,250.50", Value("1250.50", "€")),  # type: ignore[arg-type]
+        ("3,5 m", Value("3.5", "m")),  # type: ignore[arg-type]
+        ("free", Value(0)),  # type: ignore[arg-type]
+        ("2 h 30 min", Value(150, "minute")),  # type: ignore[arg-type]
+        ("A-1004", None),
+        ("two of them", None),
+        ("", None),
+    ],
+)
+def test_a_cell_is_a_number_with_a_unit_or_none(cell: str, value: Value | None) -> None:
+    found = value_of(cell)
+    assert (found is None) == (value is None)
+    if found and value:
+        assert (str(found.number), found.unit) == (str(value.number), value.unit)
+
+
+def test_cells_are_compared_in_one_unit_or_not_at_all() -> None:
+    assert comparable(["850 g", "1 kg", ""]) == [850, 1000, None]
+    assert comparable(["850 g", "3 crowns"]) is None
+    assert comparable(["2024-03-01", "17 June 2023"]) == [Moment(2024, 3, 1), Moment(2023, 6, 17)]
+    assert comparable(["06:30", "7:45 pm"]) == [390, 1185]
+    assert comparable(["Adult", "Child"]) is None
+
+
+# ---- Dates
+
+
+def test_dates_are_found_as_precisely_as_the_text_says_them() -> None:
+    text = "Lit on 3 October 1867, rebuilt in May 1901, and closed in 1978 after 2,000 nights."
+    found = [str(each) for each in moments(text)]
+    assert found == ["3 October 1867", "May 1901", "1978"]
+    assert moment_of("2024-02-30") is None
+    assert moments("on 16 May", year=2009)[0] == Moment(2009, 5, 16)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "unit", "said"),
+    [
+        (Moment(1684), Moment(1926), "", "242 years"),
+        (Moment(2024, 3, 12), Moment(2024, 6, 18), "days", "98 days"),
+        (Moment(2024, 6, 18), Moment(2024, 3, 12), "days", "98 days"),
+        (Moment(2020, 1, 31), Moment(2022, 3, 2), "", "2 years, 1 month and 2 days (761 days)"),
+        (Moment(2021, 9), Moment(2023, 3), "months", "18 months"),
+        (Moment(1684), Moment(1926, 5, 1), "days", "242 years"),  # the days are not known
+    ],
+)
+def test_the_time_between_two_dates_is_as_precise_as_both(
+    first: Moment, last: Moment, unit: str, said: str
+) -> None:
+    assert time_between(first, last, unit) == said
+
+
+# ---- Names of documents
+
+
+def books(*names: str) -> list[Book]:
+    now = datetime.now(UTC).isoformat()
+    titles = {"ice-log.txt": "LOG OF THE HALLOWAY SLEDGE PARTY"}
+    return [Book(Source(each, each, added_at=now), titles.get(each, "")) for each in names]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "named"),
+    [
+        ("the ice log", {"ice-log.txt"}),
+        ("the keeper's handbook", {"keepers-handbook.pdf"}),
+        ("the log of the sledge party", {"ice-log.txt"}),
+        ("ferry-fares.csv", {"ferry-fares.csv"}),
+        ("the PDF", {"keepers-handbook.pdf"}),
+        ("the annual report", set()),
+        ("the reports", {"report-2023.txt", "report-2024.txt"}),
+    ],
+)
+def test_words_name_the_documents_that_have_them_in_name_or_title(
+    phrase: str, named: set[str]
+) -> None:
+    others = ("ferry-fares.csv", "report-2023.txt", "report-2024.txt")
+    there = books("ice-log.txt", "keepers-handbook.pdf", *others)
+    assert {each.name for each in books_named(phrase, there).books} == named
+
+
+def test_a_chapter_is_named_by_its_number_or_its_heading() -> None:
+    pieces = [
+        Piece(Node("a", {"heading": "Rules › Chapter 1: Noise"})),
+        Piece(Node("b", {"heading": "Rules › Chapter 2: Pets"})),
+    ]
+    assert part_named("chapter 2", pieces) == pieces[1:]
+    assert part_named("the chapter on noise", pieces) == pieces[:1]
+    assert part_named("chapter 7", pieces) == []
+
+
+# ---- Yes or no
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "said"),
+    [
+        ("Is charcoal allowed on balconies?", "Charcoal is not allowed on balconies.", "No"),
+        ("Is the bakery open on Mondays?", "The bakery is closed on Mondays.", "No"),
+        ("Was anybody hurt in the storm?", "Nobody was hurt in the storm.", "No"),
+        ("Does the stove burn all year?", "The stove in the kitchen burns all year.", "Yes"),
+        ("Does the ferry take dogs?", "The ferry leaves at nine.", ""),
+        ("Was the mill built in 1700?", "The mill was built in 1684.", ""),
+    ],
+)
+def test_yes_and_no_are_said_only_where_the_words_decide(
+    question: str, sentence: str, said: str
+) -> None:
+    assert verdict(question, sentence) == said
+
+
+# ---- Summaries
+
+
+def test_the_sentences_that_are_like_many_others_are_central_and_in_order() -> None:
+    about_mill = ["The mill stands at the creek.", "The mill grinds barley.", "A mill needs tide."]
+    texts = [*about_mill[:2], "Penguins are birds.", about_mill[2], "Paris has a tower."]
+    node = Node(" ".join(texts))
+    places = [(node.text.find(text), node.text.find(text) + len(text)) for text in texts]
+    sentences = [Sentence(node, *place, n, 0, n == 0) for n, place in enumerate(places)]
+
+    def embed(said: Sequence[str]) -> Vectors:
+        vectors = [[0.8, 0.6, 0] if "mill" in text else [0, 0, 1] for text in said]
+        spread = np.array(vectors, np.float32) + np.eye(3, dtype=np.float32)[len(said) % 3] * 1e-3
+        return spread / np.linalg.norm(spread, axis=1, keepdims=True)
+
+    chosen = [each.text for each in central(sentences, 2, embed)]
+    assert set(chosen) <= set(about_mill)
+    assert chosen == sorted(chosen, key=texts.index)
