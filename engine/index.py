@@ -161,8 +161,13 @@ class VectorStoreIndex:
         llm: LLM | None = None,
         options: GenerationOptions = GenerationOptions(),
         first_token_budget: float | None = None,
+        kinds: bool = False,
     ) -> RetrieverQueryEngine:
         """An engine that answers from this index. `llm` is `Settings.llm` by default.
+
+        With `kinds`, summaries, lists, counts, comparisons and the other kinds of question of
+        `engine/kinds/` are treated each in its own way, as on the Ask page. Without it, every
+        question is answered from the passages found for it.
 
         `first_token_budget`: the seconds until the answer should begin. As much of the best
         evidence is read as fits into that time; None reads everything that is found.
@@ -174,7 +179,7 @@ class VectorStoreIndex:
             response_mode=response_mode,
             options=options,
             first_token_budget=first_token_budget,
-            kinds=self.as_kinds(similarity_top_k, filters),
+            kinds=self.as_kinds(similarity_top_k, filters) if kinds else None,
         )
 
     def as_kinds(

@@ -238,6 +238,7 @@ def _ask_files(options: argparse.Namespace) -> int:
         streaming=options.stream and not options.json,
         similarity_top_k=options.top_k,
         first_token_budget=wait or None,
+        kinds=True,
     )
     response = engine.query(options.question)
     sources = sources_json("", response.source_nodes)

@@ -16,7 +16,7 @@ Fare: Child; Price: 7 crowns; Conditions: under fourteen
 Fare: Dog; Price: free; Conditions: on a lead; no more than two
 Fare: Car; Price: 48 crowns; Conditions: book ahead"""
 STOCK = [
-    ["no", "item", "kind", "quantity", "unit_price_eur", "weight_kg", "bought", "returned", "spare"],
+    [*("no", "item", "kind", "quantity", "unit_price_eur", "weight_kg"), "bought", "back", "spare"],
     ["T-1", "Long ladder", "tool", "4", "120", "9.5", "2022-03-01", "2024-01-09", "yes"],
     ["T-2", "Hammer", "tool", "12", "18.50", "0.8", "2019-06-11", "", "no"],
     ["R-1", "Static rope", "rope", "6", "80", "6", "2021-05-05", "2023-02-02", "no"],
@@ -127,7 +127,7 @@ def items(query: Query) -> list[str]:
         ("Which items weigh at most three kg?", ["T-2", "R-2", "R-22"]),
         ("List the items that were bought in 2022", ["T-1", "R-2", "R-22"]),
         ("Which items were bought before June 2021?", ["T-2", "R-1"]),
-        ("Which items are not returned yet?", ["T-2", "R-2", "R-22"]),
+        ("Which items are not back yet?", ["T-2", "R-2", "R-22"]),
         ("Which items have a spare?", ["T-1", "R-2"]),
         ("Which items have no spare?", ["T-2", "R-1", "R-22"]),
         ("What does R-2 cost?", ["R-2"]),  # and not R-22

@@ -6,6 +6,8 @@ from typing import Any
 from pypdf import PdfReader
 
 from engine import SimpleDirectoryReader, VectorStoreIndex
+from engine.kinds.recognising import Kind, recognise
+from engine.kinds.several import parts_of
 from tests.browser import ROOT
 
 SAMPLES = ROOT / "samples"
@@ -52,3 +54,11 @@ def test_retrieval_finds_the_answer_to_each_suggested_question_first() -> None:
         (found,) = retriever.retrieve(question["question"])
         assert found.node.file_name == question["file"], question["question"]
         assert question["answer"] in " ".join(found.text.split()), question["question"]
+
+
+def test_each_suggested_question_of_a_kind_is_recognised_as_this_kind() -> None:
+    for listed in LISTED["kinds"]:
+        several = len(parts_of(listed["question"])) > 1
+        kind = Kind.SEVERAL if several else recognise(listed["question"])[0].kind
+        assert kind == listed["kind"]
+        assert {each["file"] for each in LISTED["documents"]} >= set(listed["files"])

@@ -32,7 +32,7 @@ class KeptSummaries:
     """A file for each summary, in `folder`. A file that cannot be read is as good as none."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def find(self, scopes: Sequence[Scope], model: str) -> Kept | None:
         try:
@@ -62,7 +62,7 @@ class KeptSummaries:
             "sources": [asdict(each) for each in sources],
         }
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self._file(scopes, model), json.dumps(record).encode())
         except OSError:  # it is made again the next time
             log.exception("A summary could not be kept")
@@ -76,7 +76,7 @@ class KeptSummaries:
         self._drop(lambda documents: not documents <= set(source_ids))
 
     def _drop(self, chosen: Callable[[set[str]], bool]) -> None:
-        for file in self._folder.glob("*.json"):
+        for file in self.folder.glob("*.json"):
             try:
                 documents = set(json.loads(file.read_text(encoding="utf-8"))["documents"])
             except (OSError, ValueError, LookupError, TypeError):
@@ -91,4 +91,4 @@ class KeptSummaries:
             digest.update(
                 f"\n{scope.book.source.content_hash}\n{scope.name}".encode("utf-8", "replace")
             )
-        return self._folder / f"{digest.hexdigest()[:32]}.json"
+        return self.folder / f"{digest.hexdigest()[:32]}.json"

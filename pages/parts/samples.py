@@ -8,7 +8,9 @@ from engine.workspace import Workspace
 FOLDER = Path(__file__).parents[2] / "samples"
 _LISTED = json.loads((FOLDER / ".questions.json").read_text(encoding="utf-8"))
 SAMPLES: list[str] = [document["file"] for document in _LISTED["documents"]]
-SHOWN = 5  # questions offered at once: what fits two lines of the page
+# Questions offered at once, which fit two lines of the page: of each sort, and one that no document
+# answers
+FACTS, KINDS = 2, 2
 
 
 def load_samples(workspace: Workspace, collection: str) -> None:
@@ -20,6 +22,7 @@ def suggested_questions(workspace: Workspace, collection: str) -> list[str]:
     """Questions that the samples in this collection answer, and one that none does."""
     there = {document.file_name for document in workspace.library.documents(collection)}
     listed = _LISTED["questions"]
-    answered = [each["question"] for each in listed if each["file"] in there]
+    facts = [each["question"] for each in listed if each["file"] in there]
+    kinds = [each["question"] for each in _LISTED["kinds"] if there.issuperset(each["files"])]
     unanswered = [each["question"] for each in listed if each["file"] is None]
-    return [*answered[: SHOWN - 1], *unanswered[:1]] if answered else []
+    return [*facts[:FACTS], *kinds[:KINDS], *unanswered[:1]] if facts else []
