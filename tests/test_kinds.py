@@ -213,12 +213,11 @@ def test_the_sentences_that_are_like_many_others_are_central_and_in_order() -> N
     texts = [*about_mill[:2], "Penguins are birds.", about_mill[2], "Paris has a tower."]
     node = Node(" ".join(texts))
     places = [(node.text.find(text), node.text.find(text) + len(text)) for text in texts]
-    sentences = [Sentence(node, *place, n, 0, n == 0) for n, place in enumerate(places)]
+    sentences = [Sentence(node, *place, n, "", True) for n, place in enumerate(places)]
 
     def embed(said: Sequence[str]) -> Vectors:
-        vectors = [[0.8, 0.6, 0] if "mill" in text else [0, 0, 1] for text in said]
-        spread = np.array(vectors, np.float32) + np.eye(3, dtype=np.float32)[len(said) % 3] * 1e-3
-        return spread / np.linalg.norm(spread, axis=1, keepdims=True)
+        axes = np.eye(3, dtype=np.float32)
+        return np.array([axes[0] if "mill" in each else axes[1 + len(each) % 2] for each in said])
 
     chosen = [each.text for each in central(sentences, 2, embed)]
     assert set(chosen) <= set(about_mill)

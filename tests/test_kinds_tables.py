@@ -141,7 +141,7 @@ def test_conditions_choose_rows(question: str, rows: list[str]) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("How many items are in the equipment list?", "**5** rows"),
+        ("How many items are in the equipment list?", "**5** of 5 rows"),
         ("How many ropes are there?", "**8**"),  # 6 and 2
         ("How many different kinds are there?", "**3** different values of kind"),
         ("What is the average weight?", "**3.94**"),
@@ -202,4 +202,4 @@ def test_a_list_of_many_rows_is_cut_and_says_so() -> None:
     treated = answer_of(asked("List all towns", table))
     assert treated is not None
     text: Sequence[str] = treated.text
-    assert "All 300 rows" in text[0] and "The first 100 of 300" in text[-1]
+    assert "300 of 300 rows" in text[0] and "The first 100 of 300" in text[-1]

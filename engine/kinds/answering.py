@@ -13,9 +13,9 @@ from engine.kinds.comparing import comparison
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.keeping import KeptSummaries
 from engine.kinds.library import about_library
-from engine.kinds.overview import overview, quotations
-from engine.kinds.recognising import Asked, Kind, recognise
-from engine.kinds.several import leans, parts_of
+from engine.kinds.overview import overview, prose_list, quotations
+from engine.kinds.recognising import LISTS, Asked, Kind, recognise
+from engine.kinds.several import completed, leans, parts_of
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
 from engine.kinds.table_answers import table_answer
 from engine.kinds.yes_no import yes_no_answer
@@ -105,12 +105,15 @@ class Kinds:
             case Kind.COMPARISON:
                 return comparison(asked, finder, run)
             case Kind.TABLE:
-                return table_answer(asked, finder, run)
+                found = table_answer(asked, finder, run)
+                if found is None and finder.small and LISTS.match(asked.question):
+                    return prose_list(asked, finder, run)
+                return found
             case Kind.YES_NO:
                 found = table_answer(asked, finder, run)
-                if found or not finder.small:
-                    return found
-                return yes_no_answer(asked, finder, self._passages, run)
+                return (
+                    yes_no_answer(asked, finder, run) if found is None and finder.small else found
+                )
         return None
 
     # Several questions
@@ -134,9 +137,12 @@ class Kinds:
             run.check()
             if on_the_first and answers[-1][1].kind is Kind.LIBRARY:
                 continue  # "What is the file called?" The answer has its name
-            treated = None if on_the_first else self._first(recognise(part), finder, run)
-            earlier = parts[0] if on_the_first else ""
-            answers.append((part, treated or self._fact(part, earlier, finder, run)))
+            whole_part = completed(part, parts[0]) if on_the_first else part
+            treated = None
+            if not leans(whole_part) or not on_the_first:
+                treated = self._first(recognise(whole_part), finder, run)
+            earlier = parts[0] if whole_part == part and on_the_first else ""
+            answers.append((part, treated or self._fact(whole_part, earlier, finder, run)))
         lines: list[str] = []
         for part, treated in answers:
             lines.append(f"{chr(10) * bool(lines)}**{part}**\n\n")

@@ -23,8 +23,9 @@ DAMPING = 0.85
 UNRELATED = 0.5
 # How much likeness to the sentences already taken counts against a sentence
 VARIETY = 0.5
-# The weight of a sentence's place: the first of a text, and the first of a part
-FIRST, FIRST_OF_PART = 0.5, 0.2
+# The weight of a sentence's place, the first of a text and the first of a block; of its length; of a
+# number in it; and of each sentence that was taken from its block before
+FIRST, FIRST_OF_BLOCK, LENGTH, NUMBER, SAME_BLOCK = 0.4, 0.2, 0.3, 0.15, 0.6
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
@@ -32,14 +33,14 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """`node.text[start:end]`. `place`: its number among the document's sentences; `part`: that of
-    its passage; `first`: whether it begins one."""
+    """`node.text[start:end]`. `block`: the number of its paragraphs under one heading, `heading`,
+    which may be empty; `first`: whether it begins them."""
 
     node: Node
     start: int
     end: int
-    place: int
-    part: int
+    block: int
+    heading: str
     first: bool
 
     @property
@@ -47,9 +48,10 @@ class Sentence:
         return " ".join(self.node.text[self.start : self.end].split())
 
 
-def how_many(sentences: int) -> int:
-    """The length of a summary in sentences: the root of the text's, between 3 and 12."""
-    return max(3, min(12, round(sentences**0.5)))
+def how_many(sentences: Sequence[Sentence]) -> int:
+    """The length of a summary: the root of the text's, or a sentence of each block; 3 to 12."""
+    blocks = len({each.block for each in sentences})
+    return max(3, min(12, max(round(len(sentences) ** 0.5), min(blocks, 10))))
 
 
 def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sentence]:
@@ -65,21 +67,22 @@ def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sent
     cosines = vectors @ vectors.T
     ranks = _ranks(np.clip(cosines - UNRELATED, 0, None))
     score = _scaled(ranks) + 0.5 * _scaled(by_words[places])
-    score += np.array([_bonus(each) for each in shown])
+    score += np.array([_bonus(each, place) for place, each in zip(places, shown, strict=True)])
     taken: list[int] = []
-    while len(taken) < most:
+    for _ in range(most):
         like = cosines[:, taken].max(axis=1) if taken else np.zeros(len(shown))
-        near = np.array([sum(abs(each.part - shown[t].part) < 1 for t in taken) for each in shown])
-        value = score - 2 * VARIETY * np.clip(like - UNRELATED, 0, None) - 0.15 * near
+        same = np.array([sum(each.block == shown[t].block for t in taken) for each in shown])
+        value = score - 2 * VARIETY * np.clip(like - UNRELATED, 0, None) - SAME_BLOCK * same
         value[taken] = -np.inf
         taken.append(int(value.argmax()))
     return [shown[place] for place in sorted(taken)]
 
 
-def _bonus(sentence: Sentence) -> float:
+def _bonus(sentence: Sentence, place: int) -> float:
     words = len(sentence.text.split())
-    place = FIRST if sentence.place == 0 else FIRST_OF_PART if sentence.first else 0.0
-    return place - 0.3 * (words < 7) - 0.3 * (words > 45)
+    bonus = FIRST if place == 0 else FIRST_OF_BLOCK if sentence.first else 0.0
+    bonus += NUMBER * any(map(str.isdigit, sentence.text))
+    return bonus - LENGTH * (words < 8) - LENGTH * (words > 45)
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,29 +5,34 @@ quoted; a larger model writes the comparison from their passages instead.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from engine.kinds.computing import lines_of
-from engine.kinds.concepts import COMPARATIVES, is_of
+from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of
+from engine.kinds.dates import Moment, time_between
 from engine.kinds.finding import Finder, Treated, marked, merged, sources_of
 from engine.kinds.naming import books_named
-from engine.kinds.querying import Query, query_of
+from engine.kinds.on_topic import in_order, sentences_on, sources_of_sentences
+from engine.kinds.querying import query_of
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.summary import Scope, extract
-from engine.kinds.values import value_of
+from engine.kinds.table_answers import DOCUMENTS
+from engine.kinds.tables import Row, Table, may_have_tables
+from engine.kinds.values import Comparable, comparable
 from engine.kinds.words import terms_of
-from engine.retrieving import RELEVANT
 from engine.run import Run
 from engine.schema import NodeWithScore
 
 # Sentences about each side: of a thing, and of a document
-OF_A_THING, OF_A_DOCUMENT = 3, 4
-NEAR = 4.0  # points of logit behind the best sentence
+OF_A_THING, OF_A_DOCUMENT = 5, 4
 
 
 def comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     """None if nothing is found for one of the sides."""
     one, other = _sides(asked)
-    if found := _rows(asked, one, other, finder, run):
+    if found := _in_a_table(asked, one, other, finder, run):
         return found
     lines: list[str] = []
     sources: list[NodeWithScore] = []
@@ -63,94 +68,129 @@ def _sides(asked: Asked) -> tuple[str, str]:
     noun = re.match(r"(?:the |our |my |a )?([\w-]+)", one)
     if noun and re.match(r"(?:the one|the ones|that|those)\b", other, re.IGNORECASE):
         other = re.sub(r"^(?:the ones?|that|those)\b", f"the {noun[1]}", other, flags=re.IGNORECASE)
-    last = re.search(r"([\w-]+)$", other)
-    if last and len(one.split()) <= 3 and len(other.split()) > 1:
-        words = re.sub(r"^(?:the|a|an|our|my) ", "", one, flags=re.I)
-        tail = re.sub(r"^(?:the|a|an|our|my) ", "", other, flags=re.I).split()
-        if len(words.split()) == 1 and len(tail) == 2:  # "the red and the orange rucksack"
-            one = f"{one} {tail[1]}"
+    words, tail = (
+        re.sub(r"^(?:the|a|an|our|my) ", "", each, flags=re.I).split() for each in (one, other)
+    )
+    if len(words) == 1 and len(tail) == 2 and words[0].lower() != tail[0].lower():
+        one = f"{one} {tail[1]}"  # "the red and the orange rucksack"
     return one, other
 
 
 def _about(side: str, asked: Asked, finder: Finder, run: Run) -> list[NodeWithScore]:
     """The best sentences about a side, as the evidence of their passages."""
-    books = books_named(side, finder.shelf.books())
-    if books.books and books.share > 0.99 and len(books.books) == 1 and not asked["unit"]:
-        book = books.books[0]
+    named = books_named(side, finder.shelf.books())
+    if len(named.books) == 1 and named.share == 1 and not asked["unit"]:
+        book = named.books[0]
         pieces = finder.shelf.pieces(book.source.source_id)
         chosen = extract(Scope(book, pieces, book.name, True), OF_A_DOCUMENT, finder, run)
         return merged([marked(each.node, [(each.start, each.end)]) for each in chosen])
-    query = f"{side} {asked['focus']}".strip()
-    found = finder.retrieve(query, 4, run)
-    wanted = set(terms_of(side))
-    sentences = []
-    for each in found:
-        heading = set(terms_of(str(each.node.metadata.get("heading") or "")))
-        for evidence in each.evidence:
-            there = set(terms_of(each.sentence(evidence)))
-            share = len(wanted & (there | heading)) / max(1, len(wanted))
-            if share >= 0.5 or evidence.score >= RELEVANT:
-                sentences.append((evidence.score + 4 * share, each, evidence))
-    sentences.sort(key=lambda each: -each[0])
-    sentences = [each for each in sentences if each[0] >= sentences[0][0] - NEAR][:OF_A_THING]
-    return merged([marked(each.node, [(e.start, e.end)]) for _, each, e in sentences])
+    topic = " ".join(filter(None, [side, asked["focus"], asked["unit"]]))
+    kept, found = sentences_on(topic, finder, run, OF_A_THING)
+    if not kept and topic != side:
+        kept, found = sentences_on(side, finder, run, OF_A_THING)
+    return sources_of_sentences(in_order(kept, found))
 
 
-def _rows(asked: Asked, one: str, other: str, finder: Finder, run: Run) -> Treated | None:
+# ---- Rows of one table
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The rows of one side. `value`: their cell in the compared column, or the sum of them."""
+
+    name: str
+    rows: list[Row]
+    value: Comparable | None = None
+
+
+def _in_a_table(asked: Asked, one: str, other: str, finder: Finder, run: Run) -> Treated | None:
     """Both sides as rows of one table, with the difference of the column that is compared."""
-    for source in dict.fromkeys(
-        each.node.source_id for each in finder.passages(f"{one} {other}", 20, run)
-    ):
+    found = finder.passages(f"{one} {other} {asked['focus']}", 30, run)
+    sources = dict.fromkeys(each.node.source_id for each in found if may_have_tables(each.node))
+    for source in list(sources)[:DOCUMENTS]:
+        run.check()
         for table in finder.shelf.tables(source):
-            if table.sort not in ("rows", "bars", "pairs"):
+            if table.sort not in ("rows", "bars", "pairs", "dots"):
                 continue
-            queries = [query_of(f"What is {side}", table) for side in (one, other)]
-            if not all(_is_one(query) for query in queries):
+            sides = [_side(name, table) for name in (one, other)]
+            if sides[0] is None or sides[1] is None or sides[0].rows[0] is sides[1].rows[0]:
                 continue
-            rows = [query.rows[0] for query in queries if query]
-            if rows[0] is rows[1]:
-                continue
-            word = asked["unit"].lower().removeprefix("much ")
-            concepts, more = COMPARATIVES.get(word, ((), True))
-            column = next(
-                (c for name in concepts for c in table.columns if is_of(c, table, name)), ""
-            )
-            asked_for = set(terms_of(asked.question))
-            column = column or next(
-                (c for c in table.columns[1:] if set(terms_of(c)) & asked_for), ""
-            )
-            values = [value_of(row.cells.get(column, "")) for row in rows]
-            lines = []
-            if column and values[0] and values[1]:
-                first, second = values[0].number, values[1].number
-                unit = f" {values[0].unit or values[1].unit}".rstrip()
-                names = [next(iter(row.cells.values())) for row in rows]
-                if first == second:
-                    lines.append(f"Both have the same {column}: **{rows[0].cells[column]}**.\n\n")
-                else:
-                    high, low = names if first > second else names[::-1]
-                    yes = ""
-                    if (
-                        re.match(
-                            r"\W*(?:is|are|was|were|does|do|did|has|have)\b", asked.question, re.I
-                        )
-                        and concepts
-                    ):
-                        yes = "Yes. " if (first > second) == more else "No. "
-                    lines.append(
-                        f"{yes}{column}: **{high}** has more, by **{abs(first - second):,}{unit}** "
-                        f"({max(first, second):,} and {min(first, second):,}; less: {low}).\n\n"
-                    )
-            lines += lines_of(rows, table.sort, table.columns)
-            did = f"2 rows of {table.file_name}, compared"
-            return Treated(Kind.COMPARISON, did, sources_of(rows), tuple(lines))
+            if answer := _compared(asked, table, sides[0], sides[1]):
+                return answer
     return None
 
 
-def _is_one(query: Query | None) -> bool:
-    return bool(
-        query
-        and not query.unexplained
-        and any(each.exact for each in query.conditions)
-        and len(query.rows) == 1
-    )
+def _side(name: str, table: Table) -> _Side | None:
+    """The rows that a name stands for: all of its words are in their cells."""
+    query = query_of(f"What is {name}", table)
+    if query is None or query.unexplained or not any(each.exact for each in query.conditions):
+        return None
+    return _Side(name, query.rows) if query.rows else None
+
+
+def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated | None:
+    """None if a side has several rows, and no column of numbers that can be added."""
+    word = asked["unit"].lower().removeprefix("much ")
+    concepts, more = COMPARATIVES.get(word, ((), True))
+    column = _column(asked.question, concepts, table)
+    one, other = (replace(each, value=_value(column, table, each)) for each in (one, other))
+    if max(len(one.rows), len(other.rows)) > 1 and (one.value is None or other.value is None):
+        return None
+    lines = [_difference(asked, column, one, other, more if concepts else None)]
+    lines += lines_of([*one.rows, *other.rows], table.sort, table.columns)
+    rows = [*one.rows, *other.rows]
+    did = f"{len(rows)} rows of {table.file_name}, compared"
+    return Treated(Kind.COMPARISON, did, sources_of(rows), tuple(filter(None, lines)))
+
+
+def _column(question: str, concepts: Sequence[str], table: Table) -> str:
+    """The column that is compared: of the adjective's concept, or named, or of what is sold."""
+    for concept in concepts:
+        for column in table.columns:
+            if is_of(column, table, concept):
+                return column
+    asked = set(terms_of(question))
+    named = [c for c in table.columns[1:] if set(terms_of(c)) & asked]
+    counted = [c for c in table.columns if is_of(c, table, "quantity")]
+    sold = counted if CONCEPTS["quantity"].asks & asked else []
+    return next(iter([*named, *sold]), "")
+
+
+def _value(column: str, table: Table, side: _Side) -> Comparable | None:
+    """What a side is compared by: the one value of its rows, or the sum of a quantity."""
+    if not column or (values := comparable(table.column(column))) is None:
+        return None
+    chosen = {id(row) for row in side.rows}
+    pairs = zip(table.rows, values, strict=True)
+    found = [value for row, value in pairs if id(row) in chosen and value is not None]
+    if len(set(found)) == 1:
+        return found[0]
+    numbers = [each for each in found if isinstance(each, Decimal)]
+    if numbers and len(numbers) == len(found) and is_of(column, table, "quantity"):
+        return sum(numbers, Decimal(0))
+    return None
+
+
+def _difference(asked: Asked, column: str, one: _Side, other: _Side, more: bool | None) -> str:
+    """The sentence with both values and their difference. `more`: what a question that wants yes or
+    no asks of the first side; None if it asks for neither."""
+    first, second = one.value, other.value
+    greater = False
+    if isinstance(first, Moment) and isinstance(second, Moment):
+        apart, greater = time_between(first, second), first > second
+    elif isinstance(first, Decimal) and isinstance(second, Decimal):
+        apart, greater = _shown(abs(first - second)), first > second
+    else:
+        return ""
+    said = f"{column}: {one.name} **{_shown(first)}**, {other.name} **{_shown(second)}**"
+    verdict = ""
+    if more is not None and _ASKS_YES_NO.match(asked.question):
+        verdict = "Yes. " if first != second and greater == more else "No. "
+    return f"{verdict}{said}; difference **{apart}**\n\n"
+
+
+_ASKS_YES_NO = re.compile(r"\W*(?:is|are|was|were|does|do|did|has|have)\b", re.IGNORECASE)
+
+
+def _shown(value: Comparable) -> str:
+    return f"{value:,}".removesuffix(".00") if isinstance(value, Decimal) else str(value)

@@ -73,7 +73,7 @@ def _of_no_row(query: Query) -> Treated | None:
     """A count of nought, or nothing found where a time is asked for that is not in the table."""
     table = query.table
     sources = sources_of(table.rows[:1])
-    if query.operation in ("list", "count") and any(each.dated for each in query.conditions):
+    if query.operation in ("list", "count", "sum") and any(each.dated for each in query.conditions):
         did = f"No row of {table.file_name}{_where(query)}"
         return Treated(Kind.TABLE, did, sources, missing=True)
     if query.operation != "count":

@@ -21,9 +21,12 @@ class Concept:
     asks: frozenset[str]
 
 
-def _concept(names: str, units: str = "", asks: str = "") -> Concept:
+def _concept(names: str, units: str = "", asks: str = "", synonyms: bool = True) -> Concept:
+    """`synonyms`: a question may use one of the names for a column that has another one."""
     return Concept(
-        frozenset(terms_of(names)), frozenset(units.split()), frozenset(terms_of(f"{names} {asks}"))
+        frozenset(terms_of(names)),
+        frozenset(units.split()),
+        frozenset(terms_of(f"{names} {asks}" if synonyms else asks)),
     )
 
 
@@ -44,11 +47,13 @@ CONCEPTS = {
     ),
     "height": _concept("height altitude elevation", "m metre meter", "tall high low"),
     "area": _concept("area size surface", "m2 m² sqm ha", "big large small"),
-    "age": _concept("age year born founded built since date bought", "", "old young new"),
+    "age": _concept(
+        "age year born founded built since date bought", "", "old young new", synonyms=False
+    ),
     "quantity": _concept(
         "quantity stock number count pieces units amount available qty sold copies",
         "",
-        "many left sell stock",
+        "left sell stock",
     ),
     "persons": _concept(
         "residents persons members inhabitants guests visitors employees participants passengers",
@@ -65,18 +70,21 @@ CONCEPTS = {
         "since",
         "",
         "when early late first last recent",
+        synonyms=False,
     ),
     "person": _concept(
         "name person leader led owner author contact manager teacher speaker responsible tenant "
         "household driver pilot head chair instructor trainer keeper staff employee by",
         "",
         "who whom whose live lead head run",
+        synonyms=False,
     ),
     "place": _concept(
         "place location room address site city town country where station house building store "
         "shelf",
         "",
         "where live keep",
+        synonyms=False,
     ),
 }
 

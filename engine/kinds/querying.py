@@ -168,6 +168,16 @@ class _Reading:
                 found.append(column)
         return found
 
+    @property
+    def repeated(self) -> list[str]:
+        """The columns, but for the first, whose cells occur several times: kinds, places, names."""
+        found = []
+        for column in self.table.columns[1:]:
+            cells = self.table.column(column)
+            if column not in (TEXT, ENTRY, TITLE) and len(set(cells)) < 0.8 * len(cells):
+                found.append(column)
+        return found
+
     def noun_after(self, pattern: str) -> str:
         """The words after a pattern, as far as the first verb, preposition or sign."""
         match = re.search(rf"\b(?:{pattern})\b((?: [\w'-]+){{1,4}})", self.words.left, re.I)
@@ -288,14 +298,10 @@ def _verb(reading: _Reading) -> str:
 def _group_column(reading: _Reading) -> str:
     """A column with repeated cells that is asked for: "which contractor did the most repairs"."""
     noun = reading.noun_after("which|what")
-    rows = reading.table.rows
     if noun and _meets(called_of(reading.table), terms_of(noun)):
         return ""
-    for column in reading.table.columns:
-        if column in (TEXT, ENTRY, TITLE) or column == reading.table.columns[0]:
-            continue
-        repeated = len(set(reading.table.column(column))) < 0.8 * len(rows)
-        if repeated and _meets(reading.names[column], terms_of(noun)):
+    for column in reading.repeated:
+        if _meets(reading.names[column], terms_of(noun)):
             reading.words.explain(terms_of(noun))
             return column
     if re.search(r"\bwho\b", reading.question, re.IGNORECASE):
@@ -314,15 +320,9 @@ def _count(reading: _Reading, many: str) -> Query:
     )
     if not column and CONCEPTS["persons"].asks & set(terms):
         column = next(iter(reading.of_concept(reading.counted, "persons")), "")
-    different = next(
-        (
-            c
-            for c in table.columns[1:]
-            if c not in (TEXT, ENTRY) and _meets(reading.names[c], terms)
-        ),
-        "",
-    )
-    rows = _meets(called_of(table), terms)
+    different = next((c for c in reading.repeated if _meets(reading.names[c], terms)), "")
+    single = [c for c in table.columns if c not in reading.repeated and c not in reading.counted]
+    rows = _meets(called_of(table), terms) or any(set(terms) & reading.names[c] for c in single)
     reading.words.take(rf"\b{re.escape(many)}\b")
     if column and not (rows and "different" not in many and not set(terms) & reading.names[column]):
         return Query(table, "sum", column)
@@ -348,12 +348,7 @@ def _listed_column(reading: _Reading, lead: str) -> str:
     terms = terms_of(reading.noun_after(lead))
     if not terms or _meets(called_of(reading.table), terms):
         return ""
-    for column in reading.table.columns[1:]:
-        cells = reading.table.column(column)
-        repeated = len(set(cells)) < 0.8 * len(cells)
-        if repeated and column not in (TEXT, ENTRY) and set(terms) <= reading.names[column]:
-            return column
-    return ""
+    return next((c for c in reading.repeated if set(terms) <= reading.names[c]), "")
 
 
 def _summed_column(reading: _Reading) -> str:

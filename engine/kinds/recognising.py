@@ -74,6 +74,14 @@ _YES_NO = re.compile(
 )
 
 
+# Questions for several things: a small model gives one of them
+LISTS = re.compile(
+    _POLITE + r"(?:(?:list|enumerate|name)\b|(?:in |at |on |for |with |from |by )?(?:which|what) "
+    r"(?:\w+ )?(?!is\b|was\b|does\b|has\b|this\b|its\b)\w+[^s\s]s\b|(?:who|what) are\b)",
+    re.IGNORECASE,
+)
+
+
 def recognise(question: str) -> list[Asked]:
     """The kinds that a question may be of, the likeliest first. A fact is the last, always."""
     text = " ".join(question.split())

@@ -59,6 +59,26 @@ def parts_of(question: str) -> list[str]:
     return [_as_question(part) for part in whole] if len(whole) > 1 else [text]
 
 
+_SUBJECT = re.compile(
+    r"\b(?P<noun>(?:the|my|our|this|a|an) [\w'’-]+(?: [\w'’-]+){0,4}?)"
+    r"(?= (?:is|are|was|were|do|does|did|has|have|had|can|may|must|will|cost|costs|weigh|last|open|"
+    r"close|begin|end|start|\w+ed|built|held|made|sold|bought)\b|[?.,]|$)",
+    re.IGNORECASE,
+)
+_OBJECT = re.compile(r"\b(?:it|they|them|he|him|she)\b", re.IGNORECASE)
+
+
+def completed(part: str, first: str) -> str:
+    """A part that leans on the first one, with the subject of that one in place of "it".
+
+    The part itself if no subject is found.
+    """
+    subject = _SUBJECT.search(first)
+    if subject is None or not _OBJECT.search(part):
+        return part
+    return _OBJECT.sub(subject["noun"].replace("\\", ""), part, count=1)
+
+
 def leans(part: str) -> bool:
     """Whether a part refers to the one before it."""
     return bool(_PRONOUN.search(part))

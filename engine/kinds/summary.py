@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.kinds.central import Sentence, central, how_many
+from engine.kinds.central import EMBEDDED, Sentence, central, how_many
 from engine.kinds.finding import Finder, Treated, marked
 from engine.kinds.naming import books_named, part_named
+from engine.kinds.on_topic import is_statement
 from engine.kinds.recognising import EVERYTHING, Asked, Kind
 from engine.kinds.shelf import Book, sentences
 from engine.kinds.tables import ENTRY, TEXT, Piece, Table
@@ -21,7 +22,8 @@ from engine.schema import NodeWithScore
 
 # Of many documents: sentences of each, and documents whose sentences are shown
 FEW, SHOWN = 2, 25
-_SENTENCE_END = re.compile(r"[.!?…。]['\"”’)]*$")
+# Words of a line that is a heading, at most, and of a sentence that is quoted, at least
+HEADING, SHORTEST = 12, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +116,36 @@ def _pieces_of(position: int, start: int, text: str, pieces: Sequence[Piece]) ->
 
 
 def extract(scope: Scope, most: int, finder: Finder, run: Run) -> list[Sentence]:
-    """The central sentences of a scope, in order. Reports the parts that have been read."""
-    found: list[Sentence] = []
-    for number, piece in enumerate(scope.pieces):
-        first = True
-        for start, end in sentences(piece):
-            text = piece.node.text[start:end]
-            if len(text.split()) >= 4 and _SENTENCE_END.search(text):
-                found.append(Sentence(piece.node, start, end, len(found), number, first))
-                first = False
-    most = most or how_many(len(found))
+    """The central sentences of a scope, in order. `most`: 0 for as many as its length asks for.
+
+    Reports the parts that have been read.
+    """
+    found = _statements(scope)
     parts = len(scope.pieces)
 
     def read(done: int) -> None:
-        run.report(Phase.SUMMARISING, done * parts // max(1, min(len(found), 400)), parts)
+        run.report(Phase.SUMMARISING, done * parts // max(1, min(len(found), EMBEDDED)), parts)
 
     with run.span("summary"):
-        return central(found, most, lambda texts: finder.embedding.embed(texts, run, read))
+        return central(
+            found, most or how_many(found), lambda texts: finder.embedding.embed(texts, run, read)
+        )
+
+
+def _statements(scope: Scope) -> list[Sentence]:
+    """The sentences of a scope that say something, in blocks below headings."""
+    found: list[Sentence] = []
+    block, heading, first = 0, "", True
+    for piece in scope.pieces:
+        for start, end in sentences(piece):
+            text = " ".join(piece.node.text[start:end].split())
+            if not is_statement(text):
+                if len(text.split()) <= HEADING and any(map(str.isalpha, text)):
+                    block, heading, first = block + 1, text, True
+            elif len(text.split()) >= SHORTEST:
+                found.append(Sentence(piece.node, start, end, block, heading, first))
+                first = False
+    return found
 
 
 def tables_in(scope: Scope, finder: Finder) -> list[Table]:
@@ -171,13 +186,25 @@ def summary_by_code(scopes: Sequence[Scope], finder: Finder, run: Run) -> Treate
                 sources.append(marked(row.node, [(row.start, row.end)]))
             continue
         chosen = extract(scope, FEW if several else 0, finder, run)
-        lines += [f"- “{sentence.text}”\n" for sentence in chosen]
+        lines += _quoted(chosen, scope.name)
         for node in dict.fromkeys(sentence.node.id_ for sentence in chosen):
             group = [each for each in chosen if each.node.id_ == node]
             sources.append(marked(group[0].node, [(each.start, each.end) for each in group]))
     if len(scopes) > SHOWN:
         lines.append(f"\n{len(scopes) - SHOWN} more documents are not shown.\n")
     return Treated(Kind.SUMMARY, did_of(scopes), sources, tuple(lines))
+
+
+def _quoted(chosen: Sequence[Sentence], name: str) -> list[str]:
+    """Lines: the sentences, each below its heading's name where that changes."""
+    lines, before = [], name
+    for sentence in chosen:
+        heading = (
+            sentence.heading if sentence.heading != before and sentence.heading not in name else ""
+        )
+        before = sentence.heading
+        lines.append(f"- {heading}{': ' * bool(heading)}“{sentence.text}”\n")
+    return lines
 
 
 def did_of(scopes: Sequence[Scope]) -> str:

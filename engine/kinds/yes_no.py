@@ -7,12 +7,14 @@ question asks, and denies nothing. Otherwise the sentence stands alone.
 
 import re
 
-from engine.kinds.finding import Finder, Treated, marked
+from engine.kinds.finding import Finder, Treated
+from engine.kinds.on_topic import sentences_on, sources_of_sentences
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.words import terms_of, words_of
-from engine.retrieving import is_relevant
 from engine.run import Run
-from engine.schema import NodeWithScore
+
+# Sentences that are shown as sources; the first one decides
+CANDIDATES = 3
 
 _DENIES = re.compile(
     r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|"
@@ -43,20 +45,17 @@ _AUXILIARY = frozenset(terms_of("allowed permitted possible can may must use get
 FOR_NO, FOR_YES = 0.6, 0.99
 
 
-def yes_no_answer(asked: Asked, finder: Finder, most: int, run: Run) -> Treated | None:
-    """The answer for a small model; None if nothing relevant is found."""
-    found = finder.retrieve(asked.question, most, run)
-    if not is_relevant(found) or not found[0].evidence:
-        return None
-    best = found[0]
-    evidence = best.evidence[0]
-    sentence = best.sentence(evidence)
-    said = verdict(asked.question, sentence)
-    quoted = f"“{' '.join(sentence.split())}”"
-    lines = [f"**{said}.** {quoted}\n" if said else f"{quoted}\n"]
+def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
+    """The answer for a small model: the sentence that is most on the matter, or nothing found."""
+    kept, found = sentences_on(asked.question, finder, run, CANDIDATES)
+    if not kept:
+        return Treated(Kind.YES_NO, "Looked for a sentence that decides", found[:3], missing=True)
+    best = kept[0]
+    said = verdict(asked.question, best.text)
+    quoted = f"“{' '.join(best.text.split())}”"
     did = "Yes or no, by the words of the sentence" if said else "The sentence that comes closest"
-    sources: list[NodeWithScore] = [marked(best.node, [(evidence.start, evidence.end)], best.score)]
-    return Treated(Kind.YES_NO, did, [*sources, *found[1:]], tuple(lines))
+    text = f"**{said}.** {quoted}\n" if said else f"{quoted}\n"
+    return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (text,))
 
 
 def verdict(question: str, sentence: str) -> str:
