@@ -23,8 +23,8 @@ DAMPING = 0.85
 UNRELATED = 0.5
 # How much likeness to the sentences already taken counts against a sentence
 VARIETY = 0.5
-# The weight of a sentence's place, the first of a text and the first of a block; of its length; of a
-# number in it; and of each sentence that was taken from its block before
+# The weight of a sentence's place, the first of a text and the first of a block; of its length; of
+# a number in it; and of each sentence that was taken from its block before
 FIRST, FIRST_OF_BLOCK, LENGTH, NUMBER, SAME_BLOCK = 0.4, 0.2, 0.3, 0.15, 0.6
 
 Vectors = NDArray[np.float32]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from engine.kinds.computing import lines_of
-from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of
+from engine.kinds.concepts import COMPARATIVES, is_of
 from engine.kinds.dates import Moment, time_between
 from engine.kinds.finding import Finder, Treated, marked, merged, sources_of
 from engine.kinds.naming import books_named
@@ -134,7 +134,8 @@ def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated |
     concepts, more = COMPARATIVES.get(word, ((), True))
     column = _column(asked.question, concepts, table)
     one, other = (replace(each, value=_value(column, table, each)) for each in (one, other))
-    if max(len(one.rows), len(other.rows)) > 1 and (one.value is None or other.value is None):
+    known = one.value is not None and other.value is not None
+    if not known and (word or max(len(one.rows), len(other.rows)) > 1):
         return None
     lines = [_difference(asked, column, one, other, more if concepts else None)]
     lines += lines_of([*one.rows, *other.rows], table.sort, table.columns)
@@ -144,16 +145,13 @@ def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated |
 
 
 def _column(question: str, concepts: Sequence[str], table: Table) -> str:
-    """The column that is compared: of the adjective's concept, or named, or of what is sold."""
+    """The column that is compared: of the adjective's concept, or one that is named."""
     for concept in concepts:
         for column in table.columns:
             if is_of(column, table, concept):
                 return column
     asked = set(terms_of(question))
-    named = [c for c in table.columns[1:] if set(terms_of(c)) & asked]
-    counted = [c for c in table.columns if is_of(c, table, "quantity")]
-    sold = counted if CONCEPTS["quantity"].asks & asked else []
-    return next(iter([*named, *sold]), "")
+    return next((c for c in table.columns[1:] if set(terms_of(c)) & asked), "")
 
 
 def _value(column: str, table: Table, side: _Side) -> Comparable | None:

@@ -21,11 +21,10 @@ GENERIC = frozenset(
         "list show name give tell find get enumerate count number many much different total "
         "together altogether overall all each every table row entry line record kind type sort "
         "item list file document currently now available there please know see need want exactly "
-        "respective various offer have has use used go cost do make take place happen occur exist "
-        "include contain be carry hold give belong stand set keep store locate involve concern "
-        "affect according mentioned recorded listed named called what which who whose would could "
-        "time thing one ones per also only still yet whole single given information detail data "
-        "sheet"
+        "respective various have has use used do make take place happen occur exist include "
+        "contain be belong keep store locate involve according mentioned recorded listed named "
+        "called what which who whose would could time thing one ones per also only still yet whole "
+        "single given information detail data sheet"
     )
 )
 

@@ -66,7 +66,7 @@ def sentences_on(
     logits = finder.scores(topic, [each.text for each in sentences], run)
     kept = []
     for sentence, logit in zip(sentences, logits or [0.0] * len(sentences), strict=True):
-        by_words = sentence.share >= OCCURS and logit > NOT_ABOUT
+        by_words = sentence.share >= OCCURS and (logit > NOT_ABOUT or sentence.share > 0.99)
         if sentence.headed or by_words or (logits and logit >= ABOUT):
             sentence.score = logit + SHARE_WEIGHT * sentence.share
             kept.append(sentence)

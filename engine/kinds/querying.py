@@ -224,6 +224,7 @@ _TOTAL = (
 )
 _ALL_COST = r"\bcosts?\b.*\ball\b|\ball\b.*\bcosts?\b"
 _MANY = r"how many(?: different)?|number of(?: different)?|count(?: of)?(?: all)?(?: the)?"
+_OWNED = re.compile(r"\b(?:have|has|own|are there|is there|exist)\b", re.IGNORECASE)
 _LIST = r"^\W*(?:please )?(?:list|show|name|give|enumerate|find)\b|\ball\b"
 _ASKS = r"\b(?:what|which|who|whose|when|where|how|whom|is|are|does|do|has|have|was|were|did|can)\b"
 
@@ -334,7 +335,7 @@ def _count(reading: _Reading, many: str) -> Query:
             (
                 c
                 for c in of_quantity
-                if CONCEPTS["quantity"].asks & reading.asked or "have" in reading.question
+                if CONCEPTS["quantity"].asks & reading.asked or _OWNED.search(reading.question)
             ),
             "",
         )
@@ -351,9 +352,15 @@ def _listed_column(reading: _Reading, lead: str) -> str:
     return next((c for c in reading.repeated if set(terms) <= reading.names[c]), "")
 
 
+_ASKS_A_PRICE = re.compile(
+    r"\bhow much (?:do|does|did|is|are|was|were|would|will|has|have)\b|\bcosts?\b|\bpay|\bprice",
+    re.IGNORECASE,
+)
+
+
 def _summed_column(reading: _Reading) -> str:
     """The column of numbers that the question names, or one of what it asks for."""
-    if re.search(r"\bhow much\b|\bcost|\bpay|\bprice", reading.question, re.IGNORECASE):
+    if _ASKS_A_PRICE.search(reading.question):
         priced = reading.of_concept(reading.numeric, "price")
         if priced:
             reading.words.explain(CONCEPTS["price"].asks)

@@ -140,12 +140,21 @@ def _statements(scope: Scope) -> list[Sentence]:
         for start, end in sentences(piece):
             text = " ".join(piece.node.text[start:end].split())
             if not is_statement(text):
-                if len(text.split()) <= HEADING and any(map(str.isalpha, text)):
+                if _is_heading(piece.node.text, start, end):
                     block, heading, first = block + 1, text, True
             elif len(text.split()) >= SHORTEST:
                 found.append(Sentence(piece.node, start, end, block, heading, first))
                 first = False
     return found
+
+
+def _is_heading(text: str, start: int, end: int) -> bool:
+    """Whether a sentence is a short line of its own that does not go on."""
+    line = text[start:end]
+    alone = text[:start].endswith("\n") or start == 0
+    alone = alone and (text[end:].startswith("\n") or end == len(text))
+    words = len(line.split()) <= HEADING and any(map(str.isalpha, line))
+    return alone and words and line[-1] not in ",;:?"
 
 
 def tables_in(scope: Scope, finder: Finder) -> list[Table]:
