@@ -40,7 +40,9 @@ _OPPOSITES = [
     )
 ]
 _CLAUSE = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although|and)\b)")
-_AUXILIARY = frozenset(terms_of("allowed permitted possible can may must use get there any have"))
+_AUXILIARY = frozenset(
+    terms_of("allowed permitted possible can may must use get there any anybody anyone have")
+)
 # The share of the question's words that a sentence must have to decide, for no and for yes
 FOR_NO, FOR_YES = 0.6, 0.99
 
@@ -51,21 +53,21 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     if not kept:
         return Treated(Kind.YES_NO, "Looked for a sentence that decides", found[:3], missing=True)
     best = kept[0]
-    said = verdict(asked.question, best.text)
+    said = verdict(asked.question, best.text, str(best.node.metadata.get("heading") or ""))
     quoted = f"“{' '.join(best.text.split())}”"
     did = "Yes or no, by the words of the sentence" if said else "The sentence that comes closest"
     text = f"**{said}.** {quoted}\n" if said else f"{quoted}\n"
     return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (text,))
 
 
-def verdict(question: str, sentence: str) -> str:
-    """ "Yes", "No", or empty where the words do not decide."""
+def verdict(question: str, sentence: str, heading: str = "") -> str:
+    """ "Yes", "No", or empty where the words do not decide. `heading`: the headings above."""
     asked = set(terms_of(question)) - _AUXILIARY
     if not asked:
         return ""
     clauses = _CLAUSE.split(sentence)
     denied = bool(_DENIES.search(re.sub(r"^\W*\w+n['’]t\b", "", question)))
-    whole = set(terms_of(sentence))
+    whole = set(terms_of(f"{heading} {sentence}"))
     share = len(asked & whole) / len(asked)
     best = max(clauses, key=lambda clause: len(asked & set(terms_of(clause))))
     opposite = any(
@@ -79,6 +81,7 @@ def verdict(question: str, sentence: str) -> str:
         return "Yes" if denied or denies else "No"
     if denies and share >= FOR_NO:
         return "Yes" if denied else "No"
-    if not _DENIES.search(sentence) and share >= FOR_YES and numbers <= set(words_of(sentence)):
+    stated = len(asked & set(terms_of(sentence))) >= FOR_YES * len(asked)
+    if not _DENIES.search(sentence) and stated and numbers <= set(words_of(sentence)):
         return "No" if denied else "Yes"
     return ""
