@@ -1,7 +1,7 @@
 """Kinds of question as a person uses them: a summary that is stopped, and a table."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser import ROOT, RunningApp, open_page, wait_until_idle
 
@@ -24,14 +24,11 @@ def asked(page: Page, app: RunningApp) -> Page:
     open_page(page, app.url)
     page.get_by_test_id("stChatInputTextArea").wait_for()
     if page.get_by_test_id("stFileUploaderDropzone").is_visible():
+        fares = (ROOT / "samples" / "ferry-fares.csv").read_bytes()
         page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
             [
-                {
-                    "name": "ferry-fares.csv",
-                    "mimeType": "text/csv",
-                    "buffer": (ROOT / "samples" / "ferry-fares.csv").read_bytes(),
-                },
-                {"name": "chronicle.txt", "mimeType": "text/plain", "buffer": LONG.encode()},
+                FilePayload(name="ferry-fares.csv", mimeType="text/csv", buffer=fares),
+                FilePayload(name="chronicle.txt", mimeType="text/plain", buffer=LONG.encode()),
             ]
         )
     expect(page.get_by_text("2 documents", exact=False).first).to_be_visible(timeout=SECONDS)

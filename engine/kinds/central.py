@@ -5,6 +5,7 @@ the share of time that a random walk spends at it. Then sentences are taken one 
 unlike those that were taken before (maximal marginal relevance).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ class Sentence:
 def how_many(sentences: Sequence[Sentence]) -> int:
     """The length of a summary: the root of the text's, or a sentence of each block; 3 to 12."""
     blocks = len({each.block for each in sentences})
-    return max(3, min(12, max(round(len(sentences) ** 0.5), min(blocks, 10))))
+    return max(3, min(12, max(round(math.sqrt(len(sentences))), min(blocks, 10))))
 
 
 def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sentence]:
@@ -59,9 +60,9 @@ def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sent
     if len(sentences) <= most:
         return list(sentences)
     by_words = _ranks(_similar_words([each.text for each in sentences]))
-    places = np.arange(len(sentences))
+    places: list[int] = list(range(len(sentences)))
     if len(sentences) > EMBEDDED:
-        places = np.sort(np.argsort(-by_words)[:EMBEDDED])
+        places = sorted(np.argsort(-by_words)[:EMBEDDED].tolist())
     shown = [sentences[place] for place in places]
     vectors = embed([each.text for each in shown])
     cosines = vectors @ vectors.T

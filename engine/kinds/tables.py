@@ -144,10 +144,10 @@ def _is_rest(line: _Line, before: _Line) -> bool:
     """Whether a row of named cells was cut between two passages, and this is its second half."""
     one, other = before.piece.node.metadata, line.piece.node.metadata
     first = _FIRST_CELL.match(before.text)
-    same = one.get("heading") == other.get("heading") and first is not None
+    if first is None or one.get("heading") != other.get("heading"):
+        return False
     return (
-        same
-        and _sort(before.text) in ("rows", "pairs")
+        _sort(before.text) in ("rows", "pairs")
         and not line.text.startswith(f"{first[1]}: ")
         and ("; " in line.text or _sort(line.text) == "text")
         and bool(line.text.strip())
@@ -237,11 +237,11 @@ def _table(group: _Group) -> Table | None:
     before = group.before if len(group.before) <= 60 or group.before.endswith(":") else ""
     if _RULE.fullmatch(before) or before.endswith("."):
         before = ""
-    names = dict.fromkeys(filter(None, [*path[-1:], before.rstrip(":")]))
+    above = dict.fromkeys(filter(None, [*path[-1:], before.rstrip(":")]))
     columns = dict.fromkeys(column for row in rows for column in row.cells)
     return Table(
         group.sort,
-        " · ".join(names),
+        " · ".join(above),
         first.source_id,
         first.file_name,
         tuple(columns),
@@ -374,7 +374,7 @@ def _entries(lines: Sequence[_Line]) -> list[Table]:
         if count < FEWEST or "0" not in "".join(shape):
             continue
         places = [place for place in headings if _beginning(lines[place].text) == shape]
-        rows = []
+        rows: list[Row] = []
         for place, after in zip(places, [*places[1:], len(lines)], strict=True):
             body = lines[place + 1 : after]
             end = len(body)
