@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -17,6 +18,36 @@ from pages.parts import resources
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
 
 RESULTS = Path("test-results")
+
+# Tests start many processes of First Token: apps, readers of files, proofs. Where this variable is
+# set, each of them compiles its modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+# The files that take longest come first: `--dist loadfile` gives a file to one process, and a long
+# one at the end would leave the other process without work. A file that is missing here is run
+# after these, and before the short ones if it drives a browser.
+LONGEST_FIRST = (
+    "test_llama_cpp_probe", "test_ask_phases_browser", "test_setup", "test_walkthrough_browser",
+    "test_accessibility_browser", "test_agent_browser", "test_compare_browser", "test_walkthrough",
+    "test_library_browser", "test_models_browser", "test_library", "test_soak_workspace",
+    "test_connect_browser", "test_library_page", "test_ask_page", "test_soak_storage",
+    "test_shutdown", "test_llama_cpp", "test_llama_cpp_batches", "test_ask_browser",
+    "test_agent_page", "test_compare_page", "test_api", "test_api_sockets", "test_terminal",
+    "test_reembedding", "test_models_switching", "test_workspace",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    browser = len(places)
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem
+        return places.get(name, browser if name.endswith("_browser") else browser + 1)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,14 @@
-"""First Token with a slow model and a slow search, so that each phase of an answer can be seen.
+"""First Token with a part that can be held, so that what is short can be seen.
 
-`slow_frame` makes an app in which only those two are replaced. Its first line imports this module,
-which puts them in place. A test holds an answer in a phase with `hold` for as long as it needs.
+`slow_frame` makes an app in which only that part is replaced: its first line imports this module,
+and calls one of the functions below. A test holds the app there with `hold`, as long as it needs.
 """
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import GenerationError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions, LLMMetadata
@@ -16,7 +17,13 @@ from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from engine.timing import CallRecord
-from tests.browser import ROOT, RunningApp
+from engine.workspace.ingestion import Upload
+from engine.workspace.library import Library
+
+if TYPE_CHECKING:
+    from tests.browser import RunningApp  # the app has no use for a browser
+
+ROOT = Path(__file__).resolve().parent.parent
 
 SECONDS = 0.3  # of each phase but the writing, where nothing holds it
 HELD_AT = 20  # the word at which an answer waits while the writing is held
@@ -28,27 +35,50 @@ WORDS = (
 FAILS = "Fail, please"  # a question that asks for a fault after ten words
 
 
-def slow_frame(folder: Path) -> Path:
-    """Make `folder` the real app, but slow."""
+def slow_frame(folder: Path, install: str = "slow_answers") -> Path:
+    """Make `folder` the real app, but for what the function `install` of this module replaces."""
     folder.mkdir()
     for name in (".streamlit", "static", "engine", "pages", "samples", "tests"):
         (folder / name).symlink_to(ROOT / name)
     source = (ROOT / "streamlit_app.py").read_text(encoding="utf-8")
-    install = "import tests.slow\n\ntests.slow.install()\n"
-    (folder / "streamlit_app.py").write_text(install + source, encoding="utf-8")
+    before = f"import tests.slow\n\ntests.slow.{install}()\n"
+    (folder / "streamlit_app.py").write_text(before + source, encoding="utf-8")
     return folder
 
 
-def hold(app: RunningApp, phase: str) -> None:
-    """Let the answers of this app wait in that phase until another one is held; "" holds none."""
+def hold(app: "RunningApp", phase: str) -> None:
+    """Let this app wait in that phase until another one is held; "" holds none."""
     (app.log.parent / "held").write_text(phase, encoding="utf-8")
 
 
-def install() -> None:
-    """Put the slow model and the slow search in place, once in a process."""
+def is_held(phase: str) -> bool:
+    held = Path(os.environ["DATA_DIR"]) / "held"
+    return held.exists() and held.read_text(encoding="utf-8") == phase
+
+
+# Each is called with every run of the page, and puts its parts in place once.
+
+
+def slow_answers() -> None:
+    """A slow model and a slow search. The phases of an answer can be held."""
     if HybridRetriever.retrieve is not _slow_search:
         Settings.llm = SlowLLM()
         HybridRetriever.retrieve = _slow_search  # type: ignore[method-assign]
+
+
+def hold_rebuilding() -> None:
+    """The phase "rebuilding" comes before each document that is indexed again."""
+    if Library._rebuild is not _held_rebuild:
+        Library._rebuild = _held_rebuild  # type: ignore[method-assign]
+
+
+_rebuild = Library._rebuild
+
+
+def _held_rebuild(self: Library, upload: Upload) -> None:
+    while is_held("rebuilding"):
+        time.sleep(0.01)
+    _rebuild(self, upload)
 
 
 _search = HybridRetriever.retrieve
@@ -102,9 +132,6 @@ class SlowLLM(LLM):
 def _wait(run: Run, seconds: float, phase: Phase | None) -> None:
     """Wait this long, and while the phase is held, unless the answer is stopped."""
     until = time.monotonic() + seconds
-    held = Path(os.environ["DATA_DIR"]) / "held"
-    while time.monotonic() < until or (
-        phase and held.exists() and held.read_text(encoding="utf-8") == phase
-    ):
+    while time.monotonic() < until or (phase and is_held(phase)):
         run.check()
         time.sleep(0.01)

@@ -1,5 +1,6 @@
 """Every page, in both themes, as axe-core judges it; and the whole way with the keyboard alone."""
 
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from engine.api.client import Client
 from tests.browser import (
     DESKTOP,
     PHONE,
@@ -60,13 +62,26 @@ def stayed(page: Page) -> Page:
 
 
 @pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app, with damaged settings. Its library is empty until the keyboard has filled it."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "app").mkdir()
+    (data / "app" / "settings.json").write_text('{"temperature": "hot", "length": 1024}')
+    with running_app(data) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 def answered_at(app: RunningApp, browser: Browser) -> str:
     """The address of a conversation about the handbook, with an answer."""
+    with Client(app.url) as client:
+        added = client.add(HANDBOOK, "default")
+        deadline = time.monotonic() + MILLISECONDS / 1000
+        while client.file(added["id"])["status"] == "uploaded":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     page = stayed(browser.new_page())
     open_page(page, app.url)
-    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(HANDBOOK)
-    expect(page.get_by_text("1 document").first).to_be_visible()
-    wait_until_idle(page)
     page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
     page.keyboard.press("Enter")
     expect(page.get_by_text("finished after")).to_be_visible()
@@ -80,6 +95,76 @@ def answered_at(app: RunningApp, browser: Browser) -> str:
 def tab(browser: Browser) -> Iterator[Page]:
     with browser.new_context(viewport=DESKTOP) as context:
         yield stayed(context.new_page())
+
+
+def test_an_empty_library_and_ask_have_no_serious_fault_and_a_notice_is_dismissed_beside_it(
+    tab: Page, app: RunningApp
+) -> None:
+    for path in ("", "/library"):
+        open_page(tab, f"{app.url}{path}")
+        tab.get_by_role("heading", level=1).wait_for()
+        wait_until_idle(tab)
+        assert faults(tab) == [], path
+    dismiss = tab.get_by_role("button", name="Dismiss")
+    notice, beside = tab.get_by_role("alert").bounding_box(), dismiss.bounding_box()
+    assert notice and beside
+    assert beside["x"] >= notice["x"] + notice["width"]
+    assert notice["y"] <= beside["y"] < notice["y"] + notice["height"]
+    dismiss.click()
+    expect(tab.get_by_role("alert")).to_have_count(0)
+
+
+def tab_to(page: Page, name: str, limit: int = 40) -> None:
+    """Press Tab until a control of this name has the focus."""
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus:is(a, button, input, textarea)")
+        if focused.count() and name in focused.evaluate(NAME):
+            return
+    pytest.fail(f"{limit} tabs do not reach {name!r}")
+
+
+def test_the_keyboard_alone_leads_from_an_empty_library_to_a_page_and_an_export(
+    tab: Page, app: RunningApp
+) -> None:
+    open_page(tab, app.url)
+    tab.get_by_role("heading", level=1).wait_for()
+    wait_until_idle(tab)
+    tab_to(tab, "Try it with")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("5 documents").first).to_be_visible()
+    wait_until_idle(tab)
+    tab_to(tab, "Ask your documents")
+    tab.keyboard.type(QUESTION)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("finished after")).to_be_visible()
+    wait_until_idle(tab)
+
+    tab.get_by_test_id("stMain").evaluate("e => e.focus()")
+    tab_to(tab, "[1]")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".st-key-source-panel img")).to_be_in_viewport()
+    expect(tab.get_by_role("button", name="Close")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(tab.locator(".st-key-source-panel")).to_have_count(0)
+
+    tab_to(tab, "Ask your documents")
+    tab.keyboard.type(LONG)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("writing,")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_text("stopped after")).to_be_visible()
+    expect(tab.get_by_test_id("stChatInputTextArea")).to_be_focused()
+
+    tab.get_by_test_id("stMain").evaluate("e => e.focus()")
+    tab_to(tab, "Conversation")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("button", name="Export as Markdown")).to_be_visible()
+    with tab.expect_download() as download:
+        tab_to(tab, "Export as Markdown")
+        tab.keyboard.press("Enter")
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    assert f"## {QUESTION}" in text
 
 
 @pytest.mark.parametrize(
@@ -120,76 +205,3 @@ def test_ask_has_no_serious_fault_in_any_state(
     expect(tab.get_by_role("dialog")).to_be_visible()
     wait_until_idle(tab)
     assert faults(tab) == []
-
-
-def test_an_empty_library_and_ask_have_no_serious_fault_and_a_notice_is_dismissed_beside_it(
-    tab: Page, tmp_path: Path
-) -> None:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "settings.json").write_text('{"temperature": "hot"}')
-    with running_app(tmp_path) as empty:
-        for path in ("", "/library"):
-            open_page(tab, f"{empty.url}{path}")
-            tab.get_by_role("heading", level=1).wait_for()
-            wait_until_idle(tab)
-            assert faults(tab) == [], path
-        notice = tab.get_by_role("alert").bounding_box()
-        dismiss = tab.get_by_role("button", name="Dismiss").bounding_box()
-        assert notice and dismiss
-        assert dismiss["x"] >= notice["x"] + notice["width"]
-        assert notice["y"] <= dismiss["y"] < notice["y"] + notice["height"]
-
-
-def tab_to(page: Page, name: str, limit: int = 40) -> None:
-    """Press Tab until a control of this name has the focus."""
-    for _ in range(limit):
-        page.keyboard.press("Tab")
-        focused = page.locator(":focus:is(a, button, input, textarea)")
-        if focused.count() and name in focused.evaluate(NAME):
-            return
-    pytest.fail(f"{limit} tabs do not reach {name!r}")
-
-
-def test_the_keyboard_alone_leads_from_an_empty_library_to_a_page_and_an_export(
-    page: Page, tmp_path: Path
-) -> None:
-    stayed(page)
-    with running_app(tmp_path) as empty:
-        open_page(page, empty.url)
-        page.get_by_role("heading", level=1).wait_for()
-        wait_until_idle(page)
-        tab_to(page, "Try it with")
-        page.keyboard.press("Enter")
-        expect(page.get_by_text("5 documents").first).to_be_visible()
-        wait_until_idle(page)
-        tab_to(page, "Ask your documents")
-        page.keyboard.type(QUESTION)
-        page.keyboard.press("Enter")
-        expect(page.get_by_text("finished after")).to_be_visible()
-        wait_until_idle(page)
-
-        page.get_by_test_id("stMain").evaluate("e => e.focus()")
-        tab_to(page, "[1]")
-        page.keyboard.press("Enter")
-        expect(page.locator(".st-key-source-panel img")).to_be_in_viewport()
-        expect(page.get_by_role("button", name="Close")).to_be_focused()
-        page.keyboard.press("Escape")
-        expect(page.locator(".st-key-source-panel")).to_have_count(0)
-
-        tab_to(page, "Ask your documents")
-        page.keyboard.type(LONG)
-        page.keyboard.press("Enter")
-        expect(page.get_by_text("writing,")).to_be_visible()
-        page.keyboard.press("Escape")
-        expect(page.get_by_text("stopped after")).to_be_visible()
-        expect(page.get_by_test_id("stChatInputTextArea")).to_be_focused()
-
-        page.get_by_test_id("stMain").evaluate("e => e.focus()")
-        tab_to(page, "Conversation")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("button", name="Export as Markdown")).to_be_visible()
-        with page.expect_download() as download:
-            tab_to(page, "Export as Markdown")
-            page.keyboard.press("Enter")
-        text = Path(download.value.path()).read_text(encoding="utf-8")
-        assert f"## {QUESTION}" in text

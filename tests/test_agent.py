@@ -172,7 +172,7 @@ def test_a_call_shows_before_its_slow_tool_has_a_result() -> None:
 
     def slow() -> str:
         """Take long."""
-        release.wait(10)
+        release.wait(60)
         return "at last"
 
     handler = AgentWorkflow.from_tools(
@@ -187,8 +187,8 @@ def test_a_call_shows_before_its_slow_tool_has_a_result() -> None:
 
 
 def wait_for_running(handler: AgentHandler) -> ToolCall:
-    handler.hold(10)
-    deadline = time.monotonic() + 10
+    handler.hold(60)
+    deadline = time.monotonic() + 30
     while handler.running is None and time.monotonic() < deadline:
         handler.wait_for(0.1)
     assert handler.running

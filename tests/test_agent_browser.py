@@ -129,10 +129,11 @@ WATCH_TOOLBAR = """() => {
 }"""
 
 
+@pytest.mark.parametrize("loads", [2, pytest.param(12, marks=pytest.mark.soak)])
 def test_the_field_works_after_a_fast_task_in_every_fresh_load(
-    browser: Browser, app: RunningApp
+    browser: Browser, app: RunningApp, loads: int
 ) -> None:
-    for _ in range(6):
+    for _ in range(loads):
         context = browser.new_context(viewport=DESKTOP)
         context.set_default_timeout(SECONDS)
         page = context.new_page()

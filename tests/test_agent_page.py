@@ -206,7 +206,7 @@ def test_stop_ends_a_waiting_run(workspace: Workspace) -> None:
 def test_a_run_goes_on_while_its_page_is_left(workspace: Workspace) -> None:
     released = threading.Event()
     llm = scripted(workspace, ["Hello ", "there."])
-    llm.before_piece = lambda number: number == 1 and released.wait(10)  # type: ignore[assignment]
+    llm.before_piece = lambda number: number == 1 and released.wait(60)  # type: ignore[assignment]
     workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     run = workspace.agents.start("default", "Hello?")
     app = open_page()  # another visit; the run is in the list, and is not stopped
@@ -282,7 +282,7 @@ def test_the_page_knows_once_whether_the_run_is_live(
     llm = scripted(workspace, ["Hello."])
     workspace.agents.tools = lambda collection, filters=Filters(): []  # type: ignore[method-assign]
     released = threading.Event()
-    llm.before_piece = lambda number: released.wait(10)  # type: ignore[assignment]
+    llm.before_piece = lambda number: released.wait(60)  # type: ignore[assignment]
     run = workspace.agents.start("default", "Hello?")
     latest_runs = workspace.agents.latest
 

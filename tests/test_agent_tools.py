@@ -215,7 +215,7 @@ def test_a_tool_that_hangs_is_left_after_its_time(kind: str) -> None:
     assert result.is_error
     assert str(result.tool_output) == "hang did not answer within 0.2 seconds."
     if kind == "async":
-        assert cancelled.wait(5)
+        assert cancelled.wait(30)
 
 
 def test_a_megabyte_is_cut_and_the_event_says_so() -> None:
@@ -258,7 +258,7 @@ def test_a_tool_can_look_whether_it_is_still_wanted() -> None:
     assert "run" not in tool.parameters.get("properties", {})
     result, _ = ended(tool)
     assert result.is_error
-    assert seen.wait(5)
+    assert seen.wait(30)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -286,7 +286,7 @@ def test_cancel_in_a_tool_ends_the_run_at_once(kind: str) -> None:
     assert not any(isinstance(event, ToolCallResult) for event in handler.so_far)
     assert str(handler.result()) == ""
     released.set()
-    assert kind == "sync" or cancelled.wait(5)
+    assert kind == "sync" or cancelled.wait(30)
 
 
 def test_a_call_of_a_cancelled_run_is_cancelled() -> None:

@@ -13,7 +13,7 @@ from engine.run import Run
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.001)
@@ -28,7 +28,7 @@ def waiting(budget: Cores, *takers: Callable[[], None]) -> Iterator[None]:
         wait_until(lambda queued=queued: len(budget._waiters) >= queued)  # type: ignore[misc]
     yield
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -115,7 +115,7 @@ def test_background_work_is_not_starved_by_a_reader_on_the_only_core() -> None:
 
     worker = threading.Thread(target=ingest)
     worker.start()
-    assert ingested.wait(5)
+    assert ingested.wait(30)
     stop.set()
     reader.join()
     worker.join()

@@ -29,7 +29,7 @@ def test_a_shorter_hold_replaces_a_longer_one() -> None:
 
 def test_a_longer_hold_replaces_a_shorter_one() -> None:
     work = Work()
-    work.lease.hold(0.05)
+    work.lease.hold(0.5)
     work.lease.hold(24 * 3600)
     watch = work.lease._watch
     assert watch
@@ -60,7 +60,7 @@ def test_a_reader_who_leaves_while_the_work_is_held_stops_nothing() -> None:
 
 def test_work_that_has_ended_is_not_stopped() -> None:
     work = Work()
-    work.lease.hold(0.05)
+    work.lease.hold(0.5)
     watch = work.lease._watch
     assert watch
     work.lease.end()

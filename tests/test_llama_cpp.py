@@ -243,7 +243,7 @@ def test_stop_in_the_queue(lone_llm: LlamaCpp) -> None:
     thread.start()
     wait_until(lambda: run.progress.phase is Phase.QUEUED and run.progress.done == 1)
     run.cancel()
-    thread.join(5)
+    thread.join(30)
     assert outcome == ["cancelled"]
     assert run.trace.calls[0].finish_reason == "cancelled"
     assert next(writing)  # the other goes on
@@ -270,7 +270,7 @@ def run_until(llm: LlamaCpp, run: Run, condition: Callable[[], bool], tokens: in
         asked = pool.submit(ask)
         wait_until(condition)
         run.cancel()
-        asked.result(5)
+        asked.result(30)
     wait_until(lambda: is_idle(llm))
     assert cores().in_use == 0
 
@@ -355,7 +355,7 @@ def test_preparing_can_be_stopped(llm: LlamaCpp) -> None:
         wait_until(lambda: run.progress.done > 0)
         run.cancel()
         with pytest.raises(Cancelled):
-            prepared.result(5)
+            prepared.result(30)
     wait_until(lambda: is_idle(llm))
 
 

@@ -108,7 +108,7 @@ def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path
     llm.replies = [PIECES, PIECES, ["slow "] * 1000]
     measurements = kept(tmp_path, scripted(llm))
     job = compared(measurements)
-    assert reached.wait(10)
+    assert reached.wait(30)
     job.stop()
     finished(job)
     assert job.session.outcome is Outcome.STOPPED
@@ -120,7 +120,7 @@ def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path
 def test_a_stop_before_the_first_run_ends_at_once(tmp_path: Path) -> None:
     hold = threading.Event()
     measurements = Measurements(
-        tmp_path, scripted(ScriptedLLM()), lambda: {"held": str(hold.wait(10))}
+        tmp_path, scripted(ScriptedLLM()), lambda: {"held": str(hold.wait(60))}
     )
     job = compared(measurements)
     job.stop()
@@ -172,7 +172,7 @@ def test_one_measurement_at_a_time_and_never_an_empty_question(tmp_path: Path) -
     hold = threading.Event()
 
     def wait(_: int) -> None:
-        hold.wait(10)
+        hold.wait(60)
 
     llm = ScriptedLLM(PIECES, before_piece=wait)
     measurements = kept(tmp_path, scripted(llm))
@@ -211,11 +211,11 @@ def test_what_is_being_measured_is_not_among_the_kept(tmp_path: Path) -> None:
 
     def wait(_: int) -> None:
         reached.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, before_piece=wait)))
     job = compared(measurements)
-    assert reached.wait(10)
+    assert reached.wait(30)
     assert measurements.sessions() == []
     go_on.set()
     assert [each.id for each in measurements.sessions()] in ([], [finished(job).session.id])

@@ -245,7 +245,7 @@ def test_a_reader_who_leaves_early_stops_the_model() -> None:
     response = engine_of(llm).query("When?", stream=True)
     for _ in response.response_gen:
         break
-    assert llm.closed.wait(5)
+    assert llm.closed.wait(30)
     assert response.phase is Phase.STOPPED
     assert response.text.startswith("word ")
 
@@ -322,7 +322,7 @@ def test_a_lease_that_runs_out_with_nobody_reading_stops_the_model() -> None:
     llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
     response = engine_of(llm).start("When?")
     response.hold(0.1)
-    assert llm.closed.wait(5)
+    assert llm.closed.wait(30)
     assert wait_for(lambda: response.phase is Phase.STOPPED)
 
 

@@ -13,19 +13,22 @@ import sys
 import tarfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 GOOD = "def llama_backend_init(): pass\n"
 DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
-# A build backend that needs no other package, and takes as long as the test says.
+# A build backend that needs no other package. It waits as long as there is the file HOLD.
 BACKEND = """
 import os, pathlib, time, zipfile
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     print("[1/2] Building", flush=True)
-    time.sleep(SECONDS)
+    while pathlib.Path(HOLD).exists():
+        time.sleep(0.05)
     name = "llama_cpp_python-0.3.36-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
         for member, text in MEMBERS.items():
@@ -49,8 +52,10 @@ def members(name: str, version: str, code: str) -> dict[str, str]:
 class Project:
     """A First Token whose requirements are one small package and a small llama.cpp."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.index = folder / "project", folder / "index"
+    def __init__(self, place: Path) -> None:
+        self.folder, self.index, self.hold = place / "project", place / "index", place / "hold"
+        if self.folder.exists():
+            return
         self.index.mkdir(parents=True)
         shutil.copytree(ROOT / "scripts", self.folder / "scripts")
         (self.folder / "engine").mkdir()
@@ -71,14 +76,14 @@ class Project:
             for member, text in members(name, version, code).items():
                 wheel.writestr(member, text)
 
-    def add_source(self, code: str = GOOD, seconds: float = 0) -> None:
+    def add_source(self, code: str = GOOD) -> None:
         """What has to be compiled."""
         contents = members("llama_cpp_python", "0.3.36", code)
         files = {
             "pyproject.toml": (
                 '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n'
             ),
-            "build.py": f"SECONDS, MEMBERS = {seconds}, {contents!r}\n{BACKEND}",
+            "build.py": f"HOLD, MEMBERS = {str(self.hold)!r}, {contents!r}\n{BACKEND}",
             "PKG-INFO": contents["llama_cpp_python-0.3.36.dist-info/METADATA"],
         }
         with tarfile.open(self.index / "llama_cpp_python-0.3.36.tar.gz", "w:gz") as archive:
@@ -119,25 +124,49 @@ class Project:
         return found.stdout
 
 
-@pytest.fixture
-def new_project(tmp_path: Path) -> Project:
-    """Without a .venv: the first set-up."""
-    return Project(tmp_path)
+class First(NamedTuple):
+    """What the first set-up said and left, and where it was."""
+
+    said: str
+    left: Path
+    place: Path
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Making one takes seconds, copying it does not."""
-    folder = tmp_path_factory.mktemp("environment") / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+    """It makes an environment, which takes seconds. The tests have copies of it."""
+    place = tmp_path_factory.mktemp("set-up") / "place"
+    project = Project(place)
+    project.add_source()
+    status, said = project.set_up()
+    assert status == 0, said
+    assert project.installed() == "llama_cpp_python==0.3.36\nsmall==1.0\n"
+    return First(said, place.rename(place.with_name("left")), place)
+
+
+@pytest.fixture
+def ready(first: First) -> Iterator[Project]:
+    """The project after its first set-up, at the same place."""
+    shutil.copytree(first.left, first.place, symlinks=True)
+    yield Project(first.place)
+    shutil.rmtree(first.place)
+
+
+@pytest.fixture
+def environment(first: First, tmp_path: Path) -> Path:
+    """A .venv in which nothing is installed yet."""
+    folder, installed = tmp_path / "environment", ("llama*", "small*", "ready-*", "setup.log")
+    ignored = shutil.ignore_patterns(*installed)
+    shutil.copytree(first.left / "project/.venv", folder, symlinks=True, ignore=ignored)
     return folder
 
 
 @pytest.fixture
-def project(new_project: Project, environment: Path) -> Project:
+def project(tmp_path: Path, environment: Path) -> Project:
     """With a .venv in which nothing is installed yet."""
-    shutil.copytree(environment, new_project.folder / ".venv", symlinks=True)
-    return new_project
+    made = Project(tmp_path)
+    environment.rename(made.folder / ".venv")
+    return made
 
 
 def compiled_with(project: Project) -> str:
@@ -146,40 +175,36 @@ def compiled_with(project: Project) -> str:
 
 
 def test_a_compiled_wheel_is_reused_only_if_it_was_compiled_in_the_same_way(
-    project: Project, environment: Path
+    ready: Project, environment: Path
 ) -> None:
-    project.add_source()
-    assert project.set_up()[0] == 0
-    assert "llama.cmake" in compiled_with(project)
-    log = project.folder / ".venv/setup.log"
+    assert "llama.cmake" in compiled_with(ready)
+    log = ready.folder / ".venv/setup.log"
     assert "[1/2] Building" in log.read_text()
 
     def set_up_in_a_new_environment() -> bool:
         """Whether llama.cpp was compiled."""
-        shutil.rmtree(project.folder / ".venv")
-        shutil.copytree(environment, project.folder / ".venv", symlinks=True)
-        status, said = project.set_up()
+        shutil.rmtree(ready.folder / ".venv")
+        shutil.copytree(environment, ready.folder / ".venv", symlinks=True)
+        status, said = ready.set_up()
         assert status == 0, said
         return "[1/2] Building" in log.read_text()
 
     assert not set_up_in_a_new_environment()
-    recipe = project.folder / "scripts/llama.cmake"
+    recipe = ready.folder / "scripts/llama.cmake"
     recipe.write_text(recipe.read_text() + "# other flags\n")
     assert set_up_in_a_new_environment()
 
 
-def test_the_users_cmake_arguments_are_added_and_kept(project: Project) -> None:
-    project.add_source()
-    assert project.set_up()[0] == 0
-    assert project.set_up("--rebuild", CMAKE_ARGS="-DGGML_CUDA=on")[0] == 0
-    assert compiled_with(project).endswith(" -DGGML_CUDA=on")
-    project.add_wheel("small", "2.0", "")
-    project.require("small==2.0", "llama-cpp-python==0.3.36")
-    assert project.set_up()[0] == 0
-    assert "small==2.0" in project.installed()
-    assert compiled_with(project).endswith(" -DGGML_CUDA=on")
-    assert project.set_up("--rebuild", "--without", "avx512")[0] == 0
-    assert compiled_with(project).endswith("-DFIRST_TOKEN_WITHOUT=avx512")
+def test_the_users_cmake_arguments_are_added_and_kept(ready: Project) -> None:
+    assert ready.set_up("--rebuild", CMAKE_ARGS="-DGGML_CUDA=on")[0] == 0
+    assert compiled_with(ready).endswith(" -DGGML_CUDA=on")
+    ready.add_wheel("small", "2.0", "")
+    ready.require("small==2.0", "llama-cpp-python==0.3.36")
+    assert ready.set_up()[0] == 0
+    assert "small==2.0" in ready.installed()
+    assert compiled_with(ready).endswith(" -DGGML_CUDA=on")
+    assert ready.set_up("--rebuild", "--without", "avx512")[0] == 0
+    assert compiled_with(ready).endswith("-DFIRST_TOKEN_WITHOUT=avx512")
 
 
 def wait_for_log(project: Project, text: str) -> None:
@@ -190,23 +215,19 @@ def wait_for_log(project: Project, text: str) -> None:
 
 
 def test_the_second_time_nothing_runs_until_a_requirement_changes(
-    new_project: Project,
+    first: First, ready: Project
 ) -> None:
-    project = new_project
-    project.add_source()
-    status, said = project.set_up()
-    assert (status, said.splitlines()[-1]) == (0, "Environment: ready.")
-    assert "about 3 minutes" in said
-    assert project.installed() == "llama_cpp_python==0.3.36\nsmall==1.0\n"
+    assert first.said.splitlines()[-1] == "Environment: ready."
+    assert "about 3 minutes" in first.said
 
-    (project.folder / ".venv/setup.log").unlink()
-    assert project.set_up() == (0, "Environment: ready.\n")
-    assert not (project.folder / ".venv/setup.log").exists()  # pip was not even started
+    (ready.folder / ".venv/setup.log").unlink()
+    assert ready.set_up() == (0, "Environment: ready.\n")
+    assert not (ready.folder / ".venv/setup.log").exists()  # pip was not even started
 
-    project.add_wheel("small", "2.0", "")
-    project.require("small==2.0", "llama-cpp-python==0.3.36")
-    assert project.set_up()[0] == 0
-    assert "small==2.0" in project.installed()
+    ready.add_wheel("small", "2.0", "")
+    ready.require("small==2.0", "llama-cpp-python==0.3.36")
+    assert ready.set_up()[0] == 0
+    assert "small==2.0" in ready.installed()
 
 
 def test_a_llama_cpp_compiled_for_another_processor_is_compiled_again(project: Project) -> None:
@@ -249,27 +270,30 @@ def test_without_a_network_the_sentence_says_what_to_check(project: Project) -> 
 
 
 def test_two_at_once_wait_for_each_other(project: Project) -> None:
-    project.add_source(seconds=2)
-    first = project.start()
+    project.add_source()
+    project.hold.touch()
+    one = project.start()
     wait_for_log(project, "[1/2] Building")
-    status, said = project.set_up()
-    assert (status, first.wait(60)) == (0, 0)
-    assert said.splitlines() == [
-        "Another set-up is working in this folder: waiting for it to finish.",
-        "Environment: ready.",
-    ]
-    assert first.communicate()[0].count("Environment: ready.") == 1
+    other = project.start()
+    assert other.stdout
+    waiting = other.stdout.readline()
+    assert waiting == "Another set-up is working in this folder: waiting for it to finish.\n"
+    project.hold.unlink()
+    assert other.communicate(timeout=120)[0] == "Environment: ready.\n"
+    assert one.communicate(timeout=120)[0].count("Environment: ready.") == 1
+    assert (one.returncode, other.returncode) == (0, 0)
 
 
 def test_a_killed_set_up_starts_afresh(project: Project) -> None:
-    project.add_source(seconds=60)
+    project.add_source()
+    project.hold.touch()
     killed = project.start()
     wait_for_log(project, "[1/2] Building")
     stray = project.folder / ".venv/half-installed"
     stray.touch()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    project.add_source()
+    project.hold.unlink()
     status, said = project.set_up()
     assert status == 0, said
     assert "interrupted" in said.splitlines()[0]

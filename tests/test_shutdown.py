@@ -53,7 +53,9 @@ def test_while_the_model_is_loaded_the_app_ends_with_status_0(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)]
+)
 def test_a_running_answer_is_saved_as_stopped(
     browser: Browser, app: RunningApp, data: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -27,7 +27,7 @@ def test_a_stream_reads_the_same_live_and_afterwards() -> None:
     for number in range(1000):
         stream.append(number)
     stream.end()
-    reader.join(5)
+    reader.join(30)
     assert live == list(stream.read()) == list(range(1000))
 
 
