@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.kinds.tables import Piece, tables_of
 from engine.lexical import passage_terms, question_terms
 from engine.reading.formats import detect_format
 from engine.reading.markup import read_html, read_markdown, read_notebook
 from engine.reading.pdf_page import find_passage
 from engine.reading.tables import read_csv, read_json, read_json_lines
 from engine.reading.text import clean, decode, hyphen_between, read_text
-from engine.schema import Document
+from engine.schema import Document, Node
 from engine.splitting import SentenceSplitter, estimate_tokens, sentence_spans
 
 Work = Callable[[str], object]
@@ -27,6 +28,7 @@ Make = Callable[[int], str]
 # Under this many seconds for 8 n, a function is fast enough, and its times are noise.
 _FAST = 0.05
 _GROWTH = 30
+_PASSAGE = 4_000  # characters: the longest that the splitter makes
 
 
 def repeated(part: str, before: str = "", after: str = "") -> Make:
@@ -68,6 +70,9 @@ FUNCTIONS: dict[str, Work] = {
     "question_terms": question_terms,
     "passage_terms": passage_terms,
     "hyphen_between": lambda text: hyphen_between(text, text, set()),
+    "tables_of": lambda text: tables_of(
+        [Piece(Node(text[start : start + _PASSAGE])) for start in range(0, len(text), _PASSAGE)]
+    ),
     "find_passage": lambda text: find_passage(text, "One sentence of it."),
 }
 

@@ -4,6 +4,7 @@ A question that no kind treats, because the library has no table, date or docume
 to the path of questions for a fact.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,10 @@ from engine.store import Collection
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.timing import KindRecord
 
+_WANTS_A_SUMMARY = re.compile(
+    r"summar|\bsum up\b|\brecap|\boverview\b|\b(?:main|key)\b|\b(?:discussed|decided|agreed)\b",
+    re.IGNORECASE,
+)
 NOT_FOUND_PART = "I did not find this in your documents."
 
 
@@ -95,7 +100,7 @@ class Kinds:
             case Kind.LIBRARY:
                 return about_library(asked, finder, run)
             case Kind.SUMMARY:
-                if scopes_of(asked, finder):
+                if scopes_of(asked, finder) or not _WANTS_A_SUMMARY.search(asked.question):
                     return None
                 return overview(asked, finder, run)  # no document of this name: a topic
             case Kind.OVERVIEW:

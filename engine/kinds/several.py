@@ -7,15 +7,17 @@ with its words, or the question is left whole.
 
 import re
 
+_AUX = "is|are|was|were|does|do|did|has|have|can|could|may|must|should|will|would"
 _WORD = (
     r"(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|does|do|did|has|have|can|"
     r"could|may|must|should|will|would|in which|at which|on which|by whom|for how|until when|"
     r"since when|from when|to what|to whom|on what|in what|at what|with whom|from where|what'?s|"
     r"who'?s|where'?s|when'?s|list|name|summari[sz]e|compare)"
 )
+# After "and" alone, "is" and "was" go on with the same question: "Who lived here and was a miller?"
 _BREAK = re.compile(
-    r"(?:\?\s+(?:and |also )?|[,;]\s+(?:and |also |but )+|\s+and (?:also )?|;\s+)"
-    rf"(?={_WORD}\b)",
+    rf"(?:\?\s+(?:and |also )?|;\s+|,\s+(?:and |also )+)(?={_WORD}\b)|"
+    rf"\s+and (?:also )?(?=(?!(?:{_AUX})\b){_WORD}\b)",
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
