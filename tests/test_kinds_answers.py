@@ -120,6 +120,13 @@ def test_a_question_for_a_fact_is_left_to_the_model(
     assert response.trace.calls and "clock" in response.text
 
 
+def test_a_question_in_another_language_is_left_to_the_model(
+    samples: VectorStoreIndex, llm: LlamaCpp
+) -> None:
+    response = asked(samples, llm, "Was kostet ein Fahrrad auf der Fähre?")
+    assert response.trace.kind is None and "search" in [s.name for s in response.trace.spans]
+
+
 def test_only_the_chosen_documents_are_asked(samples: VectorStoreIndex, llm: LlamaCpp) -> None:
     mill = Filters(file_names=("tide-mill.md",))
     fares = asked(samples, llm, "List all ferry fares", mill)

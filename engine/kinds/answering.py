@@ -20,6 +20,7 @@ from engine.kinds.several import completed, leans, parts_of
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
 from engine.kinds.table_answers import table_answer
 from engine.kinds.yes_no import yes_no_answer
+from engine.languages import ENGLISH, language_of_question
 from engine.llm.base import ContextFormat
 from engine.prompting import SUMMARY_SYSTEM
 from engine.response import Answer
@@ -64,13 +65,19 @@ class Kinds:
         """
         run = answer.run
         with run.span("kind"):
+            language = language_of_question(answer.question, self._collection.languages)
+            if language not in ("", ENGLISH):
+                return None  # "Was kostet ein Fahrrad?" begins with no English "was"
             kinds = recognise(answer.question)
         small = synthesizer.context_format is ContextFormat.SENTENCES
         finder = Finder(self._collection, self._embedding, self._reranker, self._filters, small)
         run.report(Phase.SEARCHING)
-        treated = self._several(answer.question, finder, run) or self._first(kinds, finder, run)
-        if treated is None and kinds[0].kind is Kind.SUMMARY:
-            return self._summary(kinds[0], answer, synthesizer, finder)
+        treated = self._several(answer.question, finder, run)
+        summary = treated is None and kinds[0].kind is Kind.SUMMARY
+        if summary and (scopes := scopes_of(kinds[0], finder, run)):
+            self._summary(kinds[0], scopes, answer, synthesizer, finder)
+            return ""
+        treated = treated or self._first(kinds, finder, run)
         if treated is None:
             return None
         run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=bool(treated.text))
@@ -91,8 +98,6 @@ class Kinds:
         for asked in kinds:
             if treated := self._treat(asked, finder, run):
                 return treated
-            if asked.kind is Kind.SUMMARY and scopes_of(asked, finder):
-                return None  # see `_summary`
         return None
 
     def _treat(self, asked: Asked, finder: Finder, run: Run) -> Treated | None:
@@ -100,9 +105,10 @@ class Kinds:
             case Kind.LIBRARY:
                 return about_library(asked, finder, run)
             case Kind.SUMMARY:
-                if scopes_of(asked, finder) or not _WANTS_A_SUMMARY.search(asked.question):
-                    return None
-                return overview(asked, finder, run)  # no document of this name: a topic
+                if finder.small and (scopes := scopes_of(asked, finder, run)):
+                    return summary_by_code(scopes, finder, run)
+                if _WANTS_A_SUMMARY.search(asked.question):  # no document of this name: a topic
+                    return overview(asked, finder, run)
             case Kind.OVERVIEW:
                 return overview(asked, finder, run)
             case Kind.BETWEEN:
@@ -174,11 +180,14 @@ class Kinds:
     # Summaries
 
     def _summary(
-        self, asked: Asked, answer: Answer, synthesizer: ResponseSynthesizer, finder: Finder
-    ) -> str | None:
-        scopes = scopes_of(asked, finder)
-        if not scopes:
-            return None
+        self,
+        asked: Asked,
+        scopes: Sequence[Scope],
+        answer: Answer,
+        synthesizer: ResponseSynthesizer,
+        finder: Finder,
+    ) -> None:
+        """Write a summary: the kept one, the central sentences, or the model's."""
         run = answer.run
         model = synthesizer.llm.metadata.model_name if not finder.small else finder.embedding.name
         kept = self._kept.find(scopes, model) if self._kept else None
@@ -188,7 +197,7 @@ class Kinds:
             answer.begin_last_call()
             for line in kept.text.splitlines(keepends=True):
                 answer.write(line)
-            return ""
+            return
         if finder.small:
             treated = summary_by_code(scopes, finder, run)
             run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=True)
@@ -201,7 +210,6 @@ class Kinds:
         if self._kept and not run.cancelled:
             text = "".join(answer.stream.items)
             self._kept.keep(scopes, model, text, answer.sources or [])
-        return ""
 
     def _written_summary(
         self,

@@ -20,8 +20,9 @@ from engine.kinds.words import terms_of
 from engine.run import Phase, Run
 from engine.schema import NodeWithScore
 
-# Of many documents: sentences of each, and documents whose sentences are shown
-FEW, SHOWN = 2, 25
+# Of many documents: sentences of each, and documents, at most. The passages in whose documents a
+# part is looked for that a question names without its document.
+FEW, SHOWN, LIKELY = 2, 25, 20
 # Words of a line that is a heading, at most, and of a sentence that is quoted, at least
 HEADING, SHORTEST = 12, 5
 
@@ -36,12 +37,19 @@ class Scope:
     whole: bool
 
 
-def scopes_of(asked: Asked, finder: Finder) -> list[Scope]:
-    """The documents, or the part of one, that a question names; none if it names none."""
+def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
+    """The documents, or the part of one, that a question names; none if it names none.
+
+    Of more than SHOWN documents, those that were added last, with a note.
+    """
     books = finder.shelf.books()
     about = asked["about"]
     if EVERYTHING.fullmatch(about) or re.fullmatch(r"(?:it|this|that|them)(?: all)?", about, re.I):
-        return [_whole(each, finder) for each in books]
+        if len(books) > SHOWN:
+            run.note(
+                f"This is about the {SHOWN} documents that were added last, of {len(books):,}."
+            )
+        return [_whole(each, finder) for each in books[:SHOWN]]
     # "chapter 4 of the handbook, the one about avalanches"
     head, _, tail = re.sub(r", the one .*$", "", about).partition(" of ")
     for phrase, part in ((tail, head), (about, about)):
@@ -56,8 +64,9 @@ def scopes_of(asked: Asked, finder: Finder) -> list[Scope]:
                 return parts
             if phrase is about or not _names_a_part(part):
                 return [_whole(each, finder) for each in named.books]
+    likely = {each.node.source_id for each in finder.passages(about, LIKELY, run)}
     for book in books:
-        pieces, name = _part(about, book, finder)
+        pieces, name = _part(about, book, finder) if book.source.source_id in likely else ([], "")
         if pieces:
             return [Scope(book, pieces, name, False)]
     return []
@@ -181,7 +190,7 @@ def summary_by_code(scopes: Sequence[Scope], finder: Finder, run: Run) -> Treate
     sources: list[NodeWithScore] = []
     lines: list[str] = []
     several = len(scopes) > 1
-    for scope in scopes[:SHOWN]:
+    for scope in scopes:
         run.check()
         if several:
             title = f" – {scope.book.title}" if scope.book.title else ""
@@ -199,8 +208,6 @@ def summary_by_code(scopes: Sequence[Scope], finder: Finder, run: Run) -> Treate
         for node in dict.fromkeys(sentence.node.id_ for sentence in chosen):
             group = [each for each in chosen if each.node.id_ == node]
             sources.append(marked(group[0].node, [(each.start, each.end) for each in group]))
-    if len(scopes) > SHOWN:
-        lines.append(f"\n{len(scopes) - SHOWN} more documents are not shown.\n")
     return Treated(Kind.SUMMARY, did_of(scopes), sources, tuple(lines))
 
 
