@@ -6,6 +6,7 @@ unlike those that were taken before (maximal marginal relevance).
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ VARIETY = 0.5
 # The weight of a sentence's place, the first of a text and the first of a block; of its length; of
 # a number in it; and of each sentence that was taken from its block before
 FIRST, FIRST_OF_BLOCK, LENGTH, NUMBER, SAME_BLOCK = 0.4, 0.2, 0.3, 0.15, 0.6
+
+_LEANS = re.compile(
+    r"(?:it|its|he|she|they|this|these|that|then|there|so|but|and)\b", re.IGNORECASE
+)
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
@@ -83,7 +88,8 @@ def _bonus(sentence: Sentence, place: int) -> float:
     words = len(sentence.text.split())
     bonus = FIRST if place == 0 else FIRST_OF_BLOCK if sentence.first else 0.0
     bonus += NUMBER * any(map(str.isdigit, sentence.text))
-    return bonus - LENGTH * (words < 8) - LENGTH * (words > 45)
+    leans = _LEANS.match(sentence.text) is not None
+    return bonus - LENGTH * (words < 8) - LENGTH * (words > 45) - LENGTH * leans
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

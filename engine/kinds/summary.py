@@ -23,8 +23,9 @@ from engine.schema import NodeWithScore
 # Of many documents: sentences of each, and documents, at most. The passages in whose documents a
 # part is looked for that a question names without its document.
 FEW, SHOWN, LIKELY = 2, 25, 20
-# Words of a line that is a heading, at most, and of a sentence that is quoted, at least
-HEADING, SHORTEST = 12, 5
+# Characters of a line that is a heading, at most: lines that are wrapped by hand are longer. Words
+# of a sentence that is quoted, at least.
+HEADING, SHORTEST = 50, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +147,19 @@ def _statements(scope: Scope) -> list[Sentence]:
     found: list[Sentence] = []
     block, heading, first = 0, "", True
     for piece in scope.pieces:
+        begun: int | None = None  # where a sentence begins that its line does not end
         for start, end in sentences(piece):
-            text = " ".join(piece.node.text[start:end].split())
+            text = piece.node.text[start:end]
             if not is_statement(text):
                 if _is_heading(piece.node.text, start, end):
-                    block, heading, first = block + 1, text, True
-            elif len(text.split()) >= SHORTEST:
-                found.append(Sentence(piece.node, start, end, block, heading, first))
+                    block, heading, first, begun = block + 1, " ".join(text.split()), True, None
+                elif len(text) > HEADING:
+                    begun = start if begun is None else begun
+                continue
+            whole = start if begun is None else begun
+            begun = None
+            if len(text.split()) >= SHORTEST:
+                found.append(Sentence(piece.node, whole, end, block, heading, first))
                 first = False
     return found
 
@@ -162,8 +169,8 @@ def _is_heading(text: str, start: int, end: int) -> bool:
     line = text[start:end]
     alone = text[:start].endswith("\n") or start == 0
     alone = alone and (text[end:].startswith("\n") or end == len(text))
-    words = len(line.split()) <= HEADING and any(map(str.isalpha, line))
-    return alone and words and line[-1] not in ",;:?"
+    short = len(line) <= HEADING and line[-1] not in ",;:?"
+    return alone and short and re.search(r"[^\W\d_]{3}", line) is not None
 
 
 def tables_in(scope: Scope, finder: Finder) -> list[Table]:
