@@ -16,8 +16,8 @@ from engine.errors import StoreError
 from engine.store import Collection, Store
 from engine.store.connection import Connection
 from engine.workspace import library as library_module
+from engine.workspace.adding import Adder
 from engine.workspace.ingestion import Ingestor, Stage, Upload
-from engine.workspace.library import Library
 from engine.workspace.originals import Originals
 from tests.making import pdf, pdf_lines, rewritten, zipped
 from tests.opened import BREAD, FERRY, MILL, Opened
@@ -109,13 +109,13 @@ def test_documents_can_be_added_while_others_are_rebuilt(
     app = filled(opened)
     app.close()
     shutil.rmtree(app.folder / "qdrant")
-    gate, real = threading.Event(), Library._rebuild
+    gate, real = threading.Event(), Adder.add_again
 
-    def slow(self: Library, upload: Upload) -> None:
+    def slow(self: Adder, upload: Upload) -> None:
         gate.wait(30)
         real(self, upload)
 
-    monkeypatch.setattr(Library, "_rebuild", slow)
+    monkeypatch.setattr(Adder, "add_again", slow)
     app = opened(app)
     assert [each.stage for each in app.library.repairs("default")] == [Stage.WAITING] * 3
     new = app.ingestor.add("default", "new.txt", b"The lamp was lit in 1702.")

@@ -18,7 +18,7 @@ from engine.models.searching import SearchModels, embedders, rerankers
 from engine.run import Run
 from engine.settings import Settings
 from engine.workspace import Stage, Workspace
-from engine.workspace import library as library_module
+from engine.workspace import indexes as indexes_module
 from tests.hub_server import FakeHub, hub_server
 from tests.scripted import ScriptedLLM
 
@@ -58,7 +58,8 @@ def opened(folder: Path, other: BgeEmbedding | None = None) -> Workspace:
     workspace = Workspace(folder, Config(data_dir=folder), ScriptedLLM())
     if other:
         real = workspace.search_models.embedder
-        workspace.library._open_embedding = lambda name: other if name == other.name else real(name)
+        indexes = workspace.library._indexes
+        indexes._open_embedding = lambda name: other if name == other.name else real(name)
     return workspace
 
 
@@ -84,7 +85,7 @@ def first(workspace: Workspace, question: str) -> str:
 def test_the_old_index_answers_until_the_new_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "STILL_SEARCHED", 0.0)
+    monkeypatch.setattr(indexes_module, "STILL_SEARCHED", 0.0)
     workspace = opened(tmp_path)
     library = workspace.library
     add(workspace, "tide", "wind", "steam")
@@ -113,9 +114,9 @@ def test_an_interrupted_change_goes_on_with_what_is_missing(tmp_path: Path) -> N
     add(workspace, "tide", "wind", "steam")
     other = Reversed()
     library = workspace.library
-    library._before["default"] = Settings.embed_model
+    library._indexes._before["default"] = Settings.embed_model
     Settings.embed_model = other
-    _, new = library._old_and_new("default")
+    _, new = library._indexes.old_and_new("default")
     source = library.documents("default")[-1]
     new.insert(library._reread("default", source.source_id, Run()), added_at=source.added_at)
     workspace.close()

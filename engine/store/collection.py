@@ -88,10 +88,11 @@ class Collection:
                 self._read_records()  # another process may have changed them
             return sorted(self._sources.values(), key=lambda each: each.added_at, reverse=True)
 
-    def has(self, source_id: str) -> bool:
+    def find(self, source_id: str) -> Source | None:
+        """The record of a source; None if there is no such source."""
         with self._guarded():
             self._refresh_records({source_id})
-            return source_id in self._sources
+            return self._sources.get(source_id)
 
     @contextmanager
     def adding(self, source: Source) -> Iterator["Writer"]:
@@ -252,9 +253,7 @@ class Collection:
 
     def nodes_of(self, source_id: str) -> list[Node]:
         """All passages of a source, in order. Empty if there is no such source."""
-        with self._guarded():
-            self._refresh_records({source_id})
-            source = self._sources.get(source_id)
+        source = self.find(source_id)
         nodes = self.nodes(source.point_ids) if source else []
         return [node for node in nodes if node is not None]
 

@@ -1,7 +1,15 @@
 """The data that the app keeps, and the work that it is doing.
 
-library.py        collections, their documents and original files
+library.py        collections, their documents and original files:
+    originals.py      the files as they were added, and the trash
+    indexes.py        which index of a collection answers
+    adding.py         an upload, or an original that the index lacks → a document
+    deletions.py      deleted documents, until they are gone
+    rebuilding.py     the queue of documents that are indexed again
+    reembedding.py    every document into an index for another embedding model
 ingestion.py      the queue of uploads
+watching.py       folders that a collection follows
+preparing.py      passages that the model reads ahead
 agent_runs.py     the running agents, and the last ones that have ended
 conversations.py  questions and answers, in SQLite
 repair.py         recovers rows from a damaged file of conversations
