@@ -1,4 +1,4 @@
-"""Spreadsheets, OpenDocument, RTF and mails, from files that other programs made."""
+"""OpenDocument, Word, PowerPoint, RTF and mails, from files that other programs made."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,72 +7,13 @@ import pytest
 
 from engine.errors import UnsupportedFormatError
 from engine.reading import ReadingProcess, SimpleDirectoryReader, read_file, unpack_mail
-from engine.reading.sheets import MOST_COLUMNS
-from engine.schema import Node
-from tests.making import put, zipped
+from tests.making import put
 
 FILES = Path(__file__).parent / "files"
-REPAIRS = (
-    "Repairs of the harbour, 2025\n"
-    "Place: North pier; Work: New bollards; Date: 2025-03-14; Cost: 1250.5; Share: 0.12505\n"
-    "Place: North pier; Work: Lamp glass; Date: 2025-05-02; Cost: 310; Share: 0.031\n"
-    "Place: Slipway; Work: Concrete, second coat; Date: 2025-09-30; Cost: 8439.5; Share: 0.84395\n"
-    "Place: Total; Cost: 10000"
-)
-
-
 @pytest.fixture(scope="module")
 def process() -> Iterator[ReadingProcess]:
     with ReadingProcess() as started:
         yield started
-
-
-@pytest.mark.parametrize("name", ["budget.xlsx", "budget.xls", "budget.ods"])
-def test_each_row_of_a_sheet_has_its_columns_names_and_formulas_their_values(
-    name: str, process: ReadingProcess
-) -> None:
-    repairs, keepers = read_file(FILES / name, process=process).documents
-    wanted = REPAIRS
-    if name.endswith("ods"):  # the library does not say which cells are merged
-        wanted = wanted.replace("Place: North pier; Work: Lamp", "Work: Lamp")
-    assert repairs.text == wanted
-    assert repairs.metadata["heading"] == "Repairs › rows 4–7"
-    assert "Name: Jean-Luc Müller; Since: 2011" in keepers.text
-    assert repairs.metadata["page_count"] == 2
-    assert Node("", keepers.metadata).label == f"{name}, sheet Keepers"
-
-
-def test_a_very_wide_sheet_is_read_in_part_and_its_rows_are_divided(
-    tmp_path: Path, process: ReadingProcess
-) -> None:
-    columns = range(MOST_COLUMNS + 5)
-    rows = [[f"Column {n}" for n in columns], ["Ferry", *(f"value {n}" for n in columns[1:])]]
-    filled = ("".join(map(_cell, row)) for row in rows)
-    cells = "".join(f"<table:table-row>{line}</table:table-row>" for line in filled)
-    namespaces = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
-        for name in ("office", "table", "text")
-    )
-    content = (
-        f"<office:document-content {namespaces}><office:body><office:spreadsheet>"
-        f'<table:table table:name="All">{cells}</table:table>'
-        "</office:spreadsheet></office:body></office:document-content>"
-    )
-    kind = "application/vnd.oasis.opendocument.spreadsheet"
-    manifest = '<manifest xmlns="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
-    book = zipped(
-        {"mimetype": kind, "META-INF/manifest.xml": manifest, "content.xml": content}
-    )
-    read = read_file(put(tmp_path / "wide.ods", book), process=process)
-    lines = "\n".join(document.text for document in read.documents).split("\n")
-    assert len(lines) > 5 and all(line.startswith("Column 0: Ferry; ") for line in filled)
-    assert lines[-1].endswith(f"Column {MOST_COLUMNS - 1}: value {MOST_COLUMNS - 1}")
-    assert "more than 300 columns" in read.notices[0]
-
-
-def _cell(text: str) -> str:
-    value = 'office:value-type="string"'
-    return f"<table:table-cell {value}><text:p>{text}</text:p></table:table-cell>"
 
 
 def test_an_opendocument_text_is_cut_at_its_headings(process: ReadingProcess) -> None:
@@ -84,6 +25,26 @@ def test_an_opendocument_text_is_cut_at_its_headings(process: ReadingProcess) ->
     assert "- Forty litres of oil a month\n- Two spare wicks\n" in supplies.text
     assert "Month: January; Litres: 52" in supplies.text
     assert "Written in “Quernsay” by the harbour\noffice." in supplies.text
+
+
+def test_a_word_document_is_cut_at_its_headings_and_its_footnotes_stand_where_they_are_cited(
+    process: ReadingProcess,
+) -> None:
+    lamp, supplies = read_file(FILES / "letter.docx", process=process).documents
+    assert lamp.text.endswith(
+        "by Aud Ørland’s great-grandmother (Her name was Inger.). It burned colza oil until 1907."
+    )
+    assert supplies.metadata["heading"] == "The lamp of Cold Ness › Supplies"
+    assert "Month: January; Litres: 52" in supplies.text
+    assert supplies.text.endswith("by the harbour\noffice.")
+
+
+def test_each_slide_is_a_page_with_its_tables_and_notes(process: ReadingProcess) -> None:
+    ferry, passengers = read_file(FILES / "slides.pptx", process=process).documents
+    assert ferry.metadata["page_label"] == "1" and ferry.text.startswith("The ferry to Sula")
+    assert "A single fare costs four pounds." in ferry.text
+    assert ferry.text.endswith("Say that dogs travel free.")
+    assert "Month: July; Passengers: 1,204" in passengers.text
 
 
 def test_an_rtf_document_is_read(process: ReadingProcess) -> None:

@@ -14,6 +14,10 @@ from engine.reading.formats import Section
 from engine.reading.markup import sections_of
 from engine.reading.tables import table_lines
 
+# Footnotes and endnotes as mammoth writes them: each, the arrow at its end, and where it is cited
+_NOTE = re.compile(r'<li id="((?:foot|end)note-[^"]+)">(.*?)</li>', re.DOTALL)
+_BACK = re.compile(r'<a href="#(?:foot|end)note-ref-[^"]+">↑</a>|</?p>')
+_CITED = re.compile(r'<sup><a href="#((?:foot|end)note-[^"]+)"[^>]*>\[\d+\]</a></sup>')
 _TITLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
 
 
@@ -25,7 +29,19 @@ def read_docx(path: Path) -> Iterator[Section]:
         result = mammoth.convert_to_html(
             file, style_map=_TITLES, convert_image=mammoth.images.img_element(lambda _: {})
         )
-    return sections_of(result.value)
+    return sections_of(_with_footnotes(result.value))
+
+
+def _with_footnotes(page: str) -> str:
+    """Footnotes where they are cited, in brackets, as in an OpenDocument text."""
+    notes: dict[str, str] = {}
+
+    def take(found: re.Match[str]) -> str:
+        notes[found[1]] = " ".join(_BACK.sub("", found[2]).split())
+        return ""
+
+    page = _NOTE.sub(take, page)
+    return _CITED.sub(lambda found: f" ({notes.get(found[1], '')})", page)
 
 
 def read_pptx(path: Path) -> Iterator[Section]:
@@ -36,8 +52,11 @@ def read_pptx(path: Path) -> Iterator[Section]:
         title = slide.shapes.title
         shapes = sorted(_flat(slide.shapes), key=lambda each: each is not title)
         parts = [part for shape in shapes if (part := _text(shape))]
-        if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame):
-            parts.append(frame.text)
+        if slide.has_notes_slide:
+            frame = slide.notes_slide.notes_text_frame
+            # LibreOffice writes notes that are no placeholder, too
+            boxes = [each for each in slide.notes_slide.shapes if not each.is_placeholder]
+            parts.extend([frame.text] if frame else filter(None, map(_text, boxes)))
         heading = " ".join(title.text_frame.text.split()) if title is not None else ""
         text = "\n\n".join(parts).replace("\v", "\n").strip()
         yield Section(text, heading, str(number), number)

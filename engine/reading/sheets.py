@@ -1,17 +1,17 @@
-"""Spreadsheets: XLSX, XLSM, XLSB, XLS, ODS → a page for each sheet, a line for each row.
+"""Spreadsheets → a page for each sheet, a line for each row.
 
-Every row carries its columns' names, as in tables.py. Formulas come as the values they had when the
-file was saved.
+Every row carries its columns' names, as in tables.py. A merged cell stands in each of its rows. A
+header of two rows, whose upper one has merged cells, gives names such as "2025 Costs".
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from engine.errors import DocumentError, PasswordNeededError
 from engine.reading.formats import Section, heading_path
 from engine.reading.tables import SECTION_SIZE, has_header, row_line
+from engine.reading.workbooks import EMPTY, Cell, Sheet, read_workbook
 
 # Of one sheet. 20,000 rows of 10 columns make 4,000 passages; a spreadsheet program shows up to a
 # million rows and 16,384 columns, most of them empty.
@@ -19,44 +19,33 @@ MOST_ROWS, MOST_COLUMNS = 20_000, 300
 _TITLES = 10  # rows above the header, at most: a title, a date, an empty row
 _ROW_LENGTH = 800  # characters; a longer row becomes several lines that begin with its first cell
 
+Row = tuple[int, list[str]]
+"""The number of a row as the program shows it, and the text of its cells."""
+
 
 def read_sheets(path: Path) -> Iterator[Section | str]:
-    import python_calamine as calamine
-
-    try:
-        book = calamine.CalamineWorkbook.from_path(path)
-    except calamine.PasswordError as fault:
-        raise PasswordNeededError(
-            "is protected by a password. Save it without, and add it again."
-        ) from fault
-    except calamine.CalamineError as fault:
-        raise DocumentError(
-            "is damaged, or not a spreadsheet. Save it again, as .xlsx or .ods."
-        ) from fault
-    for number, sheet in enumerate(book.sheets_metadata, start=1):
-        if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
-            yield from _read_sheet(book.get_sheet_by_name(sheet.name), number)
+    for sheet in read_workbook(path):
+        yield from _read_sheet(sheet)
 
 
-def _read_sheet(sheet: Any, number: int) -> Iterator[Section | str]:
-    rows: list[tuple[int, list[str]]] = []  # (the row's number in the sheet, cells)
-    below: dict[int, tuple[int, str]] = {}  # column → where a merged cell ends, and its text
-    merged = {first: last for first, last in sheet.merged_cell_ranges or () if first[0] < last[0]}
+def _read_sheet(sheet: Sheet) -> Iterator[Section | str]:
+    head: list[list[Cell]] = []  # the first rows that have text
+    rows: list[Row] = []
+    below: dict[int, tuple[int, Cell]] = {}  # column → the last row of a merged cell, and that cell
     left_out = wide = 0
-    for place, cells in enumerate(sheet.to_python(skip_empty_area=False)):
-        wide += any(map(_shown, cells[MOST_COLUMNS:]))
-        row = [_shown(cell) for cell in cells[:MOST_COLUMNS]]
-        filled = any(row)
-        for column, text in enumerate(row):
-            if last := merged.get((place, column)):
-                below[column] = (last[0], text)
-            elif not text and below.get(column, (-1, ""))[0] >= place:
-                row[column] = below[column][1]
-        if filled and len(rows) < MOST_ROWS:
-            rows.append((place + 1, row))
-        else:
-            left_out += filled
-    yield from _sections(sheet.name, number, rows)
+    for place, cells in sheet.rows:
+        wide += any(cell.text for cell in cells[MOST_COLUMNS:])
+        cells = cells[:MOST_COLUMNS]
+        if not any(cell.text for cell in cells):
+            continue
+        if len(rows) == MOST_ROWS:
+            left_out += 1
+            continue
+        _fill_from_above(cells, place, below)
+        if len(head) <= _TITLES + 1:
+            head.append(cells)
+        rows.append((place + 1, [cell.text for cell in cells]))
+    yield from _sections(sheet, rows, head)
     if left_out:
         yield (
             f"Sheet “{sheet.name}” has {len(rows) + left_out:,} rows; the first {MOST_ROWS:,} were "
@@ -68,31 +57,87 @@ def _read_sheet(sheet: Any, number: int) -> Iterator[Section | str]:
         )
 
 
-def _sections(name: str, number: int, rows: Sequence[tuple[int, list[str]]]) -> Iterator[Section]:
-    """What stands above the header, then groups of rows, each with the header's names."""
-    header: list[str] | None = None
-    for start in range(min(len(rows) - 1, _TITLES)):
+def _fill_from_above(cells: list[Cell], place: int, below: dict[int, tuple[int, Cell]]) -> None:
+    """A cell that is merged over several rows stands in all of them."""
+    if below:
+        cells.extend([EMPTY] * (max(below) + 1 - len(cells)))
+    for column, cell in enumerate(cells):
+        if cell.rows > 1:
+            below[column] = place + cell.rows - 1, cell
+        elif column in below:
+            last, merged = below[column]
+            if place > last:
+                del below[column]
+            elif not cell.text:
+                cells[column] = merged._replace(rows=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The columns' names, which stand in `rows` rows, under `titles` others."""
+
+    titles: int = 0
+    rows: int = 0
+    names: list[str] | None = None
+
+
+def _header(head: Sequence[Sequence[Cell]]) -> _Header:
+    """Without names, if the first rows have none."""
+    width = max(map(len, head), default=0)
+    for start in range(min(len(head) - 1, _TITLES)):
+        row = _padded(head[start], width)
+        data = [_counted_as(cell) for cell in _padded(head[start + 1], width)]
+        names = [_counted_as(cell) for cell in row]
+        upper = _padded(head[start - 1], width) if start else []
+        if any(1 < cell.columns < width for cell in upper):
+            pairs = zip(_spread(upper), names, strict=True)
+            both = [" ".join(dict.fromkeys(filter(None, pair))) for pair in pairs]
+            if has_header([both, data]):
+                return _Header(start - 1, 2, both)
         # the whole width of the table below, so that a title in its first cell is no header
-        if has_header([cells for _, cells in rows[start : start + 2]]):
-            header = rows[start][1]
-            break
-    first = 0 if header is None else start + 1
-    titles = [row_line(None, cells) for _, cells in rows[: max(first - 1, 0)]]
-    if header and first == len(rows):
-        titles.append(row_line(None, header))
-    part: list[str] = titles
-    size = sum(map(len, titles))
+        if has_header([names, data]) and not any(1 < cell.columns < width for cell in row):
+            return _Header(start, 1, [cell.text for cell in row])
+    return _Header()
+
+
+def _padded(cells: Sequence[Cell], width: int) -> list[Cell]:
+    return [*cells, *([EMPTY] * (width - len(cells)))]
+
+
+def _spread(cells: Sequence[Cell]) -> list[str]:
+    """The texts of a row, those of merged cells in each of their columns."""
+    texts = [""] * len(cells)
+    for column, cell in enumerate(cells):
+        if cell.text:
+            texts[column : column + cell.columns] = [cell.text] * cell.columns
+    return texts[: len(cells)]
+
+
+def _counted_as(cell: Cell) -> str:
+    """A number or a date is no column's name, whatever words its format writes."""
+    return cell.text if cell.is_text or not cell.text else "0"
+
+
+def _sections(
+    sheet: Sheet, rows: Sequence[Row], head: Sequence[Sequence[Cell]]
+) -> Iterator[Section]:
+    """What stands above the rows of data, then groups of rows, each with the columns' names."""
+    header = _header(head)
+    first = header.titles + header.rows
+    part = [row_line(None, cells) for _, cells in rows[: header.titles]]
+    size = sum(map(len, part))
     begun = rows[first][0] if first < len(rows) else 0
-    for place, (row_number, cells) in enumerate(rows[first:], start=first):
-        part.extend(_lines(header, cells))
+    for place, (row_number, cells) in enumerate(islice(rows, first, None), start=first):
+        part.extend(_lines(header.names, cells))
         size += sum(map(len, cells))
         if size >= SECTION_SIZE or place == len(rows) - 1:
             what = f"rows {begun}–{row_number}" if row_number > begun else f"row {begun}"
-            yield Section("\n".join(part), heading_path([name, what]), name, number)
+            heading = heading_path([sheet.name, what])
+            yield Section("\n".join(part), heading, sheet.name, sheet.number)
             part, size = [], 0
             begun = rows[place + 1][0] if place + 1 < len(rows) else 0
     if part:
-        yield Section("\n".join(part), name, name, number)
+        yield Section("\n".join(part), sheet.name, sheet.name, sheet.number)
 
 
 def _lines(header: Sequence[str] | None, cells: Sequence[str]) -> Iterator[str]:
@@ -113,22 +158,3 @@ def _lines(header: Sequence[str] | None, cells: Sequence[str]) -> Iterator[str]:
 
 def _only(cells: Sequence[str], columns: Sequence[int]) -> list[str]:
     return [cell if n in columns else "" for n, cell in enumerate(cells)]
-
-
-def _shown(cell: Any) -> str:
-    """A value as text. The reader does not give a cell's own format, such as a currency's sign."""
-    if cell is None or cell == "":
-        return ""
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, float):
-        return f"{cell:.0f}" if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.12g}"
-    if isinstance(cell, datetime):
-        midnight = cell.time() == time(0)
-        return cell.date().isoformat() if midnight else cell.isoformat(" ", "seconds")
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    if isinstance(cell, timedelta):
-        seconds = round(cell.total_seconds())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    return " ".join(str(cell).split())
