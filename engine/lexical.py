@@ -8,10 +8,10 @@ in the search, by a Qdrant server or by `TermIndex`, with the same formula.
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,60 +104,122 @@ def inverse_document_frequency(passages: int, containing: int) -> float:
 class TermIndex:
     """Inverted lists: for each term, the passages that hold it and its weight in each.
 
-    Passages are numbered from 0 in the order they are added. A removed one keeps its number and
-    its place in the lists until a new index is made. Not safe for several threads at once.
+    Passages are numbered from 0 in the order they are added. One that is hidden keeps its number
+    and its place in the lists until a new index is made. Not safe for several threads at once.
     """
 
     def __init__(self) -> None:
-        self._lists: dict[int, _List] = {}
+        none = np.zeros(0, np.int64)
+        self._first = _Sorted.of(none, none, np.zeros(0, np.float32))
+        self._lists: dict[int, _List] = {}  # of the passages that were added later
         self._alive = np.zeros(0, bool)
+        self._count = 0
 
     def __len__(self) -> int:
-        return int(self._alive.sum())
+        return self._count
+
+    def fill(
+        self,
+        counts: NDArray[np.int64],
+        terms: NDArray[np.uint32],
+        weights: NDArray[np.float32],
+    ) -> None:
+        """Add the first passages, all at once: how many terms each has, then the terms and the
+        weights of one passage after another.
+        """
+        self._first = _Sorted.of(np.repeat(np.arange(len(counts)), counts), terms, weights)
+        self._alive = np.ones(len(counts), bool)
+        self._count = len(counts)
 
     def add(self, passages: Sequence[Terms]) -> range:
         """Add passages. Returns their numbers."""
         numbers = range(len(self._alive), len(self._alive) + len(passages))
         self._alive = np.concatenate([self._alive, np.ones(len(passages), bool)])
+        self._count += len(passages)
         counts = [len(terms) for terms in passages]
         holders = np.repeat(np.array(numbers, np.int32), counts)
         terms = np.fromiter(chain.from_iterable(passages), np.int64, sum(counts))
         weights = np.fromiter(
             chain.from_iterable(each.values() for each in passages), np.float32, sum(counts)
         )
-        order = np.argsort(terms, kind="stable")
-        different, starts = np.unique(terms[order], return_index=True)
-        # np.split of nothing still gives one part, without a term
-        for term, of_term in zip(different.tolist(), np.split(order, starts[1:]), strict=False):
-            self._lists.setdefault(term, _List()).extend(holders[of_term], weights[of_term])
+        of_terms = _Sorted.of(holders, terms, weights)
+        for number, term in enumerate(of_terms.terms.tolist()):
+            self._lists.setdefault(term, _List()).extend(*of_terms.at(number))
         return numbers
 
-    def remove(self, numbers: Sequence[int]) -> None:
-        self._alive[list(numbers)] = False
+    def hide(self, numbers: NDArray[np.int64]) -> None:
+        self._alive[numbers] = False
+        self._count = int(self._alive.sum())
 
-    def search(
-        self, terms: Terms, limit: int, within: Sequence[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """The numbers and scores of the best passages that share a term, best first. `within`: the
-        numbers of the passages to search; a term's rarity is that in all passages.
-        """
-        scores = self._scores(terms)
-        if within is not None:
-            chosen = np.zeros(len(scores), bool)
-            chosen[list(within)] = True
-            scores *= chosen
+    def show(self, numbers: NDArray[np.int64]) -> None:
+        self._alive[numbers] = True
+        self._count = int(self._alive.sum())
+
+    def search(self, terms: Terms, limit: int) -> list[tuple[int, float]]:
+        """The numbers and scores of the best passages that share a term, best first."""
+        scores = self.scores(terms)
         order = np.argsort(-scores, kind="stable")[:limit]
         return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
 
-    def _scores(self, terms: Terms) -> NDArray[np.float32]:
+    def scores(self, terms: Terms) -> NDArray[np.float32]:
+        """Of each passage, by its number; 0 where it shares no term, or is hidden."""
         scores = np.zeros(len(self._alive), np.float32)
-        total = len(self)
         for term, weight in terms.items():
-            if term in self._lists:
-                passages, weights = self._lists[term].arrays()
-                rarity = inverse_document_frequency(total, int(self._alive[passages].sum()))
+            parts = [*self._first.of_term(term), *self._of_term(term)]
+            containing = sum(int(self._alive[passages].sum()) for passages, _ in parts)
+            rarity = inverse_document_frequency(len(self), containing)
+            for passages, weights in parts:
                 scores[passages] += weight * rarity * weights
-        return scores * self._alive
+        scores[~self._alive] = 0
+        return scores
+
+    def _of_term(self, term: int) -> Iterator["_Holders"]:
+        if term in self._lists:
+            yield self._lists[term].arrays()
+
+
+_Holders = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Passages, and the weight of one term in each."""
+
+
+class _Sorted:
+    """The lists of all terms one after another, in the order of the terms."""
+
+    def __init__(
+        self,
+        terms: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        holders: NDArray[np.int32],
+        weights: NDArray[np.float32],
+    ) -> None:
+        self.terms, self._starts, self._holders, self._weights = terms, starts, holders, weights
+
+    @classmethod
+    def of(
+        cls,
+        holders: NDArray[Any],
+        terms: NDArray[Any],
+        weights: NDArray[np.float32],
+    ) -> "_Sorted":
+        """`holders`, `terms` and `weights` belong together."""
+        order = np.argsort(terms, kind="stable")
+        ordered = terms[order]
+        starts = np.flatnonzero(np.diff(ordered.astype(np.int64), prepend=-1))
+        return cls(
+            ordered[starts].astype(np.int64),
+            np.append(starts, len(ordered)),
+            holders[order].astype(np.int32),
+            weights[order],
+        )
+
+    def at(self, place: int) -> _Holders:
+        part = slice(int(self._starts[place]), int(self._starts[place + 1]))
+        return self._holders[part], self._weights[part]
+
+    def of_term(self, term: int) -> Iterator[_Holders]:
+        place = int(np.searchsorted(self.terms, term))
+        if place < len(self.terms) and self.terms[place] == term:
+            yield self.at(place)
 
 
 class _List:
@@ -171,7 +233,7 @@ class _List:
         self._passages.append(passages)
         self._weights.append(weights)
 
-    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def arrays(self) -> _Holders:
         if len(self._passages) > 1:
             self._passages = [np.concatenate(self._passages)]
             self._weights = [np.concatenate(self._weights)]

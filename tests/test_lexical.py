@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.lexical import TermIndex, passage_terms, question_terms
@@ -42,20 +43,30 @@ def test_the_rarer_word_and_the_shorter_passage_weigh_more() -> None:
     assert index.search(question_terms("hound"), 5)[-1][0] == 2
 
 
-def test_removed_passages_are_not_found_and_no_longer_make_a_word_common() -> None:
+def test_hidden_passages_are_not_found_and_no_longer_make_a_word_common() -> None:
     index = index_of("fox", "fox heron", "heron")
-    index.remove([0])
+    index.hide(np.array([0]))
     assert len(index) == 2
     fresh = index_of("fox heron", "heron")
     found = index.search(question_terms("fox"), 5)
     assert [number for number, _ in found] == [1]
     assert found[0][1] == pytest.approx(fresh.search(question_terms("fox"), 5)[0][1])
+    index.show(np.array([0]))
+    whole = index_of("fox", "fox heron", "heron")
+    terms = question_terms("fox heron")
+    assert index.search(terms, 5) == whole.search(terms, 5)
 
 
 def test_passages_added_in_parts_are_found_as_if_added_at_once() -> None:
     texts = ["fox", "fox heron", "heron", "", "hound fox fox"]
     at_once, in_parts = index_of(*texts), TermIndex()
-    for text in texts:
+    first = [passage_terms(text) for text in texts[:2]]
+    in_parts.fill(
+        np.array([len(each) for each in first]),
+        np.array([term for each in first for term in each], np.uint32),
+        np.array([weight for each in first for weight in each.values()], np.float32),
+    )
+    for text in texts[2:]:
         in_parts.search(question_terms("fox"), 5)
         in_parts.add([passage_terms(text)])
     for question in ("fox", "heron hound", "fox heron"):

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from qdrant_client.local.persistence import CollectionPersistence as Disk
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
@@ -24,6 +25,7 @@ from engine.lexical import Terms, passage_terms, question_terms
 from engine.schema import Node
 from engine.store import Collection, DamagedStoreError, Source, Store, open_store
 from engine.store.connection import Connection
+from engine.store.disk import unpacked
 
 MODEL, DIMENSION = "test-model", 8
 WORDS = ("amber", "birch", "cedar", "delta", "fjord", "grove", "heron", "knoll", "maple")
@@ -588,6 +590,74 @@ def test_one_damaged_point_counts_as_damage(folder: Path, tmp_path: Path) -> Non
     plant(folder, b"\x80\x04nonsense")
     store = open_store(folder, aside=tmp_path)
     assert store.set_aside
+    store.close()
+
+
+def test_a_point_with_one_wrong_byte_counts_as_damage(folder: Path, tmp_path: Path) -> None:
+    store = open_store(folder)
+    add(opened(store), "a")
+    store.close()
+    with sqlite3.connect(folder / POINTS) as db:
+        (row,) = db.execute("SELECT point FROM points WHERE rowid = 3").fetchone()
+    plant(folder, row[:70] + bytes([row[70] ^ 1]) + row[71:])
+    with pytest.raises(DamagedStoreError, match="checksum"):
+        open_store(folder)
+
+
+def as_pickles(file: Path) -> None:
+    """Write the points as an earlier version did."""
+    with sqlite3.connect(file) as db:
+        for key, value in db.execute("SELECT id, point FROM points").fetchall():
+            row = unpacked(value)
+            vector: Any = {}
+            if row.dense:
+                terms = models.SparseVector(
+                    indices=np.frombuffer(row.terms, "<u4").tolist(),
+                    values=np.frombuffer(row.weights, "<f4").tolist(),
+                )
+                vector = {"dense": np.frombuffer(row.dense, "<f4").tolist(), "terms": terms}
+            point = pickle.dumps(models.PointStruct(id=row.id, vector=vector, payload=row.facts))
+            db.execute("UPDATE points SET point = ? WHERE id = ?", (point, key))
+
+
+def test_points_of_an_earlier_version_are_read_and_kept_as_rows(folder: Path) -> None:
+    store = open_store(folder)
+    add(opened(store), "a")
+    store.close()
+    for file in (POINTS, RECORDS):
+        as_pickles(folder / file)
+    store = open_store(folder)
+    assert found(opened(store), "a") == {"a"}
+    nodes, _, _ = passages("a", 5)
+    assert [node.text for node in opened(store).nodes_of("a")] == [node.text for node in nodes]
+    store.close()
+    for file in (POINTS, RECORDS):
+        with sqlite3.connect(folder / file) as db:
+            kept = [value for (value,) in db.execute("SELECT point FROM points")]
+        assert not [value for value in kept if value.startswith(b"\x80")]
+    store = open_store(folder)
+    assert found(opened(store), "a") == {"a"}
+    assert opened(store).delete("a")
+    assert found(opened(store), "a") == set()
+    store.close()
+
+
+def test_a_source_gets_another_name_and_tags_and_keeps_its_passages(folder: Path) -> None:
+    store = open_store(folder)
+    add(opened(store), "a", 40)
+    source = opened(store).sources()[0]
+    opened(store).change(replace(source, file_name="b.txt", directory="papers", tags=("new",)))
+    for _ in range(2):  # also at the next opening
+        (changed,) = opened(store).sources()
+        assert (changed.path, changed.tags) == ("papers/b.txt", ("new",))
+        nodes = opened(store).nodes_of("a")
+        assert len(nodes) == 40 and {node.file_name for node in nodes} == {"b.txt"}
+        assert nodes[0].metadata["page_label"] == "3"
+        assert found(opened(store), "a") == {"a"}
+        store.close()
+        store = open_store(folder)
+    with pytest.raises(StoreError, match="is not in the collection any more"):
+        opened(store).change(replace(source, source_id="c"))
     store.close()
 
 

@@ -5,13 +5,14 @@ is in memory, in a folder, or on a Qdrant server, with the same methods.
 
     connection.py  one client, one lock, damaged and read-only folders, errors as sentences
     points.py      the format of points and of sources' records
-    terms.py       lexical search in an embedded collection, because Qdrant's own is too slow
+    disk.py        the rows in which an embedded collection keeps its points
+    embedded.py    the search in an embedded collection, because the client's own is too slow
     collection.py  Collection: add, delete, search; a source is stored completely or not at all
     store.py       Store: the collections of one folder or server
 """
 
 from engine.store.collection import EMBEDDED_LIMIT, Collection, Writer
-from engine.store.connection import DamagedStoreError
+from engine.store.disk import DamagedStoreError
 from engine.store.points import Hit, Source
 from engine.store.store import Store, open_store
 

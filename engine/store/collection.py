@@ -7,10 +7,10 @@ found, and are deleted when the collection is opened the next time.
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,27 +23,31 @@ from engine.languages import ENGLISH
 from engine.lexical import Terms
 from engine.schema import Filters, Node
 from engine.store import points
-from engine.store.connection import SOURCES, Connection, gc_paused
+from engine.store.connection import Connection, gc_paused
+from engine.store.disk import SOURCES
+from engine.store.embedded import EmbeddedPoints
 from engine.store.points import DENSE, TERMS, WRITTEN_AT, Hit, Source
-from engine.store.terms import EmbeddedTerms
-from engine.store.vectors import EmbeddedVectors
 
 log = logging.getLogger(__name__)
 
 # Points written or deleted during one hold of the lock. A search waits for them, about 15 ms.
 SLICE = 16
-# The embedded collection is fast up to this many passages (benchmarks/README.md).
-EMBEDDED_LIMIT = 20_000
+# The embedded collection was measured up to this many passages: a search then takes 12 ms, opening
+# 4 s, and 0.5 GB of memory (benchmarks/README.md). All three grow with the number.
+EMBEDDED_LIMIT = 100_000
 # On a server, younger points without a record may belong to a source that another process is
 # writing.
 ABANDONED_AFTER = timedelta(hours=1)
 
 
 class Collection:
-    """Safe to use from many threads at once. Made by `Store.collection`."""
+    """Safe to use from many threads at once. Made by `Store.collection`.
 
-    def __init__(self, connection: Connection, name: str, store: object) -> None:
-        self.name = name
+    `title` is its name; `name` is that of its index in Qdrant.
+    """
+
+    def __init__(self, connection: Connection, title: str, name: str, store: object) -> None:
+        self.title, self.name = title, name
         self.deleted = False  # set by the store
         self.incomplete: list[Source] = []
         """Sources that had lost points when the collection was opened; they are not found."""
@@ -54,8 +58,7 @@ class Collection:
         self._hidden: dict[str, list[str]] = {}  # source id → points whose record is deleted
         self._undeleted: set[str] = set()  # sources whose record could not be deleted
         self._deleting = threading.Lock()  # taken before the connection's lock, never after
-        self._terms: EmbeddedTerms | None = None
-        self._vectors = EmbeddedVectors()
+        self.embedded: EmbeddedPoints | None = None  # None on a server
         self._read_records()
         with gc_paused():
             self._read_points()
@@ -121,8 +124,8 @@ class Collection:
                     self._check_complete(client, source)
                 client.upsert(self.name + SOURCES, [points.record(source)])
                 self._sources[source.source_id] = source
-                if self._terms:
-                    self._terms.add(source.source_id, writer.terms)
+                if self.embedded:
+                    self.embedded.add(source.source_id, writer.terms)
         except BaseException:
             with self._connection.lock:
                 self._hidden[source.source_id] = source.point_ids
@@ -152,28 +155,30 @@ class Collection:
             if source is None:
                 return False
             self._hidden[source_id] = source.point_ids
-            self._vectors.forget(source_id)
-            if self._terms:
-                self._terms.remove(source_id)
+            if self.embedded:
+                self.embedded.hide(source_id)
             self._undeleted.add(source_id)
             self._delete_record(client, source_id)
             return True
 
-    def rename(self, source: Source) -> None:
-        """Give a source that is there another file name and directory.
+    def change(self, source: Source) -> None:
+        """Give a source that is there another file name, directory or tags.
 
         Raises:
             StoreError: it is not there, or could not be written.
         """
         with self._changing() as client:
-            self._refresh_records({source.source_id})
-            if source.source_id not in self._sources:
+            before = self.find(source.source_id)
+            if before is None:
                 raise StoreError(f"{source.file_name} is not in the collection any more.")
-            facts = {"file_name": source.file_name, "directory": source.directory}
-            for start in range(0, source.passages, SLICE):
-                client.set_payload(
-                    self.name, facts, list(source.point_ids[start : start + SLICE]), key="metadata"
-                )
+            if before.path != source.path:
+                facts = {"file_name": source.file_name, "directory": source.directory}
+                for start in range(0, source.passages, SLICE):
+                    ids = source.point_ids[start : start + SLICE]
+                    if self.embedded:
+                        self.embedded.change(ids, lambda each: _with_metadata(each, facts))
+                    else:
+                        client.set_payload(self.name, facts, [*ids], key="metadata")
             client.upsert(self.name + SOURCES, [points.record(source)])
             self._sources[source.source_id] = source
 
@@ -183,16 +188,17 @@ class Collection:
             ids = self._hidden.get(source.source_id)
             if ids is None:
                 return False
-            found = client.retrieve(self.name, ids, with_payload=False, with_vectors=[TERMS])
-            if len(found) != source.passages:
+            if self.embedded:
+                whole = self.embedded.unhide(source)
+            else:
+                found = client.retrieve(self.name, ids, with_payload=False)
+                whole = len(found) == source.passages
+            if not whole:
                 return False
             client.upsert(self.name + SOURCES, [points.record(source)])
             del self._hidden[source.source_id]
             self._undeleted.discard(source.source_id)
             self._sources[source.source_id] = source
-            if self._terms:
-                terms = {str(point.id): points.terms_of(point) for point in found}
-                self._terms.add(source.source_id, terms)
             return True
 
     def purge(self, source_id: str) -> None:
@@ -210,12 +216,23 @@ class Collection:
 
     def matching(self, filters: Filters) -> frozenset[str] | None:
         """The ids of the sources that match. None stands for all."""
-        if not filters:
+        if filters.collections and self.title not in filters.collections:
+            return frozenset()
+        if not filters.narrow:
             return None
+        if not self._connection.embedded:
+            with self._guarded():
+                self._read_records()  # another process may have changed them
+        named = frozenset(filters.source_ids)
+        others = replace(filters, source_ids=())
         return frozenset(
             each.source_id
-            for each in self.sources()
-            if filters.match(each.source_id, each.file_name, each.directory)
+            for each in list(self._sources.values())
+            if each.source_id in named
+            or (
+                others.narrow
+                and others.match(each.source_id, each.file_name, each.directory, each.tags)
+            )
         )
 
     def search_dense(
@@ -224,11 +241,10 @@ class Collection:
         """The nearest passages by cosine similarity, best first; with `within`, of these
         sources.
         """
-        if within is None or not self._connection.embedded:
+        if self.embedded is None:
             return self._query(vector.tolist(), DENSE, limit, within)
-        with self._guarded() as client:
-            sources = [self._sources[each] for each in within if each in self._sources]
-            return self._vectors.search(client, self.name, vector, sources, limit)
+        with self._guarded():
+            return self.embedded.search_dense(vector, limit, within)
 
     def search_terms(
         self, terms: Terms, limit: int, within: AbstractSet[str] | None = None
@@ -238,17 +254,24 @@ class Collection:
         """
         if not terms:
             return []
-        if self._terms:
-            with self._guarded():
-                return self._terms.search(terms, limit, within)
-        return self._query(points.sparse(terms), TERMS, limit, within)
+        if self.embedded is None:
+            return self._query(points.sparse(terms), TERMS, limit, within)
+        with self._guarded():
+            return self.embedded.search_terms(terms, limit, within)
 
     def nodes(self, point_ids: Sequence[str]) -> list[Node | None]:
         """The passages of hits, in their order; None for a passage that has been deleted since."""
         with self._guarded() as client:
-            records = client.retrieve(self.name, list(point_ids), with_payload=True)
-            shown = [each for each in records if points.source_id(each) not in self._hidden]
-        found = {str(record.id): points.node(record) for record in shown}
+            if self.embedded:
+                payloads = self.embedded.payloads(point_ids)
+            else:
+                records = client.retrieve(self.name, list(point_ids), with_payload=True)
+                payloads = {str(each.id): each.payload or {} for each in records}
+            found = {
+                point_id: points.node(payload)
+                for point_id, payload in payloads.items()
+                if payload["source_id"] not in self._hidden
+            }
         return [found.get(point_id) for point_id in point_ids]
 
     def nodes_of(self, source_id: str) -> list[Node]:
@@ -260,9 +283,8 @@ class Collection:
     def _query(
         self, query: Any, using: str, limit: int, within: AbstractSet[str] | None = None
     ) -> list[Hit]:
-        """Search, drop hits of incomplete sources, and search with a larger limit if few remain.
-
-        A payload filter of the embedded client would take ten times as long as the search itself.
+        """On a server: search, drop hits of incomplete sources, and search with a larger limit if
+        few remain.
         """
         wanted = limit
         chosen = None
@@ -323,31 +345,22 @@ class Collection:
         }
 
     def _read_points(self) -> None:
-        """At opening, read the terms of an embedded collection, and find points to delete."""
+        """At opening, find sources that have lost points, and points to delete."""
         if self._connection.embedded:
-            found = list(self._scroll(self.name, vector=TERMS))
-            there = Counter(points.source_id(point) for point in found)
-            for source in list(self._sources.values()):
-                if there[source.source_id] != source.passages:
-                    self.incomplete.append(self._sources.pop(source.source_id))
-            damaged = {source.source_id for source in self.incomplete}
-            lost = [each for each in found if points.source_id(each) not in self._sources]
-            self._terms = EmbeddedTerms(
-                each for each in found if points.source_id(each) in self._sources
-            )
-        else:
-            known = models.MatchAny(any=list(self._sources))
-            condition = models.FieldCondition(key="source_id", match=known)
-            others = models.Filter(must_not=[condition] if self._sources else [])
-            newest = (datetime.now(UTC) - ABANDONED_AFTER).isoformat()
-            damaged = set()
-            lost = [
-                each
-                for each in self._scroll(self.name, chosen=others)
-                if (each.payload or {}).get(WRITTEN_AT, "") <= newest
-            ]
-        for point in lost:
-            if points.source_id(point) not in damaged:
+            with self._guarded() as client:
+                self.embedded = EmbeddedPoints(client, self.name)
+                self.incomplete, lost = self.embedded.open(self._sources.values())
+            for source in self.incomplete:
+                del self._sources[source.source_id]
+                lost.pop(source.source_id, None)
+            self._hidden = lost
+            return
+        known = models.MatchAny(any=list(self._sources))
+        condition = models.FieldCondition(key="source_id", match=known)
+        others = models.Filter(must_not=[condition] if self._sources else [])
+        newest = (datetime.now(UTC) - ABANDONED_AFTER).isoformat()
+        for point in self._scroll(self.name, chosen=others):
+            if (point.payload or {}).get(WRITTEN_AT, "") <= newest:
                 self._hidden.setdefault(points.source_id(point), []).append(str(point.id))
 
     def _check_complete(self, client: QdrantClient, source: Source) -> None:
@@ -356,9 +369,7 @@ class Collection:
         if written != source.passages:
             raise StoreError(f"{source.file_name} was not stored completely. Add it again.")
 
-    def _scroll(
-        self, name: str, vector: str | None = None, chosen: models.Filter | None = None
-    ) -> Iterator[models.Record]:
+    def _scroll(self, name: str, chosen: models.Filter | None = None) -> Iterator[models.Record]:
         """All points, or those that match the filter `chosen`. Records have their whole payload."""
         payload = True if name.endswith(SOURCES) else ["source_id", WRITTEN_AT]
         place: Any = None
@@ -370,7 +381,6 @@ class Collection:
                     limit=10_000,
                     offset=place,
                     with_payload=payload,
-                    with_vectors=[vector] if vector else False,
                 )
             yield from found
             if place is None:
@@ -405,5 +415,11 @@ class Writer:
                     self._collection.name,
                     points.points(ids, nodes[part], vectors[part], terms[part]),
                 )
+                if self._collection.embedded:
+                    self._collection.embedded.stored(ids)
             self.terms.update(zip(ids, terms[part], strict=True))
             on_progress(self.written)
+
+
+def _with_metadata(payload: dict[str, Any], facts: dict[str, str]) -> dict[str, Any]:
+    return {**payload, "metadata": {**payload["metadata"], **facts}}

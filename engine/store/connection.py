@@ -1,20 +1,14 @@
 """Connection: one Qdrant client, one lock, and Qdrant's errors as sentences.
 
 The embedded client has no locks, so every call goes through `guarded`, including reads.
-
-The embedded client stores each point as a pickle, and reading a pickle can run any code. Because
-data folders are copied and shared, this module replaces the client's `pickle` by one that restores
-only points and sparse vectors. Anything else counts as damage.
 """
 
 import errno
 import fcntl
 import gc
-import io
 import json
 import logging
 import os
-import pickle
 import shutil
 import sqlite3
 import tempfile
@@ -22,27 +16,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 from weakref import finalize
 
 from qdrant_client import QdrantClient
-from qdrant_client.http.models import models as stored
-from qdrant_client.local import local_collection, persistence
 
 from engine.durable import set_aside
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
 from engine.redacting import public_address, redact
+from engine.store.disk import SOURCES, DamagedStoreError
 
 log = logging.getLogger(__name__)
 
-SOURCES = ".sources"  # the suffix of the second collection, which has the records of the first
-
 # Errors of the machine, not of the files. They are temporary, so the folder is not set aside.
 TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM)
-
-
-class DamagedStoreError(StoreError):
-    """A folder's files cannot be read as a store."""
 
 
 class Connection:
@@ -173,29 +159,6 @@ def is_full(fault: BaseException) -> bool:
     return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-class _PointsOnly(pickle.Unpickler):
-    """Restores the classes that the embedded client stores, and refuses all others."""
-
-    def find_class(self, module: str, name: str) -> type:
-        if module == stored.__name__ and name in ("PointStruct", "SparseVector"):
-            found: type = getattr(stored, name)
-            return found
-        raise pickle.UnpicklingError(f"a point contains {module}.{name}, which no point needs")
-
-
-class _RestrictedPickle:
-    """The part of the module `pickle` that the embedded client uses."""
-
-    dumps = staticmethod(pickle.dumps)
-
-    @staticmethod
-    def loads(data: bytes) -> Any:
-        return _PointsOnly(io.BytesIO(data)).load()
-
-
-persistence.pickle = _RestrictedPickle  # type: ignore[assignment, attr-defined]
-
-
 @contextmanager
 def _explaining(place: Path | str) -> Iterator[None]:
     try:
@@ -218,20 +181,6 @@ def _explaining(place: Path | str) -> Iterator[None]:
             f"The documents in {place} cannot be opened ({redact(str(fault))}). Check that the "
             "place can be reached and written, then start again."
         ) from fault
-
-
-class _Disk(persistence.CollectionPersistence):
-    """Keeps SQLite's journal file instead of creating and deleting it with every point.
-
-    A deletion on a full disk then needs no further room.
-    """
-
-    def _ensure_table(self) -> None:
-        self.storage.execute("PRAGMA journal_mode=PERSIST")
-        super()._ensure_table()
-
-
-local_collection.CollectionPersistence = _Disk  # type: ignore[attr-defined]
 
 
 def _open(path: Path) -> QdrantClient:

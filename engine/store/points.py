@@ -5,9 +5,10 @@ enough to find or delete them.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ _NAMESPACE = uuid.UUID("6f7a3c1e-52a5-4f0b-9f0e-0a1d0c7f5b11")
 class Source:
     """A file in a collection. `size`: bytes. `added_at`: ISO 8601, UTC. `directory`: the relative
     path of the folder that it was added with, or empty. `language`: ISO 639-1, by whose rules its
-    words are stemmed; empty for English rules, as in earlier versions.
+    words are stemmed; empty for English rules, as in earlier versions. `tags`: words that a person
+    has given it.
     """
 
     source_id: str
@@ -38,6 +40,7 @@ class Source:
     added_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     directory: str = ""
     language: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -70,6 +73,7 @@ def record(source: Source) -> models.PointStruct:
 def from_record(point: models.Record) -> Source | None:
     """None for a record of an unfinished source, which earlier versions wrote."""
     payload = dict(point.payload or {})
+    payload["tags"] = tuple(payload.get("tags", ()))
     return Source(**payload) if payload.pop("whole") else None
 
 
@@ -90,21 +94,12 @@ def points(
     ]
 
 
-def node(point: models.Record) -> Node:
-    payload = dict(point.payload or {})
-    payload.pop(WRITTEN_AT, None)
-    return Node(**payload)
+def node(payload: Mapping[str, Any]) -> Node:
+    return Node(**{name: value for name, value in payload.items() if name != WRITTEN_AT})
 
 
 def sparse(terms: Terms) -> models.SparseVector:
     return models.SparseVector(indices=list(terms.keys()), values=list(terms.values()))
-
-
-def terms_of(point: models.Record) -> Terms:
-    assert isinstance(point.vector, dict)
-    vector = point.vector[TERMS]
-    assert isinstance(vector, models.SparseVector)
-    return dict(zip(vector.indices, vector.values, strict=True))
 
 
 def source_id(point: models.Record | models.ScoredPoint) -> str:

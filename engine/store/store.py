@@ -11,7 +11,8 @@ from qdrant_client import models
 
 from engine.errors import StoreError
 from engine.store.collection import Collection
-from engine.store.connection import SOURCES, Connection
+from engine.store.connection import Connection
+from engine.store.disk import SOURCES
 from engine.store.points import DENSE, TERMS
 
 # Written into each collection. Increase it when old code cannot read the points of new code.
@@ -85,7 +86,7 @@ class Store:
                     client.create_payload_index(
                         index, "source_id", models.PayloadSchemaType.KEYWORD
                     )
-                self._collections[index] = Collection(self._connection, index, store=self)
+                self._collections[index] = Collection(self._connection, name, index, store=self)
             return self._collections[index]
 
     def collections(self) -> list[str]:
