@@ -22,7 +22,7 @@ from engine.reading import ReadingProcess, read_file
 from tests.making import pdf, pdf_lines
 
 TEXT = Path(__file__).parents[1] / "samples"
-_LINES = 46  # of 12 points on a page
+LINES_A_PAGE = 46  # of 12 points on a page
 
 
 def texts(pages: int, width: int) -> Iterator[list[str]]:
@@ -32,9 +32,9 @@ def texts(pages: int, width: int) -> Iterator[list[str]]:
     )
     plain = "".join(char for char in paragraphs if char.isascii() and char not in "#*`>|")
     lines = textwrap.wrap(" ".join(plain.split()), width)
-    lines *= 1 + pages * _LINES // len(lines)
+    lines *= 1 + pages * LINES_A_PAGE // len(lines)
     for page in range(pages):
-        yield lines[page * _LINES : (page + 1) * _LINES]
+        yield lines[page * LINES_A_PAGE : (page + 1) * LINES_A_PAGE]
 
 
 def drawn(content: bytes, dpi: int) -> Image.Image:

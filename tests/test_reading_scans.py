@@ -1,9 +1,10 @@
 """Scans and pictures: their text is recognised, in order, with its place and how sure it is."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -12,6 +13,7 @@ from PIL import Image, ImageFilter
 
 from engine.errors import EmptyDocumentError
 from engine.reading import PagePicture, ReadingProcess, read_file, render_page
+from engine.reading.kept_pages import RECOGNISED
 from engine.reading.text import is_rubbish
 from engine.schema import Document
 from engine.splitting import SentenceSplitter
@@ -199,6 +201,37 @@ def test_what_is_too_poor_to_read_is_said(tmp_path: Path, process: ReadingProces
     bad.resize((page.width * 3, page.height * 3)).save(tmp_path / "bad.png")
     with pytest.raises(EmptyDocumentError, match=r"^bad.png (cannot be read: its|is a) picture"):
         read_file(tmp_path / "bad.png", process=process)
+
+
+class Counting(ReadingProcess):
+    """Counts the pages that are recognised."""
+
+    pages = 0
+
+    def ask(
+        self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[dict[str, Any]]:
+        self.pages += request["task"] == "recognise"
+        return super().ask(request, while_waiting)
+
+
+def test_recognised_pages_are_kept_and_not_recognised_again(tmp_path: Path) -> None:
+    first, second, third = drawn(pdf_lines(LINES[0]), b" ", pdf_lines(LINES[3]))
+    fax, kept = tmp_path / "fax.tiff", tmp_path / RECOGNISED
+    first.save(fax, save_all=True, append_images=[second, third])
+    with Counting() as process:
+        whole = read_file(fax, recognised=kept, process=process)
+        assert process.pages == 3
+        again = read_file(fax, recognised=kept, process=process)
+        assert process.pages == 3
+        assert (again.documents, again.notices) == (whole.documents, whole.notices)
+        # one that was interrupted after its first page goes on with the others
+        kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:2]) + '{"text": "cut')
+        assert read_file(fax, recognised=kept, process=process).documents == whole.documents
+        assert process.pages == 5
+        kept.write_text("of another version\n")
+        assert read_file(fax, recognised=kept, process=process).documents == whole.documents
+        assert process.pages == 8
 
 
 def test_without_recognition_scans_are_named_and_pictures_refused(process: ReadingProcess) -> None:

@@ -4,6 +4,7 @@ In the app's process, which does not open untrusted files:
 
     files.py     one file → Documents and notices; a page of a PDF → its picture
     paged.py     files of pages: PDFs and pictures, page by page
+    kept_pages.py    recognised pages, so that none is recognised twice
     folders.py   folders, lists of files, ZIP files, and files attached to mails
     formats.py   the formats, how to recognise them, and how to add one
     process.py   starts the reading process, sends requests, and ends it; limits.py has its limits
@@ -14,7 +15,7 @@ In the reading process (worker.py), by format:
     markup.py    HTML, Markdown, EPUB, notebooks
     office.py    DOCX, PPTX, ODT, RTF
     tables.py    CSV, JSON
-    sheets.py    spreadsheets
+    sheets.py    spreadsheets, as workbooks.py reads their cells and number_formats.py shows them
     mail.py      mails
     pdf.py       PDF, with pdf_layout.py for its lines and paragraphs, and pdf_page.py for pictures
     scans.py     pages that are pictures; ocr.py recognises their lines

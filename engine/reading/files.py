@@ -5,7 +5,7 @@ The app's process does not open untrusted files. It sends requests to a separate
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from engine.errors import (
     LimitExceededError,
     UnsupportedFormatError,
 )
-from engine.reading.formats import Section, detect_format
+from engine.reading.formats import Format, Section, detect_format
+from engine.reading.kept_pages import KeptPages
 from engine.reading.limits import MEGABYTE, Limits
 from engine.reading.paged import OnProgress, PdfReading, PictureReading, Scans
 from engine.reading.process import ReadingProcess, errors_about
@@ -48,6 +49,7 @@ def read_file(
     on_progress: OnProgress = lambda *_: None,
     on_recognised: OnProgress = lambda *_: None,
     ocr: bool | None = None,
+    recognised: Path | None = None,
     run: Run | None = None,
     process: ReadingProcess | None = None,
 ) -> FileText:
@@ -57,7 +59,8 @@ def read_file(
     recognised. `file_name` is its name if its path has another. `on_progress` gets the number of
     pages read and the number of pages, or 0 and 1 of 1; it is also called while nothing comes.
     `on_recognised` gets the same of the pages whose text is recognised in their pictures, a few
-    seconds each. `ocr` False leaves those out; None means as the configuration has it. `process` is
+    seconds each. `ocr` False leaves those out; None means as the configuration has it. `recognised`
+    is a file that keeps their text, so that the same document is not recognised again. `process` is
     a reading process to use; without it, one is started and ended.
 
     Raises:
@@ -71,68 +74,99 @@ def read_file(
     file = Path(path).expanduser().resolve()
     name = clean(file_name or file.name)
     run = run or Run()
-
-    def checked(report: OnProgress) -> OnProgress:
-        def checked_report(done: int, total: int) -> None:
-            run.check()
-            report(done, total)
-
-        return checked_report
-
     with (
         nullcontext(process) if process else ReadingProcess() as reading_process,
         errors_about(name, reading_process.limits),
     ):
-        limits = reading_process.limits
-        size = _checked_size(file, limits.file_bytes)
-        kind, notice = detect_format(file)
-        if kind.is_text:
-            _checked_size(file, limits.text_bytes)
-        elif kind.name == "zip":
-            raise UnsupportedFormatError("is a ZIP file. Unpack it, and add the files in it.")
-        with file.open("rb") as opened:
-            source_id = hashlib.file_digest(opened, "sha256").hexdigest()
-        facts: dict[str, object] = {
-            "file_name": name,
-            "file_path": clean(str(file)),
-            "file_type": kind.name,
-            "file_size": size,
-            "content_hash": source_id,
-        }
-        scans = Scans(file, kind.name, password, reading_process, checked(on_recognised))
-        scans.on = default_config().ocr if ocr is None else ocr
-        reading: _Reading | PdfReading | PictureReading
-        if kind.name == "pdf":
-            reading = PdfReading(file, password, reading_process, scans)
-        elif kind.name == "picture":
-            reading = PictureReading(file, reading_process, scans)
-        else:
-            reading = _Reading(file, kind.name, reading_process)
-        sections = _within(reading.sections(checked(on_progress)), limits)
+        kind, notice = _checked_format(file, reading_process.limits)
+        source_id = _sha256(file)
+        scans = Scans(
+            file,
+            kind.name,
+            password,
+            reading_process,
+            _checking(run, on_recognised),
+            KeptPages(recognised),
+            default_config().ocr if ocr is None else ocr,
+        )
+        reading = _reading(file, kind, password, reading_process, scans)
+        found = reading.sections(_checking(run, on_progress))
+        sections = _within(found, reading_process.limits)
         if not sections:
             raise EmptyDocumentError("has no text in it.")
-        if isinstance(reading, _Reading):
-            if sheets_or_slides := max(section.page_number for section in sections):
-                facts["page_count"] = sheets_or_slides
-        else:
-            sections.sort(key=lambda section: section.page_number)  # recognised pages come last
-            facts["page_count"] = reading.page_count
-    return FileText(
-        tuple(
-            Document(
-                text=section.text,
-                metadata={**facts, **_place(section)},
-                id_=str(uuid5(NAMESPACE_OID, f"{source_id}\n{number}")),
-                source_id=source_id,
-            )
-            for number, section in enumerate(sections)
-        ),
-        (*([notice] if notice else []), *map(clean, reading.notices)),
+    sections.sort(key=lambda section: section.page_number)  # recognised pages come last
+    facts = {
+        "file_name": name,
+        "file_path": clean(str(file)),
+        "file_type": kind.name,
+        "file_size": file.stat().st_size,
+        "content_hash": source_id,
+        "page_count": reading.page_count,
+    }
+    notices = (*([notice] if notice else []), *map(clean, reading.notices))
+    return FileText(_documents(sections, source_id, facts), notices)
+
+
+def _checking(run: Run, report: OnProgress) -> OnProgress:
+    """A report that ends the reading once `run` is cancelled."""
+
+    def checked_report(done: int, total: int) -> None:
+        run.check()
+        report(done, total)
+
+    return checked_report
+
+
+def _checked_format(file: Path, limits: Limits) -> tuple[Format, str]:
+    """The format of a file that can be read, and a notice.
+
+    Raises:
+        DocumentError: it cannot be read, or is too large.
+    """
+    _checked_size(file, limits.file_bytes)
+    kind, notice = detect_format(file)
+    if kind.is_text:
+        _checked_size(file, limits.text_bytes)
+    elif kind.name == "zip":
+        raise UnsupportedFormatError("is a ZIP file. Unpack it, and add the files in it.")
+    return kind, notice
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _reading(
+    file: Path, kind: Format, password: str | None, process: ReadingProcess, scans: Scans
+) -> "_Reading | PdfReading | PictureReading":
+    if kind.name == "pdf":
+        return PdfReading(file, password, process, scans)
+    if kind.name == "picture":
+        return PictureReading(file, process, scans)
+    return _Reading(file, kind.name, process)
+
+
+def _documents(
+    sections: Sequence[Section], source_id: str, facts: Mapping[str, object]
+) -> tuple[Document, ...]:
+    known = {name: value for name, value in facts.items() if value != 0}
+    return tuple(
+        Document(
+            text=section.text,
+            metadata={**known, **_place(section)},
+            id_=str(uuid5(NAMESPACE_OID, f"{source_id}\n{number}")),
+            source_id=source_id,
+        )
+        for number, section in enumerate(sections)
     )
 
 
-def _checked_size(file: Path, most: int) -> int:
-    """The size in bytes. Raises if it is 0 or larger than `most`."""
+def _checked_size(file: Path, most: int) -> None:
+    """
+    Raises:
+        DocumentError: it has no bytes, or more than `most`.
+    """
     if not file.is_file():
         raise DocumentError("is a folder." if file.is_dir() else f"is not there: {file}.")
     size = file.stat().st_size
@@ -143,7 +177,6 @@ def _checked_size(file: Path, most: int) -> int:
             f"has {size / MEGABYTE:,.0f} MB; at most {most / MEGABYTE:,.0f} MB are read of a file "
             "of this kind. Split it."
         )
-    return size
 
 
 def _within(sections: Generator[Section], limits: Limits) -> list[Section]:
@@ -181,10 +214,13 @@ def _place(section: Section) -> dict[str, object]:
 
 
 class _Reading:
-    """Reads any format except PDF in one request. `notices` are complete after `sections`."""
+    """Reads any format without pages of its own in one request. `notices` and `page_count` are
+    complete after `sections`.
+    """
 
     def __init__(self, path: Path, kind: str, process: ReadingProcess) -> None:
         self.notices: list[str] = []
+        self.page_count = 0  # of sheets or slides, where it has them
         self._request = {"task": "read", "path": str(path), "kind": kind}
         self._process = process
 
@@ -194,7 +230,9 @@ class _Reading:
             if "notice" in reply:
                 self.notices.append(reply["notice"])
             else:
-                yield Section(**reply["section"])
+                section = Section(**reply["section"])
+                self.page_count = max(self.page_count, section.page_number)
+                yield section
         on_progress(1, 1)
 
 

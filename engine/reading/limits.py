@@ -22,8 +22,7 @@ class Limits:
     pages: of the longest books. 5,000 pages of prose give 10,000 passages.
     recognised_pages: pages of one file whose text is recognised in their pictures. 1,000 pages
         take an hour or two.
-    characters: of one file's text. 10,000 passages of 1,000 characters, which the collection can
-        search quickly.
+    characters: of one file's text: 10,000 passages of 1,000 characters.
     seconds_per_step: computing time for opening a file, and for each page or section. Of 2,000
         pages of test files for PDF readers, the slowest took 1.6 s on the machine of the
         measurement, and the next 0.5 s. By the clock, a step may take PATIENCE times as long.

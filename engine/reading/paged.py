@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.errors import DocumentError, EmptyDocumentError
 from engine.reading.formats import Section
+from engine.reading.kept_pages import KeptPages
 from engine.reading.process import ProcessDied, ReadingProcess, Reason, cost, error_of
 from engine.schema import mean_confidence
 
@@ -22,16 +23,19 @@ USE_OCR = "Turn text recognition on (OCR=true in .env), and add the file again."
 _SCAN_AGAIN = "Scan it again, straight, evenly lit, with 300 dpi."
 _PRINT_AGAIN = "Open the file in a viewer, and print it to a new PDF."
 _SHORT_TEXT = 100  # characters of a page that may be no more than a stamp or a watermark
-# Mean confidences of a page. Below the first, most words are expected to be wrong, and below the
-# second, some. They have not been calibrated on a set of scans.
-TOO_POOR, DOUBTFUL = 0.65, 0.9
+# Mean confidences of a page. On 150 pages of known text that were drawn as bad scanners and copiers
+# would (benchmarks/ocr_confidence.py), nine of ten words were wrong below the first, one of three
+# at the second, and one of six just above the third; of pages with 0.97 or more, one of thirty.
+# Handwriting and damaged paper were not among them.
+TOO_POOR, BETTER_THAN_RUBBISH, DOUBTFUL = 0.75, 0.85, 0.95
 # Pages of these kinds are recognised (`pdf.Legibility`).
 _UNTRUSTED = ("picture", "empty", "unreadable", "rubbish")
 
 
 class Scans:
-    """Pages that are pictures, recognised one by one. One that takes too much time or memory is
-    left out. `notices` are complete after `sections`. `on` False leaves all out.
+    """Pages that are pictures, recognised one by one; those that are kept are not recognised again.
+    One that takes too much time or memory is left out. `notices` are complete after `sections`.
+    `on` False leaves all out.
     """
 
     def __init__(
@@ -41,15 +45,17 @@ class Scans:
         password: str | None,
         process: ReadingProcess,
         on_progress: OnProgress,
+        kept: KeptPages,
+        on: bool,
     ) -> None:
-        self.on = True
+        self.on = on
         self.read: dict[int, float] = {}  # page number → confidence
         self.blank: list[int] = []
         self._poor: list[int] = []
         self._lost: dict[int, Reason] = {}
         self._left: list[int] = []
         self._request = {"task": "recognise", "path": str(path), "kind": kind, "password": password}
-        self._process, self._on_progress = process, on_progress
+        self._process, self._on_progress, self._kept = process, on_progress, kept
 
     def sections(self, numbers: Sequence[int]) -> Generator[Section]:
         """A section for each of these pages that has text."""
@@ -62,12 +68,15 @@ class Scans:
                 break
             report = partial(self._on_progress, done, len(numbers))
             report()
-            try:
-                (reply,) = self._process.ask({**self._request, "number": number}, report)
-            except ProcessDied as death:
-                self._lost[number] = death.reason
-                continue
-            section = Section(**reply["section"])
+            section = self._kept.get(number)
+            if section is None:
+                try:
+                    (reply,) = self._process.ask({**self._request, "number": number}, report)
+                except ProcessDied as death:
+                    self._lost[number] = death.reason
+                    continue
+                section = Section(**reply["section"])
+                self._kept.add(section)
             confidence = mean_confidence(section.lines)
             if not section.text:
                 self.blank.append(number)
@@ -187,7 +196,8 @@ class PdfReading:
             numbers = sorted(n for kind in _UNTRUSTED for n in self._pages[kind])
             for section in self._scans.sections(numbers):
                 number = section.page_number
-                if number in self._pages["rubbish"] and self._scans.read[number] < DOUBTFUL:
+                doubtful = self._scans.read[number] < BETTER_THAN_RUBBISH
+                if number in self._pages["rubbish"] and doubtful:
                     continue  # no better than what is there
                 found = True
                 self._held.pop(number, None)
