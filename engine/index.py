@@ -18,7 +18,7 @@ from engine.languages import language_of_document
 from engine.lexical import passage_terms
 from engine.llm.base import LLM, GenerationOptions
 from engine.query_engine import RetrieverQueryEngine
-from engine.retrieving import HybridRetriever
+from engine.retrieving import HybridRetriever, Searched
 from engine.run import Run
 from engine.schema import Document, Filters, Node
 from engine.settings import Settings
@@ -105,10 +105,12 @@ class VectorStoreIndex:
         on_progress: OnProgress = lambda _: None,
         run: Run | None = None,
         added_at: str = "",
+        tags: tuple[str, ...] = (),
     ) -> list[Source]:
         """Add documents. Each source is added completely or not at all.
 
-        `added_at` is the recorded time, ISO 8601, UTC; by default the present time.
+        `added_at` is the recorded time, ISO 8601, UTC; by default the present time. `tags`: of each
+        source.
 
         Raises:
             DuplicateDocumentError: a source is there already. The others have been added.
@@ -121,7 +123,10 @@ class VectorStoreIndex:
         faults: list[DocumentError] = []
         for group in _by_source(documents):
             try:
-                added.append(self._insert_source(group, on_progress, run, added_at))
+                source = replace(_describe(group), tags=tags)
+                if added_at:
+                    source = replace(source, added_at=added_at)
+                added.append(self._insert_source(source, group, on_progress, run))
             except DocumentError as fault:
                 faults.append(fault)
         if faults:
@@ -142,14 +147,14 @@ class VectorStoreIndex:
         rerank: bool = True,
         reranker: Reranker | None = None,
         filters: Filters = Filters(),
+        also: Sequence["VectorStoreIndex"] = (),
     ) -> HybridRetriever:
         """A retriever of this many passages. Without `rerank`, only the two searches rank them.
-        `filters` says which documents are searched.
+        `filters` says which documents are searched. `also`: other indexes that are searched, too.
         """
         chosen = (reranker or Settings.reranker) if rerank else None
-        return HybridRetriever(
-            self.collection, self.embed_model, chosen, similarity_top_k, filters
-        )
+        searched = [Searched(each.collection, each.embed_model) for each in (self, *also)]
+        return HybridRetriever(searched, chosen, similarity_top_k, filters)
 
     def as_query_engine(
         self,
@@ -157,6 +162,7 @@ class VectorStoreIndex:
         streaming: bool = False,
         similarity_top_k: int = 2,
         filters: Filters = Filters(),
+        also: Sequence["VectorStoreIndex"] = (),
         response_mode: ResponseMode | str = ResponseMode.COMPACT,
         llm: LLM | None = None,
         options: GenerationOptions = GenerationOptions(),
@@ -170,10 +176,11 @@ class VectorStoreIndex:
         question is answered from the passages found for it.
 
         `first_token_budget`: the seconds until the answer should begin. As much of the best
-        evidence is read as fits into that time; None reads everything that is found.
+        evidence is read as fits into that time; None reads everything that is found. `filters` and
+        `also`: as in `as_retriever`.
         """
         return RetrieverQueryEngine.from_args(
-            self.as_retriever(similarity_top_k, filters=filters),
+            self.as_retriever(similarity_top_k, filters=filters, also=also),
             llm=llm,
             streaming=streaming,
             response_mode=response_mode,
@@ -197,11 +204,8 @@ class VectorStoreIndex:
         )
 
     def _insert_source(
-        self, documents: list[Document], report: OnProgress, run: Run, added_at: str
+        self, source: Source, documents: list[Document], report: OnProgress, run: Run
     ) -> Source:
-        source = _describe(documents)
-        if added_at:
-            source = replace(source, added_at=added_at)
         language = language_of_document("\n".join(each.text for each in documents))
         source = replace(source, language=language)
         documents = [

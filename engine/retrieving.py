@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.budget import RateEstimate, affordable
 from engine.embedding import Embedding, Reranker, knows
 from engine.languages import language_of_question, name_of
@@ -95,24 +98,32 @@ class Retriever(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A collection, and the embedding that its vectors were made with."""
+
+    collection: Collection
+    embedding: Embedding
+
+
 class HybridRetriever:
     """The default Retriever. Safe to use from many threads at once.
 
+    It searches one collection or several; of several, a passage's metadata has `collection`.
     `filters` says which documents are searched. Without a reranker the fused score decides the
     rank, and there is no evidence.
     """
 
     def __init__(
         self,
-        collection: Collection,
-        embedding: Embedding,
+        searched: Sequence[Searched],
         reranker: Reranker | None = None,
         similarity_top_k: int = 2,
         filters: Filters = Filters(),
     ) -> None:
         self.similarity_top_k = similarity_top_k
         self.filters = filters
-        self._collection, self._embedding, self._reranker = collection, embedding, reranker
+        self._searched, self._reranker = searched, reranker
 
     def retrieve(
         self, question: str, run: Run | None = None, earlier: str = ""
@@ -121,21 +132,17 @@ class HybridRetriever:
         run.check()
         whole = f"{earlier} {question}".strip()
         with run.span("embed"):
-            vector = self._embedding.embed_query(whole)
+            models = {each.embedding.name: each.embedding for each in self._searched}
+            vectors = {name: model.embed_query(whole) for name, model in models.items()}
         run.check()
         with run.span("search"):
-            within = self._collection.matching(self.filters)
-            dense = self._collection.search_dense(vector, CANDIDATES, within)
-            terms = question_terms(whole, self._collection.languages)
-            lexical = self._collection.search_terms(terms, CANDIDATES, within)
-            fused = fuse(dense, lexical, self._collection.passages)
-            fused = fused[: max(self.similarity_top_k, CONTENDERS)]
-            nodes = self._collection.nodes([point_id for point_id, _ in fused])
             found = [
-                NodeWithScore(node, scores.fused or 0.0, scores)
-                for node, (_, scores) in zip(nodes, fused, strict=True)
-                if node is not None  # it was deleted after the search
+                passage
+                for each in self._searched
+                for passage in self._search(each, whole, vectors[each.embedding.name])
             ]
+            if len(self._searched) > 1:
+                found = _merged(found)
         run.check()
         unknown = self._unknown_language(question, found)
         if self._reranker is not None:
@@ -152,13 +159,37 @@ class HybridRetriever:
             run.note(by_words(unknown))
         return found[: self.similarity_top_k]
 
+    def _search(
+        self, searched: Searched, question: str, vector: NDArray[np.float32]
+    ) -> list[NodeWithScore]:
+        """The best passages of one collection, by both searches together."""
+        collection = searched.collection
+        within = collection.matching(self.filters)
+        dense = collection.search_dense(vector, CANDIDATES, within)
+        terms = question_terms(question, collection.languages)
+        lexical = collection.search_terms(terms, CANDIDATES, within)
+        fused = fuse(dense, lexical, collection.passages)
+        fused = fused[: max(self.similarity_top_k, CONTENDERS)]
+        nodes = collection.nodes([point_id for point_id, _ in fused])
+        place = {"collection": collection.title} if len(self._searched) > 1 else {}
+        return [
+            NodeWithScore(
+                replace(node, metadata={**node.metadata, **place}), scores.fused or 0.0, scores
+            )
+            for node, (_, scores) in zip(nodes, fused, strict=True)
+            if node is not None  # it was deleted after the search
+        ]
+
     def _unknown_language(self, question: str, found: Sequence[NodeWithScore]) -> str:
-        """The language, of the question or the best passage, that the embedder or the reranker
-        does not know; empty if both know both."""
+        """The language, of the question or the best passage, that an embedder or the reranker
+        does not know; empty if all know both."""
         if not found:
             return ""
-        asked = language_of_question(question, self._collection.languages)
-        models = [self._embedding, *([self._reranker] if self._reranker else [])]
+        languages = {each for part in self._searched for each in part.collection.languages}
+        asked = language_of_question(question, languages)
+        models: list[Embedding | Reranker] = [each.embedding for each in self._searched]
+        if self._reranker:
+            models.append(self._reranker)
         return next(
             (
                 language
@@ -167,6 +198,17 @@ class HybridRetriever:
             ),
             "",
         )
+
+
+def _merged(found: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+    """The passages of several collections, best first. The fused scores can be compared, because
+    BM25's part is relative to each collection's size. A document that is in two of them counts
+    once.
+    """
+    best: dict[tuple[str, int], NodeWithScore] = {}
+    for each in sorted(found, key=lambda each: -each.score):
+        best.setdefault((each.node.source_id, each.node.position), each)
+    return list(best.values())
 
 
 def by_words(language: str) -> str:

@@ -43,23 +43,38 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which documents are searched: those that match any of these, or all if nothing is named.
+    """Which documents are searched: of these collections, those that match any of the others.
 
-    A directory is the relative path of a folder that was added, "reports/2025", and stands for
-    everything in it.
+    A field that names nothing leaves nothing out. A directory is the relative path of a folder that
+    was added, "reports/2025", and stands for everything in it. Tags are those that documents have
+    in the Library.
     """
 
     source_ids: tuple[str, ...] = ()
     file_names: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.source_ids or self.file_names or self.directories)
+        return bool(self.collections) or self.narrow
 
-    def match(self, source_id: str, file_name: str, directory: str) -> bool:
-        if not self or source_id in self.source_ids or file_name in self.file_names:
-            return True
-        return any(f"{directory}/".startswith(f"{each}/") for each in self.directories)
+    @property
+    def narrow(self) -> bool:
+        """Whether they leave out documents of a collection."""
+        return bool(self.source_ids or self.file_names or self.directories or self.tags)
+
+    def match(
+        self, source_id: str, file_name: str, directory: str = "", tags: Sequence[str] = ()
+    ) -> bool:
+        """Whether a document of one of the collections is searched."""
+        return (
+            not self.narrow
+            or source_id in self.source_ids
+            or file_name in self.file_names
+            or any(f"{directory}/".startswith(f"{each}/") for each in self.directories)
+            or not set(tags).isdisjoint(self.tags)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +109,19 @@ class Node:
         return str(self.metadata.get("language") or "en")
 
     @property
-    def label(self) -> str:
-        """The file and the page, such as "report.pdf, page 3"."""
+    def place(self) -> str:
+        """Where in the file it is, such as "page 3" or "sheet Costs"; empty without pages."""
         page = self.metadata.get("page_label")
         what = "sheet" if self.metadata.get("file_type") == "spreadsheet" else "page"
-        return f"{self.file_name}, {what} {page}" if page else self.file_name
+        return f"{what} {page}" if page else ""
+
+    @property
+    def label(self) -> str:
+        """The file and the page, such as "report.pdf, page 3"; of several collections also its own.
+        """
+        label = ", ".join(filter(None, (self.file_name, self.place)))
+        collection = self.metadata.get("collection")
+        return f"{label} ({collection})" if collection else label
 
 
 def mean_confidence(lines: Sequence[Sequence[int]]) -> float:

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
+from engine.api.asking import filters_json
 from engine.errors import FirstTokenError, StoreError
 from engine.llm import ContextFormat
 from engine.response import StreamingResponse
@@ -24,9 +25,8 @@ from pages.parts.conversations import (
     show_actions,
     show_conversations,
 )
-from pages.parts.folders import folder_of
 from pages.parts.markdown import plain_markdown
-from pages.parts.only import began, choose_filters, chosen_filters
+from pages.parts.only import began, behind_filters, choose_filters, chosen_filters
 from pages.parts.privacy import privacy
 from pages.parts.report import offer_report
 from pages.parts.resources import safely
@@ -217,14 +217,13 @@ def show_turns(
     If this run of the script is ended before the answer is, `cut_off` gets the conversation's id.
     """
     collection = conversation.collection
-    find_original = partial(workspace.library.original, collection)
+    find_original = partial(workspace.library.copy_of, collection)
     show_sources = partial(
         show_evidence,
         find_original,
         open_source=open_source,
         summarise=None if live else partial(_summarise, workspace, conversation),
     )
-    folder, target = folder_of(workspace, collection), target_of(collection)
     versions = workspace.conversations.versions(conversation.id)
     actions = Actions(
         ask_instead=lambda turn, question: ask(workspace, collection, question, turn),
@@ -232,9 +231,7 @@ def show_turns(
         versions=lambda turn: versions.get(turn.id, [turn.id]),
         show_version=partial(workspace.conversations.show_version, conversation.id),
         report=partial(offer_report, workspace, conversation),
-        show_code=lambda turn: show_code_behind(
-            code_of_turn(turn, folder), turn.id, curl_of_turn(target, turn)
-        ),
+        show_code=partial(_show_code, workspace, collection),
         busy=live is not None,
     )
     for turn in workspace.turns(conversation.id):
@@ -259,6 +256,14 @@ def _summarise(workspace: Workspace, conversation: Conversation, source_id: str)
     except (ValueError, NotImplementedError, FirstTokenError) as error:
         log.info("A summary was not accepted", exc_info=True)
         st.session_state.ask_problem = str(error)
+
+
+def _show_code(workspace: Workspace, collection: str, turn: Turn) -> None:
+    """The code behind an answer, and the same question to the API."""
+    folders, only = behind_filters(workspace, collection, turn.filters)
+    filters = filters_json(workspace, collection, turn.filters)
+    asked = curl_of_turn(target_of(collection), turn, filters)
+    show_code_behind(code_of_turn(turn, *(folders or [""]), only=only), turn.id, asked)
 
 
 def _ask_unlimited(workspace: Workspace, collection: str, turn: Turn) -> None:
@@ -308,7 +313,7 @@ def show_open_source(
                                 on_click=open_source,
                                 args=("",),
                             )
-                    find_original = partial(workspace.library.original, conversation.collection)
+                    find_original = partial(workspace.library.copy_of, conversation.collection)
                     show_passage(find_original, found, f"panel-{source}", page_shown=True)
                 return
 
@@ -400,7 +405,8 @@ def main() -> None:
         with turns:
             show_turns(workspace, conversation, live, cut_off)
     elif workspace.library.documents(collection):
-        suggest(workspace, collection)
+        if not chosen_filters(workspace, None):  # the questions are about all documents
+            suggest(workspace, collection)
     elif not are_added(workspace, collection):  # else the line above says how far they are
         invite_documents(workspace, collection)
 

@@ -78,9 +78,10 @@ def show_rules(target: Target) -> None:
             "`.env` to ask for one. If other machines can connect, the API answers only with a key."
         )
     st.markdown(
-        "Fields that OpenAI does not have: `passages`, `response_mode` and `first_token_budget` in "
-        "a request; `sources`, `timings` and `notes` in an answer. The sources are in the first "
-        "frame of a stream. When a program closes the connection, the model stops."
+        "Fields that OpenAI does not have: `passages`, `filters`, `response_mode` and "
+        "`first_token_budget` in a request; `sources`, `timings` and `notes` in an answer. The "
+        "sources are in the first frame of a stream. When a program closes the connection, the "
+        "model stops."
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.schema import Filters
-from engine.store import Source
+from engine.store import EMBEDDED_LIMIT, Source
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
 from pages.parts.announce import announce
@@ -25,6 +25,7 @@ from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.session import choose_collection, current_collection, pick_collection
 from pages.parts.summarising import summarise_documents
+from pages.parts.tags import tag_chosen, tags_of
 from pages.parts.uploads import add_documents, offer_samples, show_repairs, show_uploads
 from pages.parts.watching import show_watched
 
@@ -106,10 +107,11 @@ def show_documents(workspace: Workspace, collection: str) -> None:
         return
     if workspace.library.index(collection).collection.crowded:
         st.warning(
-            "This collection is so large that searching it is slow. A Qdrant server is faster: "
-            "start one, and set QDRANT_URL in .env."
+            f"This collection has more than {EMBEDDED_LIMIT:,} passages. From this size on, a "
+            "Qdrant server searches it faster and opens it sooner: start one, and set QDRANT_URL "
+            "in .env."
         )
-    if len(documents) >= SEARCH_FROM or any(each.directory for each in documents):
+    if len(documents) >= SEARCH_FROM or any(each.directory or each.tags for each in documents):
         documents = _found(documents)
     if not documents:
         st.caption("No match.")
@@ -144,28 +146,35 @@ def _found(documents: list[Source]) -> list[Source]:
             width=160,
             key="documents-order",
         )
-        directory = ""
-        if directories := directories_of(documents):
-            directory = st.selectbox(
-                "Folder",
-                ["", *directories],
-                label_visibility="collapsed",
-                format_func=lambda name: name or "All folders",
-                width=220,
-                key="documents-directory",
-            )
+        directory = _chosen("folder", directories_of(documents))
+        tag = _chosen("tag", tags_of(documents))
     within = Filters(directories=(directory,) if directory else ())
     found = [
         each
         for each in documents
         if wanted.strip().lower() in each.path.lower()
         and within.match(each.source_id, each.file_name, each.directory)
+        and (not tag or tag in each.tags)
     ]
     if order == "name":
         found.sort(key=lambda each: each.path.lower())
     elif order == "size":
         found.sort(key=lambda each: each.size, reverse=True)
     return found
+
+
+def _chosen(what: str, names: list[str]) -> str:
+    """One of the names, or an empty one for all of them."""
+    if not names:
+        return ""
+    return st.selectbox(
+        what.capitalize(),
+        ["", *names],
+        label_visibility="collapsed",
+        format_func=lambda name: name or f"All {what}s",
+        width=160,
+        key=f"documents-{what}",
+    )
 
 
 def _pick_key(document: Source) -> str:
@@ -185,6 +194,7 @@ def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> 
             on_click=safely(_select),
             args=(shown, not every),
         )
+        tag_chosen(workspace, collection, chosen)
         st.button(
             f"Summarise {counted(len(chosen), 'document')}" if chosen else "Summarise all",
             type="tertiary",

@@ -30,7 +30,7 @@ def scripted(workspace: Workspace, *replies: list[str]) -> ScriptedLLM:
     """From now on, the agents' model writes these replies."""
     llm = ScriptedLLM(*replies)
     asks_first = workspace.agents.asks_first
-    workspace.agents = AgentRuns(workspace.library.index, lambda: llm)
+    workspace.agents = AgentRuns(workspace.library.retriever, lambda: llm)
     workspace.agents.asks_first = asks_first
     return llm
 

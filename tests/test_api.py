@@ -41,6 +41,58 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     return dict(error)
 
 
+# ---- Only some documents
+
+
+def test_filters_say_which_documents_are_searched_in_our_shape_and_in_openais(
+    api: ApiServer,
+) -> None:
+    library = api.workspace.library
+    log = next(e for e in library.documents("default") if e.file_name == "ice-log.txt")
+    library.tag("default", log.source_id, ["logs"])
+    listed = {each["filename"]: each for each in api.client.files("default")}
+    assert listed["ice-log.txt"]["tags"] == ["logs"]
+
+    def names(filters: dict[str, Any]) -> set[str]:
+        body = {"query": QUESTION, "filters": filters}
+        answer = post(api, "/v1/vector_stores/default/search", body)
+        assert answer.status_code == 200, answer.text
+        return {each["filename"] for each in answer.json()["data"]}
+
+    assert names({"tags": ["logs"]}) == {"ice-log.txt"}
+    assert names({"type": "in", "key": "tag", "value": ["logs", "x"]}) == {"ice-log.txt"}
+    one = {"type": "eq", "key": "file_id", "value": listed["tide-mill.md"]["id"]}
+    two = {"type": "eq", "key": "tag", "value": "logs"}
+    assert names({"type": "or", "filters": [one, two]}) == {"ice-log.txt", "tide-mill.md"}
+    library.create("empty")
+    assert names({"collections": ["empty"]}) == set()
+    assert "tide-mill.md" in names({"collections": ["empty", "default"]})
+    completion = api.openai.chat.completions.create(
+        model=MODEL, messages=[USER], extra_body={"filters": {"tags": ["logs"]}}
+    )
+    assert {each["file_name"] for each in completion.model_extra["sources"]} == {"ice-log.txt"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({}, "it names no documents"),
+        ({"tag": ["x"]}, "Unrecognized request argument supplied: filters.tag"),
+        ({"type": "gt", "key": "tag", "value": 3}, "compares with eq and in"),
+        ({"type": "eq", "key": "author", "value": "x"}, "a document has the keys file_id"),
+        ({"type": "or"}, "filters cannot be used"),
+        ({"file_ids": ["file-none"]}, "There is no file 'file-none' there."),
+        ({"collections": ["nowhere"]}, "There is no collection 'nowhere'."),
+    ],
+)
+def test_filters_that_cannot_be_used_are_refused_with_the_reason(
+    api: ApiServer, filters: dict[str, Any], said: str
+) -> None:
+    answer = post(api, "/v1/chat/completions", asked(filters=filters))
+    assert answer.status_code in (400, 404)
+    assert said in error_of(answer)["message"]
+
+
 # ---- Models and answers
 
 
@@ -61,7 +113,8 @@ def test_the_first_frame_has_the_sources_and_the_last_ones_the_figures(api: ApiS
     source = first["sources"][0]
     assert source["file_name"] == "tide-mill.md"
     assert "Hannah Voss" in source["quote"] and source["quote"] in source["text"]
-    assert set(source) == {"document_id", "file_name", "page", "text", "quote", "score"}
+    fields = {"document_id", "collection", "file_name", "page", "text", "quote", "score"}
+    assert set(source) == fields
     assert first["choices"][0]["delta"]["role"] == "assistant"
     assert not first["choices"][0]["delta"]["content"]
     texts = [chunk["choices"][0]["delta"]["content"] for chunk in middle]

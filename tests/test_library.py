@@ -9,10 +9,13 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import StoreError
+from engine.reading import ReadingProcess
+from engine.reading.kept_pages import RECOGNISED
 from engine.store import Collection, Store
 from engine.store.connection import Connection
 from engine.workspace import library as library_module
@@ -21,6 +24,8 @@ from engine.workspace.ingestion import Ingestor, Stage, Upload
 from engine.workspace.originals import Originals
 from tests.making import pdf, pdf_lines, rewritten, zipped
 from tests.opened import BREAD, FERRY, MILL, Opened
+
+FILES = Path(__file__).parent / "files"
 
 
 @pytest.fixture
@@ -128,6 +133,37 @@ def test_documents_can_be_added_while_others_are_rebuilt(
     gate.set()
     app.settle()
     assert app.names() == ["bread.txt", "ferry.txt", "mill.txt", "new.txt"]
+
+
+def test_a_scan_whose_index_is_rebuilt_is_not_recognised_again(
+    opened: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened()
+    app.ingestor.add("default", "notice.webp", FILES / "photo.webp")
+    app.settle()
+
+    def passages() -> list[tuple[str, Any]]:
+        nodes = app.library.passages("default", source_id(app, "notice.webp"))
+        return [(node.text, node.metadata["lines"]) for node in nodes]
+
+    before = passages()
+    app.close()
+    shutil.rmtree(app.folder / "qdrant")
+    asked: list[str] = []
+    real = ReadingProcess.ask
+
+    def noting(self: ReadingProcess, request: dict[str, Any], *rest: Any) -> Any:
+        asked.append(request["task"])
+        return real(self, request, *rest)
+
+    monkeypatch.setattr(ReadingProcess, "ask", noting)
+    app = opened(app)
+    app.settle()
+    assert passages() == before
+    assert asked == ["count_frames"]
+    app.library.delete("default", [source_id(app, "notice.webp")])
+    app.library.empty_trash()
+    assert not list(app.folder.rglob(RECOGNISED))
 
 
 def test_another_store_never_costs_an_original(

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.errors import StoreError
+from engine.schema import Filters
 from engine.workspace import Stage, Upload, Workspace
 from pages.parts import resources, walkthrough_state
 from tests.making import pdf, pdf_lines
@@ -411,18 +412,42 @@ def test_a_document_deleted_on_its_page_can_be_restored_in_the_list(workspace: W
     assert names(app) == ["mill.txt"]
 
 
-def test_a_document_is_asked_alone_in_a_collection_of_its_own(workspace: Workspace) -> None:
-    add(workspace, "ice log (1908).txt", b"The coldest night was the second of June.")
+def test_a_document_is_asked_alone_by_a_filter_of_a_new_conversation(workspace: Workspace) -> None:
+    log = add(workspace, "ice log (1908).txt", b"The coldest night was the second of June.")
     add(workspace, "mill.txt", b"The mill was built in 1684.")
     app = open_library()
     button(app, "ice log \\(1908\\)\\.txt")
     button(app, "Ask only this document")
-    (upload,) = workspace.ingestor.uploads("Only ice log -1908-.txt")
-    assert settled(upload).stage is Stage.READY
-    assert workspace.settings.collection == "Only ice log -1908-.txt"
-    (alone,) = workspace.library.documents("Only ice log -1908-.txt")
-    assert alone.file_name == "ice log (1908).txt"
-    assert len(workspace.library.documents("default")) == 2
+    app.chat_input[0].set_value("When was the mill built?").run()
+    (conversation,) = workspace.conversations.list("default")
+    (turn,) = workspace.turns(conversation.id)
+    assert turn.filters == Filters(source_ids=(log.source_id,))
+    assert {each.node.file_name for each in turn.sources} == {"ice log (1908).txt"}
+    assert workspace.library.collections() == ["default"]
+
+
+def test_documents_are_tagged_alone_and_together_and_found_by_their_tags(
+    workspace: Workspace,
+) -> None:
+    add(workspace, "ferry.txt", b"The ferry leaves at noon.")
+    add(workspace, "mill.txt", b"The mill was built in 1684.")
+    app = open_library()
+    button(app, "mill\\.txt")
+    (tags,) = [each for each in app.multiselect if each.label == "Tags"]
+    tags.set_value(["buildings"]).run()
+    assert {each.tags for each in workspace.library.documents("default")} == {(), ("buildings",)}
+    button(app, "All documents")
+    assert "tags: buildings" in texts(app)
+    button(app, "Select all")
+    app.multiselect(key="tags-chosen").set_value(["island"]).run()
+    button(app, "Add")
+    wanted = {("buildings", "island"), ("island",)}
+    assert {each.tags for each in workspace.library.documents("default")} == wanted
+    app.selectbox(key="documents-tag").set_value("buildings").run()
+    assert names(app) == ["mill.txt"]
+    app.multiselect(key="tags-chosen").set_value(["island", "buildings"]).run()
+    button(app, "Remove")  # of the one that is shown, which is still selected
+    assert {each.tags for each in workspace.library.documents("default")} == {("island",), ()}
 
 
 def test_an_address_of_a_document_opens_it_in_its_collection(workspace: Workspace) -> None:

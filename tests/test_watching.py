@@ -81,7 +81,7 @@ def test_files_that_come_change_move_and_go_are_followed(following: Following) -
 
     (folder / "ferry.txt").unlink()
     following.wait(lambda: set(following.paths()) == {"papers/old mill.txt"})
-    assert any("ferry.txt was deleted" in line for line in watched.lines)
+    following.wait(lambda: any("ferry.txt was deleted" in line for line in watched.lines))
     assert {each.file_name for each in following.library.trash()} == {"ferry.txt"}
 
 

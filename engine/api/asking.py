@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.api.requests import ChatRequest
 from engine.query_engine import NOT_FOUND, RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
-from engine.schema import NodeWithScore
+from engine.schema import Filters, NodeWithScore
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import Trace
 from engine.workspace import Workspace
@@ -42,7 +43,8 @@ def start(workspace: Workspace, asked: ChatRequest) -> StreamingResponse:
         FirstTokenError: the question cannot be asked.
     """
     question = asked.question
-    index = workspace.library.index(collection_of(workspace, asked.model))
+    collection = collection_of(workspace, asked.model)
+    filters = filters_of(workspace, collection, asked.filters)
     synthesizer = ResponseSynthesizer(
         workspace.llm,
         streaming=bool(asked.stream),
@@ -50,18 +52,67 @@ def start(workspace: Workspace, asked: ChatRequest) -> StreamingResponse:
         options=asked.options,
         first_token_budget=asked.budget,
     )
-    engine = RetrieverQueryEngine(
-        index.as_retriever(similarity_top_k=asked.passages),
-        synthesizer,
-        is_relevant,
-        index.as_kinds(asked.passages, kept=workspace.summaries),
-    )
+    retriever = workspace.library.retriever(collection, asked.passages, filters)
+    kinds = workspace.library.kinds(collection, asked.passages, filters, workspace.summaries)
+    engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
     try:
         response = engine.start(question, stream=bool(asked.stream), history=asked.history)
     except NotImplementedError as error:
         raise Problem(400, str(error), param="stream") from error
     response.hold(UNREAD)
     return response
+
+
+def filters_of(
+    workspace: Workspace, collection: str, given: DocumentFilters | None
+) -> Filters:
+    """What was sent, with the documents' own ids.
+
+    Raises:
+        Problem: there is no such collection, or no such file in those that are searched.
+    """
+    if given is None:
+        return Filters()
+    for name in given.collections:
+        if name not in workspace.library.collections():
+            raise Problem(404, f"There is no collection {name[:80]!r}.", param="filters")
+    source_ids = []
+    if given.file_ids:
+        ids = {
+            file_id(name, document.source_id): document.source_id
+            for name in given.collections or (collection,)
+            for document in workspace.library.documents(name)
+        }
+        for each in given.file_ids:
+            if each not in ids:
+                raise Problem(404, f"There is no file {each[:80]!r} there.", param="filters")
+            source_ids.append(ids[each])
+    return Filters(
+        source_ids=tuple(source_ids),
+        file_names=given.file_names,
+        directories=tuple(each.strip("/") for each in given.folders),
+        tags=given.tags,
+        collections=given.collections,
+    )
+
+
+def filters_json(workspace: Workspace, collection: str, filters: Filters) -> dict[str, Any]:
+    """The same as a caller sends it: the opposite of `filters_of`."""
+    there = workspace.library.collections()
+    names = [each for each in filters.collections or (collection,) if each in there]
+    given = {
+        "file_ids": [
+            file_id(name, source_id)
+            for source_id in filters.source_ids
+            for name in names
+            if workspace.library.index(name).collection.find(source_id)
+        ],
+        "file_names": list(filters.file_names),
+        "folders": list(filters.directories),
+        "tags": list(filters.tags),
+        "collections": list(filters.collections),
+    }
+    return {name: values for name, values in given.items() if values}
 
 
 def file_id(collection: str, source_id: str) -> str:
@@ -71,10 +122,17 @@ def file_id(collection: str, source_id: str) -> str:
 
 
 def sources_json(collection: str, found: Sequence[NodeWithScore]) -> list[dict[str, Any]]:
-    """The passages, best first. `quote` is the sentence that answers best, word for word."""
+    """The passages, best first. `quote` is the sentence that answers best, word for word.
+    `collection`: that of passages which do not name theirs, as those of several collections do.
+    """
+
+    def of(found: NodeWithScore) -> str:
+        return str(found.metadata.get("collection", collection))
+
     return [
         {
-            "document_id": file_id(collection, each.node.source_id),
+            "document_id": file_id(of(each), each.node.source_id),
+            "collection": of(each),
             "file_name": each.node.file_name,
             "page": each.metadata.get("page_label"),
             "text": each.text,

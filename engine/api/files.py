@@ -229,6 +229,8 @@ def _document_json(workspace: Workspace, collection: str, source: Source) -> dic
         "status": "processed",
         "status_details": None,
         "collection": collection,
+        "folder": source.directory,
+        "tags": list(source.tags),
         "stage": str(Stage.READY),
         "pages": source.pages,
         "passages": source.passages,

@@ -41,6 +41,7 @@ from engine.api.asking import (
     timings_json,
 )
 from engine.api.files import documents, find_document
+from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem, problem_of
 from engine.api.requests import ChatRequest, Message
 from engine.api.searching import search
@@ -62,6 +63,7 @@ class SearchArguments(BaseModel):
     query: str = Field(description="A question or a few words.")
     collection: str = Field(DEFAULT_COLLECTION, description="The collection to search.")
     passages: int = Field(5, ge=1, le=20, description="Passages to return at most.")
+    filters: DocumentFilters | None = Field(None, description="Search only these documents.")
 
 
 class FetchArguments(BaseModel):
@@ -74,6 +76,7 @@ class AskArguments(BaseModel):
     question: str = Field(description="A question that the documents may answer.")
     collection: str = Field(DEFAULT_COLLECTION, description="The collection to answer from.")
     passages: int = Field(3, ge=1, le=10, description="Passages to answer from.")
+    filters: DocumentFilters | None = Field(None, description="Answer only from these documents.")
     first_token_budget: float | None = Field(
         None, ge=0, description="The longest wait for the first word, in seconds; 0: no limit."
     )
@@ -155,7 +158,9 @@ class Tools:
         self, workspace: Workspace, context: Context, values: dict[str, Any]
     ) -> CallToolResult:
         asked = SearchArguments.model_validate(values)
-        found = await in_thread(search, workspace, asked.collection, asked.query, asked.passages)
+        found = await in_thread(
+            search, workspace, asked.collection, asked.query, asked.passages, asked.filters
+        )
         shown = sources_json(asked.collection, found)
         results = [
             {
@@ -202,6 +207,7 @@ class Tools:
             messages=[Message(role="user", content=asked.question)],
             stream=workspace.llm.metadata.can_stream,
             passages=asked.passages,
+            filters=asked.filters,
             first_token_budget=asked.first_token_budget,
         )
         response = await in_thread(start, workspace, request)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.requests import Request
 
+from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.config import default_config
 from engine.llm.base import GenerationOptions
@@ -54,7 +55,7 @@ class Message(BaseModel):
 # Parameters of OpenAI's that First Token does not have
 NEUTRAL = (
     *("n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"),
-    *("tools", "tool_choice", "functions", "response_format", "modalities", "filters"),
+    *("tools", "tool_choice", "functions", "response_format", "modalities"),
     "rewrite_query",
 )
 
@@ -79,6 +80,7 @@ class ChatRequest(Body):
 
     # First Token's own
     passages: Annotated[int, Field(ge=1, le=10)] = 3
+    filters: DocumentFilters | None = None
     response_mode: ResponseMode = ResponseMode.COMPACT
     first_token_budget: Annotated[float, Field(ge=0)] | None = None  # None: .env's; 0: no limit
     ignore_eos: bool = False  # for measuring: exactly max_tokens tokens are written

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from engine.api.asking import file_id, sources_json
+from engine.api.asking import filters_of, sources_json
 from engine.api.files import checked_collection
+from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.api.requests import Body, read
 from engine.api.threads import in_thread
@@ -35,7 +36,7 @@ class SearchRequest(Body):
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     ranking_options: RankingOptions | None = None
     rewrite_query: Literal[False] | None = None
-    filters: None = None
+    filters: DocumentFilters | None = None
 
 
 class EmbeddingRequest(Body):
@@ -59,10 +60,10 @@ def search_json(collection: str, query: str, found: list[NodeWithScore]) -> dict
         "search_query": [query],
         "data": [
             {
-                "file_id": file_id(collection, each.node.source_id),
+                "file_id": source["document_id"],
                 "filename": each.node.file_name,
                 "score": source["score"],
-                "attributes": {"page": source["page"]} if source["page"] else {},
+                "attributes": _attributes(each, source),
                 "content": [{"type": "text", "text": each.text}],
                 "quote": source["quote"],
             }
@@ -73,15 +74,31 @@ def search_json(collection: str, query: str, found: list[NodeWithScore]) -> dict
     }
 
 
-def search(workspace: Workspace, collection: str, query: str, most: int) -> list[NodeWithScore]:
+def _attributes(found: NodeWithScore, source: dict[str, Any]) -> dict[str, str]:
+    facts = {
+        "collection": source["collection"],
+        "folder": found.metadata.get("directory"),
+        "page": source["page"],
+    }
+    return {name: str(value) for name, value in facts.items() if value}
+
+
+def search(
+    workspace: Workspace,
+    collection: str,
+    query: str,
+    most: int,
+    filters: DocumentFilters | None = None,
+) -> list[NodeWithScore]:
     """The passages, best first.
 
     Raises:
         QuestionError: the query is empty or too long.
-        Problem: there is no such collection.
+        Problem: there is no such collection, or no such file.
     """
-    index = workspace.library.index(checked_collection(workspace, collection))
-    retriever = index.as_retriever(similarity_top_k=most)
+    checked_collection(workspace, collection)
+    chosen = filters_of(workspace, collection, filters)
+    retriever = workspace.library.retriever(collection, most, chosen)
     return retriever.retrieve(checked_question(query), Run.begin())
 
 
@@ -96,7 +113,9 @@ class Searching:
         query = asked.query if isinstance(asked.query, str) else " ".join(asked.query)
         workspace = await in_thread(self._open_workspace)
         collection = request.path_params["collection"]
-        found = await in_thread(search, workspace, collection, query, asked.max_num_results)
+        found = await in_thread(
+            search, workspace, collection, query, asked.max_num_results, asked.filters
+        )
         ranking = asked.ranking_options
         if ranking is not None and (threshold := ranking.score_threshold) is not None:
             found = [each for each in found if each.score >= threshold]

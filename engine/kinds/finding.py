@@ -7,7 +7,7 @@ from engine.embedding import Embedding, Reranker
 from engine.kinds.recognising import Kind
 from engine.kinds.shelf import Shelf
 from engine.kinds.tables import Row
-from engine.retrieving import HybridRetriever
+from engine.retrieving import HybridRetriever, Searched
 from engine.run import Run
 from engine.schema import Evidence, Filters, Node, NodeWithScore
 from engine.store import Collection
@@ -54,17 +54,17 @@ class Finder:
 
     def passages(self, query: str, most: int, run: Run) -> list[NodeWithScore]:
         """The best passages by both searches, without the reranker."""
-        return HybridRetriever(self.collection, self.embedding, None, most, self.filters).retrieve(
-            query, run
-        )
+        searched = [Searched(self.collection, self.embedding)]
+        return HybridRetriever(searched, None, most, self.filters).retrieve(query, run)
 
     def retrieve(
         self, question: str, most: int, run: Run, earlier: str = ""
     ) -> list[NodeWithScore]:
         """The best passages, as for a question for a fact."""
-        return HybridRetriever(
-            self.collection, self.embedding, self.reranker, most, self.filters
-        ).retrieve(question, run, earlier)
+        searched = [Searched(self.collection, self.embedding)]
+        return HybridRetriever(searched, self.reranker, most, self.filters).retrieve(
+            question, run, earlier
+        )
 
     def scores(self, question: str, texts: Sequence[str], run: Run) -> list[float] | None:
         """The reranker's logits; None without a reranker that knows what its scores mean."""

@@ -28,6 +28,7 @@ from engine.reading import (
     unpack_archive,
     unpack_mail,
 )
+from engine.reading.kept_pages import RECOGNISED
 from engine.reading.limits import LIMITS
 from engine.schema import Document
 from engine.store import Source
@@ -93,6 +94,7 @@ class Adder:
                 _reporting(upload),
                 upload.run,
                 original.added_at,
+                original.tags,
             )
             upload.passages = source.passages
         except DuplicateDocumentError:
@@ -122,13 +124,23 @@ class Adder:
         path = _shown_path(upload)
         if path in names and not upload.replaces and not upload.keep_both:
             raise ChangedFile(upload.name, names[path])
+        replaced = there.get(upload.replaces or "")
         staged = self._originals.stage(
-            upload.collection, source_id, upload.path, upload.folder.name, upload.directory
+            upload.collection,
+            source_id,
+            upload.path,
+            upload.folder.name,
+            upload.directory,
+            replaced.tags if replaced else upload.tags,
         )
         indexed = False
         try:
             (source,) = index.insert(
-                _placed(documents, upload), _reporting(upload), upload.run, staged.added_at
+                _placed(documents, upload),
+                _reporting(upload),
+                upload.run,
+                staged.added_at,
+                staged.tags,
             )
             indexed = True
             with self._lock:
@@ -157,8 +169,10 @@ class Adder:
 
 
 def _read(upload: Upload, file: Path) -> FileText:
+    """What is recognised in its pictures is kept beside the file, also when that is interrupted."""
     return read_file(
         file,
+        recognised=file.with_name(RECOGNISED),
         password=upload.password,
         on_progress=lambda done, total: upload.enter(Stage.READING, done, total),
         on_recognised=lambda done, total: upload.enter(Stage.RECOGNISING, done, total),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
 from engine.agent.shipped import calculator_tool, clock_tool, search_tool
-from engine.index import VectorStoreIndex
 from engine.llm.base import LLM
+from engine.retrieving import Retriever
 from engine.schema import Filters
 
 KEPT = 20  # runs; a run's events take about 100 KB
@@ -23,11 +23,14 @@ WORKING, WAITING = 600.0, 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class AgentRun:
-    """A run, the collection that its search tool searches, and the model that it asks."""
+    """A run, the collection and the documents that its search tool searches, and the model that it
+    asks.
+    """
 
     handler: AgentHandler
     collection: str
     llm: LLM | None = None
+    filters: Filters = Filters()
 
 
 class AgentRuns:
@@ -37,15 +40,18 @@ class AgentRuns:
     data to other machines.
     """
 
-    def __init__(self, index: Callable[[str], VectorStoreIndex], llm: Callable[[], LLM]) -> None:
-        self._index, self._llm = index, llm
+    def __init__(
+        self, retriever: Callable[[str, int, Filters], Retriever], llm: Callable[[], LLM]
+    ) -> None:
+        """`retriever` searches a collection, for a number of passages."""
+        self._retriever, self._llm = retriever, llm
         self._runs: dict[str, AgentRun] = {}
         self._lock = threading.Lock()
         self.asks_first = {"web_search"}
 
     def tools(self, collection: str, filters: Filters = Filters()) -> list[FunctionTool]:
         """The tools for tasks on that collection. `filters` says which documents are searched."""
-        search = search_tool(self._index(collection).as_retriever(PASSAGES, filters=filters))
+        search = search_tool(self._retriever(collection, PASSAGES, filters))
         tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
         for tool in tools:
             # An unavailable tool needs no approval: its call fails at once with the reason.
@@ -64,7 +70,7 @@ class AgentRuns:
         handler = AgentWorkflow.from_tools(self.tools(collection, filters), llm).run(task)
         self.hold(handler)
         with self._lock:
-            self._runs[handler.id] = AgentRun(handler, collection, llm)
+            self._runs[handler.id] = AgentRun(handler, collection, llm, filters)
             ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]

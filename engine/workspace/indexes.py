@@ -8,6 +8,8 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from engine.embedding import Embedding
 from engine.errors import FirstTokenError, StoreError
@@ -101,12 +103,21 @@ class Indexes:
         """
         with self._lock:
             old, new = self.old_and_new(collection)
-            kept = {each.source_id for each in old.sources()}
-            there = {each.source_id for each in new.sources()}
-            for source_id in there - kept:  # deleted since
+            kept = {each.source_id: each for each in old.sources()}
+            there = {each.source_id: each for each in new.sources()}
+            for source_id in there.keys() - kept.keys():  # deleted since
                 new.delete(source_id)
-            if kept - there:
+            if kept.keys() - there.keys():
                 return False
+            for source_id, source in kept.items():  # renamed or tagged since
+                facts: dict[str, Any] = {
+                    "file_name": source.file_name,
+                    "directory": source.directory,
+                    "tags": source.tags,
+                }
+                changed = replace(there[source_id], **facts)
+                if changed != there[source_id]:
+                    new.collection.change(changed)
             self._before.pop(collection, None)
             # a search that has just begun may still use the old index
             timer = threading.Timer(STILL_SEARCHED, self._drop_older, [collection])

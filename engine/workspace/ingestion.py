@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 # The limits of unpacking one upload, including the ZIPs within it, so that a ZIP of 1 kB cannot
 # fill the disk. 2 GB are a tenth of the free disk space of a small laptop, and ten times the size
-# limit of a file. 10,000 files give more passages than the embedded collection can search quickly.
+# limit of a file. 10,000 files of ten passages are what the embedded collection searches quickly.
 UNPACKED_BYTES = 2_000_000_000
 UNPACKED_FILES = 10_000
 # Levels of ZIPs: a ZIP, the ZIPs in it, and the ZIPs in those. Users do have such archives.
@@ -76,7 +76,8 @@ class Upload:
     `files` is the number of files in a ZIP. `source_id` is the document made from the upload.
     `known_as` is the name of a document in the collection with the same content. `depth` is the
     number of ZIPs that contained the file, and `root` the folder name of the outermost one.
-    `directory` is the relative path of the folder that it was added with, or empty.
+    `directory` is the relative path of the folder that it was added with, or empty. `tags` are
+    those that the document gets.
     `if_exists`: what to do where another file of this name is there; empty: ask. `added`: when, as
     `time.time()`. `bytes_left` and `files_left` are how much may still be unpacked of that ZIP.
     """
@@ -101,6 +102,7 @@ class Upload:
     if_exists: Literal["", "replace", "keep_both"] = ""
     added: float = field(default_factory=time.time)
     directory: str = ""
+    tags: tuple[str, ...] = ()
     root: str = ""
     depth: int = 0
     bytes_left: int = UNPACKED_BYTES

@@ -9,14 +9,17 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engine.config import Config
 from engine.embedding import Embedding
 from engine.errors import Cancelled, DocumentError, StoreError, WeightsError
 from engine.index import VectorStoreIndex
+from engine.kinds import KeptSummaries, Kinds
 from engine.reading import read_file
+from engine.retrieving import HybridRetriever
 from engine.run import Run
-from engine.schema import Document, Node
+from engine.schema import Document, Filters, Node
 from engine.store import Source, open_store
 from engine.workspace.adding import Adder
 from engine.workspace.deletions import Deletions, refused
@@ -29,6 +32,7 @@ from engine.workspace.reembedding import Reembedder
 log = logging.getLogger(__name__)
 
 DEFAULT_COLLECTION = "default"
+LONGEST_TAG = 50  # characters
 
 
 def _no_other(name: str) -> Embedding:
@@ -105,6 +109,59 @@ class Library:
         self._indexes.find_older()
         self.reembedder.start(self._indexes.older())
 
+    def retriever(
+        self, collection: str, similarity_top_k: int = 2, filters: Filters = Filters()
+    ) -> HybridRetriever:
+        """A retriever of passages of this collection, or of those that the filters name.
+
+        Raises:
+            StoreError: there is no such collection.
+        """
+        names = dict.fromkeys(filters.collections or (collection,))
+        first, *others = [self.index(name) for name in names]
+        return first.as_retriever(similarity_top_k, filters=filters, also=others)
+
+    def kinds(
+        self,
+        collection: str,
+        similarity_top_k: int,
+        filters: Filters,
+        kept: KeptSummaries | None = None,
+    ) -> Kinds | None:
+        """The treatment of questions that are not for a fact. None for several collections, which
+        it cannot join: such questions get the passages that are found in all of them.
+
+        Raises:
+            StoreError: there is no such collection.
+        """
+        names = list(dict.fromkeys(filters.collections or (collection,)))
+        if len(names) > 1:
+            return None
+        return self.index(names[0]).as_kinds(similarity_top_k, filters, kept)
+
+    def chosen(self, collection: str, filters: Filters) -> list[Source]:
+        """The documents that a question with these filters is about."""
+        return [
+            document
+            for name in filters.collections or (collection,)
+            for document in self.documents(name)
+            if filters.match(
+                document.source_id, document.file_name, document.directory, document.tags
+            )
+        ]
+
+    def described(self, collection: str, filters: Filters) -> list[str]:
+        """What the filters name, in the words of a page: "collection reports", "papers/2025/"."""
+        names = filters.collections or (collection,)
+        paths = {each.source_id: each.path for name in names for each in self.documents(name)}
+        return [
+            *(f"collection {each}" for each in filters.collections),
+            *(f"{each}/" for each in filters.directories),
+            *(f"tag {each}" for each in filters.tags),
+            *(paths.get(each, "a deleted document") for each in filters.source_ids),
+            *filters.file_names,
+        ]
+
     def documents(self, collection: str) -> list[Source]:
         """The indexed documents, the latest first."""
         return self.index(collection).sources()
@@ -125,6 +182,14 @@ class Library:
         """The file as it was added, or None if it is missing."""
         original = self._originals.find(collection, source_id)
         return original.path if original else None
+
+    def copy_of(self, collection: str, source_id: str) -> Path | None:
+        """The file as it was added, here or in another collection: the id is that of its content.
+        None if it is missing.
+        """
+        others = (each for each in self.collections() if each != collection)
+        found = (self.original(each, source_id) for each in (collection, *others))
+        return next(filter(None, found), None)
 
     def delete(self, collection: str, source_ids: Iterable[str]) -> None:
         """Delete documents: their passages are deleted, their files go to the trash.
@@ -167,17 +232,31 @@ class Library:
         Raises:
             StoreError: it is not there, or could not be written.
         """
-        file_name = safe_name(file_name)
+        self._change(collection, source_id, file_name=safe_name(file_name), directory=directory)
+
+    def tag(self, collection: str, source_id: str, tags: Iterable[str]) -> None:
+        """Give a document these tags, in place of those that it has.
+
+        Raises:
+            StoreError: it is not there, or could not be written.
+        """
+        cleaned = (" ".join(tag.split())[:LONGEST_TAG] for tag in tags)
+        self._change(collection, source_id, tags=tuple(dict.fromkeys(filter(None, cleaned))))
+
+    def _change(self, collection: str, source_id: str, **facts: Any) -> None:
         index = self.index(collection).collection
-        source = index.find(source_id)
-        if source is None:
-            raise StoreError(f"{file_name} is not in the collection any more.")
         with self._lock:
-            index.rename(replace(source, file_name=file_name, directory=directory))
+            source = index.find(source_id)
+            if source is None:
+                raise StoreError("The document is not in the collection any more.")
+            changed = replace(source, **facts)
+            index.change(changed)
             try:
-                self._originals.rename(collection, source_id, file_name, directory)
+                self._originals.change(
+                    collection, source_id, changed.file_name, changed.directory, changed.tags
+                )
             except OSError as fault:
-                raise refused(f"{file_name} could not be renamed", fault) from fault
+                raise refused(f"{source.file_name} could not be changed", fault) from fault
 
     def trash(self) -> list[Original]:
         """The documents deleted in the last 30 days, the latest first."""
@@ -294,7 +373,7 @@ class Library:
         original = self._originals.find(collection, source_id)
         if original is None:
             raise DocumentError("Its original is gone.")
-        return read_file(original.path, run=run).documents
+        return read_file(original.path, recognised=original.recognised, run=run).documents
 
     def _finish(self, collection: str) -> bool:
         with self._lock:

@@ -2,6 +2,7 @@
 
     files/<collection>/<source id>/<file>          the original
     files/<collection>/<source id>/.document.json  its record: name, times, upload
+    files/<collection>/<source id>/.recognised.jsonl  the text that was recognised in its pictures
     files/<collection>/.arriving-<source id>/      the same, while the file is being indexed
     trash/<time>~<source id>/                      a deleted one, for 30 days
 
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.durable import sync_file, sync_folder, write_whole
+from engine.reading.kept_pages import RECOGNISED
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +49,16 @@ class Original:
     upload: str = ""
     deleted_at: str = ""
     directory: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         return self.folder / self.file_name
+
+    @property
+    def recognised(self) -> Path:
+        """Where the text that was recognised in its pictures is kept, if there is any."""
+        return self.folder / RECOGNISED
 
     @property
     def size(self) -> int:
@@ -68,7 +76,13 @@ class Originals:
                 each.mkdir(parents=True, exist_ok=True)
 
     def stage(
-        self, collection: str, source_id: str, file: Path, upload: str = "", directory: str = ""
+        self,
+        collection: str,
+        source_id: str,
+        file: Path,
+        upload: str = "",
+        directory: str = "",
+        tags: tuple[str, ...] = (),
     ) -> Original:
         """Put a file into a staging folder. `commit` makes it an original, `drop` removes it.
 
@@ -79,13 +93,17 @@ class Originals:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         now = datetime.now(UTC).isoformat()
-        original = Original(folder, collection, source_id, file.name, now, upload, "", directory)
+        original = Original(
+            folder, collection, source_id, file.name, now, upload, "", directory, tags
+        )
         try:
             try:
                 os.link(file, original.path)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(file, original.path)
                 sync_file(original.path)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(file.with_name(RECOGNISED), original.recognised)
             _write_record(original)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -106,15 +124,24 @@ class Originals:
     def find(self, collection: str, source_id: str) -> Original | None:
         return _read(self._files / collection / source_id, collection, source_id)
 
-    def rename(self, collection: str, source_id: str, file_name: str, directory: str) -> None:
-        """
+    def change(
+        self,
+        collection: str,
+        source_id: str,
+        file_name: str,
+        directory: str,
+        tags: tuple[str, ...],
+    ) -> None:
+        """Give an original another name, directory and tags. One that is missing is no error.
+
         Raises:
             OSError: it could not be written.
         """
         if original := self.find(collection, source_id):
-            renamed = replace(original, file_name=file_name, directory=directory)
-            original.path.rename(renamed.path)
-            _write_record(renamed)
+            changed = replace(original, file_name=file_name, directory=directory, tags=tags)
+            if original.path != changed.path:
+                original.path.rename(changed.path)
+            _write_record(changed)
 
     def source_ids(self, collection: str) -> list[str]:
         folders = _folders(self._files / collection)
@@ -190,10 +217,11 @@ class Originals:
         }
 
     def empty_files(self) -> None:
-        """Delete the files in the trash. Their records are kept."""
+        """Delete the files in the trash, and their recognised text. Their records are kept."""
         for original in self.trash():
-            with suppress(OSError):
-                original.path.unlink()
+            for file in (original.path, original.recognised):
+                with suppress(OSError):
+                    file.unlink()
 
     def empty_trash(
         self, older_than: timedelta = timedelta(0), keep: Collection[tuple[str, str]] = ()
@@ -258,6 +286,7 @@ def _read(folder: Path, collection: str, source_id: str) -> Original | None:
         str(record.get("added_at") or changed),
         str(record.get("upload", "")),
         directory=str(record.get("directory", "")),
+        tags=_strings(record.get("tags")),
     )
 
 
@@ -267,6 +296,10 @@ def _record(folder: Path) -> dict[str, object]:
         read = json.loads((folder / _RECORD).read_bytes())
         return read if isinstance(read, dict) else {}
     return {}
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _parsed(time: str) -> datetime | None:

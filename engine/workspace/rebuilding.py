@@ -33,7 +33,7 @@ class Rebuilder:
 
     def add(self, original: Original) -> None:
         upload = Upload(original.file_name, original.collection, original.folder)
-        upload.directory = original.directory
+        upload.directory, upload.tags = original.directory, original.tags
         upload.source_id = original.source_id
         with self._lock:
             self._repairs.append(upload)

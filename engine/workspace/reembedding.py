@@ -123,4 +123,4 @@ class Reembedder:
             place = {"file_name": source.file_name, "directory": source.directory}
             placed = [replace(each, metadata={**each.metadata, **place}) for each in documents]
             if placed:
-                new.insert(placed, run=run, added_at=source.added_at)
+                new.insert(placed, run=run, added_at=source.added_at, tags=source.tags)

@@ -32,7 +32,7 @@ from engine.workspace.library import Library
 
 log = logging.getLogger(__name__)
 
-# Of one folder: about what the embedded collection can search quickly.
+# Of one folder. With ten passages each, the embedded collection searches them quickly.
 MOST_FILES = 10_000
 # Seconds. A file is taken when it has not changed for so long; a scan follows a change after it.
 SETTLED = 1.0

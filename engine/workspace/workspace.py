@@ -160,7 +160,7 @@ class Workspace:
             lambda: fingerprint(self.llm),
         )
         self.notices += self.measurements.notices
-        self.agents = AgentRuns(self.library.index, lambda: self.llm)
+        self.agents = AgentRuns(self.library.retriever, lambda: self.llm)
         self.reports = Reports(folder / "reports")
         self.models = ModelFiles(folder, Hub(config))
         self.notices += self.models.notices
@@ -490,16 +490,12 @@ class Workspace:
         """What a turn keeps of its filters: themselves, and `only`, their names as shown."""
         if not filters:
             return {}
-        paths = {each.source_id: each.path for each in self.library.documents(collection)}
-        named = [paths.get(each, "a deleted document") for each in filters.source_ids]
-        only = [*(f"{each}/" for each in filters.directories), *named, *filters.file_names]
-        return {"filters": asdict(filters), "only": only}
+        return {"filters": asdict(filters), "only": self.library.described(collection, filters)}
 
     def _engine(
         self, collection: str, settings: AskSettings, filters: Filters, llm: LLM
     ) -> RetrieverQueryEngine:
-        index = self.library.index(collection)
-        retriever = index.as_retriever(similarity_top_k=settings.passages, filters=filters)
+        retriever = self.library.retriever(collection, settings.passages, filters)
         options = GenerationOptions(max_tokens=settings.length, temperature=settings.temperature)
         synthesizer = ResponseSynthesizer(
             llm,
@@ -508,7 +504,7 @@ class Workspace:
             options=options,
             first_token_budget=settings.first_token_budget or None,
         )
-        kinds = index.as_kinds(settings.passages, filters, self.summaries)
+        kinds = self.library.kinds(collection, settings.passages, filters, self.summaries)
         return RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
 
     def _history(self, turns: Sequence[Turn]) -> list[ChatMessage]:

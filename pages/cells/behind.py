@@ -4,7 +4,10 @@ Each template does what the app does, and runs outside the app. Tests run the te
 the results with the app's.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from engine.measuring import Setup
 from engine.workspace import AskSettings, Turn
@@ -13,6 +16,17 @@ from pages.cells.notebook import filled
 OPEN_DOCUMENTS = """
 documents = SimpleDirectoryReader($folder).load_data()
 index = VectorStoreIndex.from_documents(documents)
+print("The model is", Settings.llm.metadata.model_name)
+"""
+
+# In its place, where a question was about several collections, or only some documents
+OPEN_CHOSEN = """
+from engine import Filters
+index, *others = [
+    VectorStoreIndex.from_documents(SimpleDirectoryReader(folder).load_data())
+    for folder in $folders
+]
+only = Filters(source_ids=$only)
 print("The model is", Settings.llm.metadata.model_name)
 """
 
@@ -83,14 +97,19 @@ for event in handler.events():
 """
 
 
-def code_of_turn(turn: Turn, folder: str) -> str:
-    """A question on the Ask page, as the app asked it."""
+def code_of_turn(turn: Turn, *folders: str, only: Sequence[str] = ()) -> str:
+    """A question on the Ask page, as the app asked it.
+
+    `folders`: those of the collections that it searched. `only`: the ids of the documents that it
+    was about; none: all.
+    """
     before = {"first_token_budget": None}  # older turns have no such setting
     asked = {**asdict(AskSettings()), **before, **turn.settings}
     asked["first_token_budget"] = asked["first_token_budget"] or None
     question = turn.searched_for or turn.question
     show = "response.print_response_stream()" if asked["streaming"] else "print(response)"
-    return f"{filled(ANSWER, {**asked, 'folder': folder, 'question': question})}\n{show}"
+    values = {**asked, **_places(folders, only), "question": question}
+    return f"{filled(_chosen(ANSWER, folders, only), values)}\n{show}"
 
 
 def code_of_comparison(setup: Setup, folder: str) -> str:
@@ -102,6 +121,24 @@ def code_of_comparison(setup: Setup, folder: str) -> str:
     return filled(template, {**asdict(setup), "folder": folder, "first_token_budget": budget})
 
 
-def code_of_task(task: str, folder: str) -> str:
-    """A task on the Agent page: an agent with the page's tools, and its events."""
-    return filled(TASK, {"folder": folder, "task": task})
+def code_of_task(task: str, *folders: str, only: Sequence[str] = ()) -> str:
+    """A task on the Agent page: an agent with the page's tools, and its events.
+
+    `folders` and `only`: as in `code_of_turn`.
+    """
+    values = {**_places(folders, only), "task": task}
+    return filled(_chosen(TASK, folders, only), values)
+
+
+def _places(folders: Sequence[str], only: Sequence[str]) -> dict[str, Any]:
+    return {"folder": folders[0], "folders": list(folders), "only": tuple(only)}
+
+
+def _chosen(template: str, folders: Sequence[str], only: Sequence[str]) -> str:
+    """The template as it searches several folders, or only some documents."""
+    if len(folders) == 1 and not only:
+        return template
+    template = template.replace(OPEN_DOCUMENTS, OPEN_CHOSEN)
+    return re.sub(
+        r"as_retriever\((.*?)\)", r"as_retriever(\1, filters=only, also=others)", template
+    )

@@ -25,8 +25,8 @@ from pages.parts.agent_story import Call, Cell, Choice, Text, story
 from pages.parts.agent_timeline import seconds, show_agent_timeline
 from pages.parts.answer import ICONS
 from pages.parts.code_cell import show_code_behind
-from pages.parts.folders import folder_of
 from pages.parts.markdown import answer_markdown, plain_markdown
+from pages.parts.only import behind_filters, show_only
 from pages.parts.sources import show_evidence
 
 TICK = 0.15  # seconds between two drawings of a run that works
@@ -46,6 +46,7 @@ def show_run(workspace: Workspace, run: AgentRun, live: bool) -> None:
     handler = run.handler
     with st.chat_message("user", avatar=":material/person:"):
         st.markdown(plain_markdown(handler.user_msg))
+        show_only(workspace.library.described(run.collection, run.filters))
     pending = handler.pending
     with st.chat_message("assistant", avatar=":material/route:"):
         if live and pending is None:
@@ -94,7 +95,7 @@ def status_sentence(handler: AgentHandler) -> str:
 def _draw(workspace: Workspace, run: AgentRun) -> None:
     handler = run.handler
     cells = story(handler.so_far)
-    show_sources = partial(show_evidence, partial(workspace.library.original, run.collection))
+    show_sources = partial(show_evidence, partial(workspace.library.copy_of, run.collection))
     _show_state(handler, cells)
     with st.container(key=f"agent-cells-{handler.id}", gap="small"):
         calls: list[Call] = []  # since the last text
@@ -152,8 +153,9 @@ def _show_outcome(workspace: Workspace, run: AgentRun) -> None:
             on_click="ignore",
             key=f"export-{handler.id}",
         )
-        if folder := folder_of(workspace, run.collection):
-            show_code_behind(code_of_task(handler.user_msg, folder), handler.id)
+        folders, only = behind_filters(workspace, run.collection, run.filters)
+        if folders:
+            show_code_behind(code_of_task(handler.user_msg, *folders, only=only), handler.id)
     st.caption(f"Run {handler.run.id}", help="The log has this id for the run.")
 
 

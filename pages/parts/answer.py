@@ -21,6 +21,7 @@ from engine.workspace import Turn
 from engine.workspace.workspace import LEASE
 from pages.parts.copy_button import copy_button
 from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
+from pages.parts.only import show_only
 from pages.parts.resources import safely
 from pages.parts.sources import source_id
 
@@ -91,8 +92,7 @@ def _cell(turn: Turn, actions: Actions) -> _Slots:
             _edit_question(turn, actions)
         else:
             _show_question(turn, actions)
-        if only := turn.settings.get("only"):
-            st.caption(f":material/filter_list: Only {plain_markdown(', '.join(only))}")
+        show_only(turn.settings.get("only", ()))
     with st.chat_message("assistant", avatar=":material/auto_stories:"):
         state = st.container(key=f"state-{turn.id}").empty()
         searched = st.empty()

@@ -60,8 +60,8 @@ def curl(target: Target, question: str, parameters: Mapping[str, Any] | None = N
     )
 
 
-def curl_of_turn(target: Target, turn: Turn) -> str:
-    """A question on the Ask page, with the settings that it had."""
+def curl_of_turn(target: Target, turn: Turn, filters: Mapping[str, Any]) -> str:
+    """A question on the Ask page, with the settings that it had. `filters`: as the API has them."""
     asked = {**asdict(AskSettings()), **turn.settings}
     parameters = {
         "stream": asked["streaming"],
@@ -70,6 +70,7 @@ def curl_of_turn(target: Target, turn: Turn) -> str:
         "max_tokens": asked["length"],
         "temperature": asked["temperature"],
         "first_token_budget": asked["first_token_budget"],
+        **({"filters": filters} if filters else {}),
     }
     return curl(target, turn.searched_for or turn.question, parameters)
 

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from engine.store import Source
 from engine.workspace import Workspace
+from pages.parts.markdown import plain_markdown
 
 PAGED = {".pdf": "page", ".pptx": "slide", ".tif": "page", ".tiff": "page"} | dict.fromkeys(
     (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "sheet"
@@ -48,4 +49,6 @@ def facts_of(workspace: Workspace, collection: str, document: Source) -> str:
     facts = [passages, readable_size(document.size), ago(document.added_at)]
     if document.pages > 1 or part != "section":  # one section is the whole file
         facts.insert(0, counted(document.pages, part))
+    if document.tags:
+        facts.append(f"tags: {plain_markdown(', '.join(document.tags))}")
     return " · ".join(facts)

@@ -1,23 +1,23 @@
 """A document on a page of its own: its facts, its passages as they are stored, a PDF's pages."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import streamlit as st
 
+from engine.schema import Filters
 from engine.store import Source
 from engine.workspace import Workspace
+from pages.parts.conversations import open_conversation
 from pages.parts.deleting import delete_documents
 from pages.parts.facts import facts_of
 from pages.parts.markdown import passage_markdown, plain_markdown
+from pages.parts.only import choose
 from pages.parts.resources import safely
 from pages.parts.session import choose_collection
 from pages.parts.sources import offer_page, show_recognised
+from pages.parts.tags import edit_tags
 
-# What cannot be in the name of a collection (engine/store/store.py), and how long one may be.
-NOT_IN_A_NAME = r"[^\w .-]"
-LONGEST_NAME = 60
 LEAVE = "leave_for_ask"  # in the session's state: the next run of the page goes on to Ask
 A_PAGE = 10  # passages shown at once
 Summarise = Callable[[Workspace, str, Sequence[Source]], None]
@@ -56,14 +56,14 @@ def show_document(
                 icon=":material/download:",
                 on_click="ignore",
             )
-            st.button(
-                "Ask only this document",
-                icon=":material/forum:",
-                key="ask-only",
-                on_click=safely(ask_only),
-                args=(workspace, collection, document),
-                help="Copies it to a collection of its own, and asks that one from now on.",
-            )
+        st.button(
+            "Ask only this document",
+            icon=":material/forum:",
+            key="ask-only",
+            on_click=safely(ask_only),
+            args=(collection, document),
+            help="Begins a conversation about this document alone.",
+        )
         st.button(
             "Summarise",
             icon=":material/summarize:",
@@ -80,22 +80,15 @@ def show_document(
         )
     if original is None:
         st.caption("The original file was not kept. Its passages can be read and searched.")
+    edit_tags(workspace, collection, document)
     _show_passages(workspace, collection, document)
 
 
-def ask_only(workspace: Workspace, collection: str, document: Source) -> None:
-    """Choose a collection that has this document alone, made where it is not there yet.
-
-    Raises:
-        FirstTokenError, OSError: the collection or the copy could not be made.
-    """
-    name = f"Only {re.sub(NOT_IN_A_NAME, '-', document.file_name)}"[:LONGEST_NAME].rstrip(" .-")
-    original = workspace.library.original(collection, document.source_id)
-    workspace.library.create(name)
-    there = {each.file_name for each in workspace.library.documents(name)}
-    if original and document.file_name not in there:
-        workspace.ingestor.add(name, document.file_name, original)
-    choose_collection(name)
+def ask_only(collection: str, document: Source) -> None:
+    """Begin a conversation whose questions are about this document."""
+    choose_collection(collection)
+    open_conversation("")
+    choose(Filters(source_ids=(document.source_id,)))
     st.session_state[LEAVE] = True
 
 
@@ -113,8 +106,7 @@ def _show_passages(workspace: Workspace, collection: str, document: Source) -> N
         page = min(pages, st.pagination(pages, key=f"passages-{document.source_id}"))
     for node in nodes[(page - 1) * A_PAGE : page * A_PAGE]:
         with st.container(border=True, key=f"passage-{node.id_}"):
-            where = f"page {node.metadata['page_label']}" if node.metadata.get("page_label") else ""
-            st.caption(" · ".join(part for part in (f"passage {node.position + 1}", where) if part))
+            st.caption(" · ".join(filter(None, (f"passage {node.position + 1}", node.place))))
             st.markdown(passage_markdown(node.text))
             show_recognised(node)
             offer_page(find_original, node, f"inside-{node.id_}")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.store import Source
 from engine.workspace import Workspace
 from engine.workspace.watching import Watched
 from pages.parts.facts import counted
@@ -31,7 +32,8 @@ def show_watched(workspace: Workspace, collection: str) -> None:
         label += f" · {counted(len(watched), 'folder')}"
     with st.expander(label, icon=":material/sync:", key="watched"):
         if watched:
-            st.fragment(_show_folders, run_every=_TICK)(workspace, collection)
+            drawn = workspace.library.documents(collection)
+            st.fragment(_show_folders, run_every=_TICK)(workspace, collection, drawn)
         if local:
             _add(workspace, collection)
 
@@ -52,9 +54,12 @@ def _add(workspace: Workspace, collection: str) -> None:
     )
 
 
-def _show_folders(workspace: Workspace, collection: str) -> None:
+def _show_folders(workspace: Workspace, collection: str, drawn: list[Source]) -> None:
+    """`drawn`: the documents that the page shows, which is drawn again when there are others."""
     for watched in workspace.watcher.folders(collection):
         _show_folder(workspace, watched)
+    if workspace.library.documents(collection) != drawn and not workspace.ingestor.busy:
+        st.rerun()
 
 
 def _show_folder(workspace: Workspace, watched: Watched) -> None:
