@@ -98,6 +98,9 @@ def test_a_double_question_is_divided_where_a_new_question_begins(
         ("3,5 m", Value("3.5", "m")),  # type: ignore[arg-type]
         ("free", Value(0)),  # type: ignore[arg-type]
         ("2 h 30 min", Value(150, "minute")),  # type: ignore[arg-type]
+        ("($1,234.50)", Value("-1234.50", "$")),  # type: ignore[arg-type]
+        ("-$3", Value("-3", "$")),  # type: ignore[arg-type]
+        ("(12 km)", None),
         ("A-1004", None),
         ("two of them", None),
         ("", None),

@@ -24,6 +24,10 @@ _CELL = re.compile(
     r"(?:\([^()]*\))?",
     re.IGNORECASE,
 )
+# A negative amount as spreadsheets show it: "($1,234.50)", "-$3"
+_NEGATIVE = re.compile(
+    rf"\(((?:[{_SIGNS}]\s*)?\d[\d.,]*(?:\s*[{_SIGNS}])?)\)|[-−]([{_SIGNS}].*)"
+)
 _CLOCK = re.compile(
     r"(?P<hour>[01]?\d|2[0-4])[:.](?P<minute>[0-5]\d)\s*(?P<half>[ap]\.?m\.?)?", re.I
 )
@@ -45,6 +49,9 @@ def value_of(cell: str) -> Value | None:
     text = cell.strip()
     if text.lower() in _FREE:
         return Value(Decimal(0))
+    if negative := _NEGATIVE.fullmatch(text):
+        found = value_of(negative[1] or negative[2])
+        return Value(-found.number, found.unit) if found else None
     if match := _DURATION.fullmatch(text):
         return Value(Decimal(int(match["hours"]) * 60 + int(match["minutes"])), "minute")
     match = _CELL.fullmatch(text) if len(text) <= 60 else None
