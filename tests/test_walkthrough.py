@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import ResponseSynthesizer, RetrieverQueryEngine
+from engine import Filters, ResponseSynthesizer, RetrieverQueryEngine
 from engine.config import load_config
 from engine.llm.base import ContextFormat
 from engine.measuring import Setup
@@ -21,6 +21,7 @@ from pages.cells.export import NAME, Place, as_notebook, as_script
 from pages.cells.lessons import LESSONS, MEASURE_SPEED
 from pages.cells.notebook import Cell, Notebook, State
 from pages.cells.output import Output
+from pages.parts.only import behind_filters
 from pages.parts.samples import load_samples
 from pages.parts.walkthrough_state import VALUES, may_edit
 from tests.browser import ROOT
@@ -495,6 +496,27 @@ def test_the_code_behind_an_answer_gives_the_answer_that_the_app_gave(
     shown = executed(code, capsys)
     assert "Hannah Voss" in answer and answer.strip() in shown
     assert all(source.node.label in shown for source in turn.sources)
+
+
+def test_the_code_behind_an_answer_about_one_document_asks_only_that(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_samples(workspace, "default")
+    deadline = time.monotonic() + SECONDS
+    while not all(each.stage.ended for each in workspace.ingestor.uploads("default")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    documents = workspace.library.documents("default")
+    log = next(each for each in documents if each.file_name == "ice-log.txt")
+    conversation = workspace.conversations.create("default")
+    filters = Filters(source_ids=(log.source_id,))
+    str(workspace.ask(conversation, "Why did the sledge party turn back?", filters=filters))
+    (turn,) = workspace.turns(conversation.id)
+    _, only = behind_filters(workspace, "default", turn.filters)
+    assert only == [log.source_id]
+    shown = executed(code_of_turn(turn, str(ROOT / "samples"), only=only), capsys)
+    assert {source.node.label for source in turn.sources} == {"ice-log.txt"}
+    assert "ice-log.txt" in shown and "tide-mill.md" not in shown
 
 
 def test_the_code_behind_an_old_turn_has_the_defaults_for_settings_it_lacks() -> None:
