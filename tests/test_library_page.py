@@ -420,6 +420,9 @@ def test_a_document_is_asked_alone_by_a_filter_of_a_new_conversation(workspace: 
     button(app, "Ask only this document")
     app.chat_input[0].set_value("When was the mill built?").run()
     (conversation,) = workspace.conversations.list("default")
+    deadline = time.monotonic() + SECONDS
+    while workspace.running(conversation.id) and time.monotonic() < deadline:
+        time.sleep(0.01)
     (turn,) = workspace.turns(conversation.id)
     assert turn.filters == Filters(source_ids=(log.source_id,))
     assert {each.node.file_name for each in turn.sources} == {"ice log (1908).txt"}
