@@ -17,8 +17,8 @@ from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from engine.timing import CallRecord
+from engine.workspace.adding import Adder
 from engine.workspace.ingestion import Upload
-from engine.workspace.library import Library
 
 if TYPE_CHECKING:
     from tests.browser import RunningApp  # the app has no use for a browser
@@ -68,14 +68,14 @@ def slow_answers() -> None:
 
 def hold_rebuilding() -> None:
     """The phase "rebuilding" comes before each document that is indexed again."""
-    if Library._rebuild is not _held_rebuild:
-        Library._rebuild = _held_rebuild  # type: ignore[method-assign]
+    if Adder.add_again is not _held_rebuild:
+        Adder.add_again = _held_rebuild  # type: ignore[method-assign]
 
 
-_rebuild = Library._rebuild
+_rebuild = Adder.add_again
 
 
-def _held_rebuild(self: Library, upload: Upload) -> None:
+def _held_rebuild(self: Adder, upload: Upload) -> None:
     while is_held("rebuilding"):
         time.sleep(0.01)
     _rebuild(self, upload)
