@@ -10,11 +10,12 @@ import pytest
 
 from engine.config import Config
 from engine.llm import LlamaCpp
+from engine.models.background import Step
 from engine.models.catalogue import catalogue
 from engine.models.choosing import Choice, load_choice, open_chosen, save_choice
 from engine.models.estimates import Measured, available_memory, estimate, measured_here
 from engine.models.files import parts_of
-from engine.models.switching import Step, Switch
+from engine.models.switching import Switch
 from engine.run import Phase
 from engine.settings import Settings
 from engine.weights import RECORD

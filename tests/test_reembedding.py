@@ -208,13 +208,13 @@ def test_the_configured_models_are_fetched_in_the_background_and_kept_as_the_cho
     config = Config(data_dir=tmp_path, hf_endpoint=hub.url, embed_model=MANY)
     workspace = Workspace(tmp_path, config, ScriptedLLM())
     switch = workspace.search_switch
-    until(lambda: switch.current.embedder == MANY or switch.message)
+    until(lambda: not switch.step.at_work)
     assert switch.message == ""
     assert Settings.embed_model.name == MANY
     until(lambda: not workspace.library.reembedder.pending)
     add(workspace, "tide")
     switch.begin(SearchChoice())
-    until(lambda: not switch.step)
+    until(lambda: not switch.step.at_work)
     until(lambda: not workspace.library.reembedder.pending)
     assert workspace.library.index("default").embed_model.name == BgeEmbedding.name
     workspace.close()

@@ -7,6 +7,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from engine.config import Config
 from engine.durable import write_whole
@@ -40,41 +41,12 @@ class SearchChoice:
     reranker: str = ""
 
 
-def load_search_choice(folder: Path, config: Config) -> SearchChoice:
-    """The last choice, unless .env has changed since; else what .env says."""
-    configured = SearchChoice(config.embed_model, config.rerank_model)
-    try:
-        kept = json.loads((folder / SEARCH_CHOICE).read_text("utf-8"))
-        if kept["configured"] == asdict(configured):
-            return SearchChoice(**kept["choice"])
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, LookupError, TypeError):
-        log.exception("The choice of search models cannot be read")
-    return configured
-
-
-def save_search_choice(folder: Path, config: Config, choice: SearchChoice) -> None:
-    """
-    Raises:
-        OSError: it could not be written.
-    """
-    configured = SearchChoice(config.embed_model, config.rerank_model)
-    kept = {"choice": asdict(choice), "configured": asdict(configured)}
-    write_whole(folder / SEARCH_CHOICE, json.dumps(kept).encode())
+Kept = TypeVar("Kept", Choice, SearchChoice)
 
 
 def load_choice(folder: Path, config: Config) -> Choice:
     """The last choice, unless .env has changed since."""
-    try:
-        kept = json.loads((folder / CHOICE).read_text("utf-8"))
-        if kept["configured"] == _configured(config):
-            return Choice(**kept["choice"])
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, LookupError, TypeError):
-        log.exception("The choice of a model cannot be read")
-    return Choice()
+    return _load(folder / CHOICE, _configured(config), Choice) or Choice()
 
 
 def save_choice(folder: Path, config: Config, choice: Choice) -> None:
@@ -82,12 +54,41 @@ def save_choice(folder: Path, config: Config, choice: Choice) -> None:
     Raises:
         OSError: it could not be written.
     """
-    kept = {"choice": asdict(choice), "configured": _configured(config)}
-    write_whole(folder / CHOICE, json.dumps(kept).encode())
+    _save(folder / CHOICE, _configured(config), choice)
+
+
+def load_search_choice(folder: Path, config: Config) -> SearchChoice:
+    """The last choice, unless .env has changed since; else what .env says."""
+    configured = [config.embed_model, config.rerank_model]
+    return _load(folder / SEARCH_CHOICE, configured, SearchChoice) or SearchChoice(*configured)
+
+
+def save_search_choice(folder: Path, config: Config, choice: SearchChoice) -> None:
+    """
+    Raises:
+        OSError: it could not be written.
+    """
+    _save(folder / SEARCH_CHOICE, [config.embed_model, config.rerank_model], choice)
 
 
 def _configured(config: Config) -> list[str]:
     return [str(config.chat_model or ""), config.openai_base_url, config.openai_model]
+
+
+def _load(file: Path, configured: list[str], kind: type[Kept]) -> Kept | None:
+    """The choice in a file; None if there is none, or .env said something else then."""
+    try:
+        kept = json.loads(file.read_text("utf-8"))
+        return kind(**kept["choice"]) if kept["configured"] == configured else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError):
+        log.exception("%s cannot be read", file.name)
+        return None
+
+
+def _save(file: Path, configured: list[str], choice: Choice | SearchChoice) -> None:
+    write_whole(file, json.dumps({"choice": asdict(choice), "configured": configured}).encode())
 
 
 def open_chosen(folder: Path, config: Config) -> tuple[LLM | None, str]:

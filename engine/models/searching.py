@@ -10,7 +10,6 @@ import functools
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,9 @@ from engine.embedding import (
     OnnxReranker,
     Reranker,
 )
-from engine.errors import Cancelled, ConfigError, FirstTokenError, WeightsError
+from engine.errors import ConfigError
 from engine.models.asking import Hub
+from engine.models.background import BackgroundSwitch, Step
 from engine.models.choosing import SearchChoice, save_search_choice
 from engine.run import Run
 
@@ -195,12 +195,11 @@ def _find(name: str, offered: tuple[Offered, ...], variable: str) -> Offered:
     raise ConfigError(f"{name} cannot be the {variable}. Choose one of: {names}.")
 
 
-class SearchSwitch:
-    """Exchanges embedder and reranker while First Token runs, on a thread of its own.
+class SearchSwitch(BackgroundSwitch[SearchChoice]):
+    """Exchanges embedder and reranker. `install` makes them the ones that search."""
 
-    `install` makes them the ones that search. `step` says what is done now, in words; empty when
-    nothing is.
-    """
+    busy = "Other search models are being fetched. Stop that, or wait."
+    stays = "The search goes on with the models before."
 
     def __init__(
         self,
@@ -209,54 +208,22 @@ class SearchSwitch:
         models: SearchModels,
         install: Callable[[Embedding, Reranker], None],
     ) -> None:
+        super().__init__(SearchChoice())
         self._folder, self._config, self._models = folder, config, models
         self._install = install
-        self.current = SearchChoice()  # the ones that search
-        self.step, self.message = "", ""
         self.done, self.total = 0, 0  # bytes of a download
-        self._run = Run()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
-    def begin(self, choice: SearchChoice) -> None:
-        """Switch in the background: fetch what is not here, and open it.
-
-        Raises:
-            WeightsError: another switch is going on.
-        """
-        with self._lock:
-            if self.step:
-                raise WeightsError("Other search models are being fetched. Stop that, or wait.")
-            self.step, self.message, self.done, self.total = "fetching", "", 0, 0
-            self._run = Run()
-            self._thread = threading.Thread(target=self._work, args=(choice,), daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._run.cancel()
-
-    def close(self) -> None:
-        self.stop()
-        if self._thread:
-            self._thread.join(10)
-
-    def _work(self, choice: SearchChoice) -> None:
+    def _exchange(self, choice: SearchChoice, run: Run) -> None:
         def report(done: int, total: int) -> None:
             self.done, self.total = done, total
 
-        try:
-            embedder = self._models.embedder(choice.embedder, self._run, report)
-            reranker = self._models.reranker(choice.reranker, self._run, report)
-            self._run.check()
-            self._install(embedder, reranker)
-            self.current = choice
-            save_search_choice(self._folder, self._config, choice)
-        except Cancelled:
-            pass
-        except FirstTokenError as error:
-            self.message = f"{error} The search goes on with the models before."
-        except Exception as error:
-            log.exception("The search models could not be exchanged")
-            self.message = f"It failed ({type(error).__name__}). The log says more."
-        finally:
-            self.step = ""
+        report(0, 0)
+        self.step = Step.FETCHING
+        embedder = self._models.embedder(choice.embedder, run, report)
+        reranker = self._models.reranker(choice.reranker, run, report)
+        run.check()
+        self.step = Step.LOADING
+        self._install(embedder, reranker)
+
+    def _save(self, choice: SearchChoice) -> None:
+        save_search_choice(self._folder, self._config, choice)

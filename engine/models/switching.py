@@ -6,23 +6,21 @@ The old model answers until the new one has been loaded. If anything fails, it g
 """
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 
 from engine.config import Config
 from engine.cores import cores
-from engine.errors import Cancelled, FirstTokenError, LLMError
+from engine.errors import Cancelled, LLMError
 from engine.llm.base import LLM
 from engine.llm.probe import is_probed
+from engine.models.background import BackgroundSwitch, Step
 from engine.models.choosing import Choice, open_model, save_choice
 from engine.models.estimates import available_memory, memory_needed
 from engine.models.files import bytes_of
@@ -30,33 +28,21 @@ from engine.models.servers import Servers, models_of
 from engine.run import Run
 from engine.weights import RECORD
 
-log = logging.getLogger(__name__)
-
 # Seconds that the measuring of a new model waits for answers to end: beside them it would find the
 # model slower than it is, and lay the runtime out for that.
 QUIET = 60.0
 _LOOK_AGAIN = 0.1
 
 
-class Step(StrEnum):
-    IDLE = "idle"
-    WAITING = "waiting"
-    PROVING = "proving"
-    LOADING = "loading"
-    DONE = "done"
-    FAILED = "failed"
-
-    @property
-    def at_work(self) -> bool:
-        return self in (Step.WAITING, Step.PROVING, Step.LOADING)
-
-
-class Switch:
-    """One switch at a time, on a thread of its own. Safe to use from any thread.
+class Switch(BackgroundSwitch[Choice]):
+    """Exchanges the model that answers.
 
     `answering` says whether answers are being written now; `install` makes the new model the one
     that answers.
     """
+
+    busy = "Another model is being loaded. Stop that, or wait for it."
+    stays = "The model before goes on answering."
 
     def __init__(
         self,
@@ -65,71 +51,18 @@ class Switch:
         answering: Callable[[], bool],
         install: Callable[[LLM], None],
     ) -> None:
+        super().__init__(Choice())
         self._folder, self._config = folder, config
         self._answering, self._install = answering, install
-        self.step, self.message, self.name = Step.IDLE, "", ""
-        self.choice = Choice()  # the last one that was begun
-        self.current = Choice()  # the one that answers
-        self.began = 0.0
-        self._run = Run()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
-    def begin(self, choice: Choice, name: str) -> None:
-        """Switch in the background. `name` is what the page calls the model.
-
-        Raises:
-            LLMError: another switch is going on.
-        """
-        with self._lock:
-            if self.step.at_work:
-                raise LLMError("Another model is being loaded. Stop that, or wait for it.")
-            self.step, self.message, self.name, self.choice = Step.WAITING, "", name, choice
-            self.began = time.monotonic()
-            self._run = Run()
-            self._thread = threading.Thread(target=self._work, name="switching", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Keep the old model. Too late once the new one has been loaded."""
-        self._run.cancel()
-
-    def close(self) -> None:
-        self.stop()
-        if self._thread:
-            self._thread.join(10)
-
-    def _work(self) -> None:
-        choice, run = self.choice, self._run
-
+    def _exchange(self, choice: Choice, run: Run) -> None:
         def enter(step: Step) -> None:
             self.step = step
 
-        try:
-            new = open_proven(choice, self._folder, self._config, run, enter, self._answering)
-            self._install(new)
-            self.current = choice
-            try:
-                save_choice(self._folder, self._config, choice)
-            except OSError as error:
-                log.exception("The choice of a model could not be saved")
-                self.message = (
-                    f"The choice could not be saved ({error.strerror}): at the next start, the "
-                    "model before answers again."
-                )
-            self.step = Step.DONE
-        except Cancelled:
-            self.step, self.message = Step.IDLE, ""
-        except FirstTokenError as error:
-            log.exception("The model could not be switched")
-            self.message, self.step = f"{error} The model before goes on answering.", Step.FAILED
-        except Exception as error:
-            log.exception("The model could not be switched")
-            self.message = (
-                f"The model could not be loaded ({type(error).__name__}). The model before goes on "
-                "answering."
-            )
-            self.step = Step.FAILED
+        self._install(open_proven(choice, self._folder, self._config, run, enter, self._answering))
+
+    def _save(self, choice: Choice) -> None:
+        save_choice(self._folder, self._config, choice)
 
 
 def open_proven(

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.errors import ServerError
+from engine.models.background import Step
 from engine.models.catalogue import Recommended, catalogue
 from engine.models.choosing import Choice
 from engine.models.estimates import (
@@ -17,7 +18,6 @@ from engine.models.estimates import (
 )
 from engine.models.files import ModelFile, State, gguf_files, size_of
 from engine.models.servers import Server, checked_address, models_of
-from engine.models.switching import Step
 from engine.redacting import public_address
 from engine.settings import Settings
 from engine.weights import RECORD

@@ -35,7 +35,7 @@ def choose_search_models(workspace: Workspace) -> None:
             "Download and use" if fetched else "Use",
             icon=":material/download:" if fetched else None,
             key="use-search-models",
-            disabled=bool(switch.step) or choice == switch.current,
+            disabled=switch.step.at_work or choice == switch.current,
             on_click=safely(switch.begin),
             args=(choice,),
         )
@@ -44,7 +44,7 @@ def choose_search_models(workspace: Workspace) -> None:
 
 
 def _busy(workspace: Workspace) -> bool:
-    return bool(workspace.search_switch.step or workspace.library.reembedder.pending)
+    return workspace.search_switch.step.at_work or bool(workspace.library.reembedder.pending)
 
 
 def _choice(label: str, default: str, offered: tuple[Offered, ...], key: str) -> str:
@@ -66,7 +66,7 @@ def _choice(label: str, default: str, offered: tuple[Offered, ...], key: str) ->
 def _progress(workspace: Workspace, was_busy: bool) -> None:
     switch, reembedder = workspace.search_switch, workspace.library.reembedder
     with st.container(key="search-progress"):
-        if switch.step:
+        if switch.step.at_work:
             done = f"{readable_size(switch.done)} of {readable_size(switch.total)}"
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.progress(
