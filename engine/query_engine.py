@@ -114,12 +114,14 @@ class RetrieverQueryEngine:
         stream: bool = True,
         history: Sequence[ChatMessage] = (),
         on_done: Callable[[StreamingResponse], None] = lambda _: None,
+        submitted: float | None = None,
     ) -> StreamingResponse:
         """Ask, and return the live answer at once, before the search.
 
         Without streaming, the answer is one chunk, which arrives when the text is complete.
         `on_done` is called on the engine's thread when the answer has ended in any way. The search
-        for a follow-up includes the questions of `history` that it refers to.
+        for a follow-up includes the questions of `history` that it refers to. `submitted`: when the
+        question was, by `time.perf_counter`; the trace begins there, by default now.
 
         Raises:
             QuestionError: the question is empty or too long. It is a ValueError too.
@@ -132,6 +134,8 @@ class RetrieverQueryEngine:
                 f"{metadata.model_name} cannot stream. Ask with streaming off."
             )
         answer = Answer(question, streaming=stream)
+        if submitted is not None:
+            answer.run.trace.submitted(submitted)
         response = StreamingResponse(answer)
 
         def work() -> None:

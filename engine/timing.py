@@ -148,6 +148,11 @@ class Trace:
         self.chunk_times: list[float] = []
         self.ended: float | None = None
 
+    def submitted(self, at: float) -> None:
+        """Begin earlier: the question was submitted at `at`, a value of `time.perf_counter`."""
+        self.submitted_at -= self.origin - at
+        self.origin = at
+
     def now(self) -> float:
         return time.perf_counter() - self.origin
 

@@ -26,6 +26,10 @@ LARGER = (
     "A larger model answers better and more slowly. It is tried out and measured while the one in "
     "use goes on answering; what is being answered ends with the model it began with."
 )
+LAYOUT = (
+    "At its first start, a model is measured on this machine, and the runtime is configured from "
+    "the results."
+)
 IN_ENV = "The same in the file `.env` in the folder of First Token, read at its start:"
 ENV = """\
 CHAT_MODEL=models/qwen2.5-1.5b-instruct-q4_k_m.gguf
@@ -47,15 +51,11 @@ def show_models(workspace: Workspace) -> None:
 
 
 def show_layout(workspace: Workspace) -> None:
-    rows = layout(workspace.llm)
-    if not rows:
-        st.markdown("A server writes the answers. It has its own settings.")
-        return
-    st.markdown(
-        "At its first start, a model is measured on this machine, and the runtime is configured "
-        "from the results. Threads and slices are chosen for every step."
-    )
-    st.dataframe(rows, hide_index=True, alt="The runtime's settings on this machine")
+    """How the local runtime is configured on this machine. A server has its own settings."""
+    if rows := layout(workspace.llm):
+        with st.expander("How it is set up here", icon=":material/tune:", key="layout"):
+            st.markdown(LAYOUT)
+            st.table(rows, border="horizontal", hide_index=True, alt="The runtime's settings")
 
 
 def show_how_to_configure() -> None:
@@ -90,6 +90,7 @@ def main() -> None:
     if is_default(workspace.llm):
         st.markdown(EXPECT)
     show_models(workspace)
+    show_layout(workspace)
     st.subheader("Choose another model", anchor=False)
     st.markdown(LARGER)
     choose_model(workspace)
@@ -98,8 +99,6 @@ def main() -> None:
     notebook = speed_notebook()
     version = notebook.version
     show_cell(notebook, notebook.cells[0], version, with_code=with_code)
-    st.subheader("How it is set up here", anchor=False)
-    show_layout(workspace)
     st.subheader("In .env", anchor=False)
     show_how_to_configure()
     st.subheader("If something goes wrong", anchor=False)

@@ -14,7 +14,7 @@ from openai import OpenAI
 from engine.api.client import Client
 from engine.api.serving import served
 from engine.config import Config
-from engine.llm import LlamaCpp
+from engine.llm import LLM, LlamaCpp
 from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.samples import load_samples
@@ -48,8 +48,11 @@ class ApiServer:
         wait_until(lambda: self.llm.jobs == 0, every=0.001)
         return time.perf_counter() - began
 
-    def send(self, path: str, body: dict[str, Any]) -> socket.socket:
-        """A POST on a connection of its own, as plain bytes."""
+    def send(self, path: str, body: dict[str, Any], receive_buffer: int = 0) -> socket.socket:
+        """A POST on a connection of its own, as plain bytes.
+
+        `receive_buffer`: the bytes that the system takes for a reader who does not read.
+        """
         content = json.dumps(body).encode()
         port = int(self.client.url.rsplit(":", 1)[1])
         lines = [
@@ -59,21 +62,27 @@ class ApiServer:
             "Content-Type: application/json",
             f"Content-Length: {len(content)}",
         ]
-        connection = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+        connection = socket.socket()
+        connection.settimeout(LIMIT)
+        if receive_buffer:  # before it connects: later it has no effect
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.connect(("127.0.0.1", port))
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + content)
         return connection
 
-    def ask(self, question: str = QUESTION, **parameters: Any) -> socket.socket:
+    def ask(
+        self, question: str = QUESTION, receive_buffer: int = 0, **parameters: Any
+    ) -> socket.socket:
         """A question whose answer is streamed."""
         messages = [{"role": "user", "content": question}]
         body = {"model": MODEL, "messages": messages, "stream": True, **parameters}
-        return self.send("/v1/chat/completions", body)
+        return self.send("/v1/chat/completions", body, receive_buffer)
 
 
 @contextmanager
-def api_server(folder: Path) -> Iterator[ApiServer]:
-    """The API of a library in `folder` that has the samples."""
-    workspace = Workspace(folder, Config(data_dir=folder), Settings.llm)
+def api_server(folder: Path, llm: LLM | None = None) -> Iterator[ApiServer]:
+    """The API of a library in `folder` that has the samples, with the real model by default."""
+    workspace = Workspace(folder, Config(data_dir=folder), llm or Settings.llm)
     try:
         load_samples(workspace, "default")
         wait_until(lambda: not workspace.ingestor.busy)

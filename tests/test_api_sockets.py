@@ -2,15 +2,16 @@
 
 import gc
 import resource
-import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.api import chat
 from tests.api_server import (
     LONG_QUESTION,
     ApiServer,
@@ -18,6 +19,7 @@ from tests.api_server import (
     frames,
     wait_until,
 )
+from tests.scripted import ScriptedLLM
 
 LONG: dict[str, Any] = {"max_tokens": 1024, "ignore_eos": True}
 
@@ -66,9 +68,8 @@ def test_a_caller_of_a_whole_answer_who_leaves_stops_the_model(api: ApiServer) -
     wait_until(lambda: not answering())
 
 
-def test_a_slow_reader_gets_everything_and_does_not_hold_up_the_model(api: ApiServer) -> None:
+def test_a_reader_that_waits_does_not_hold_up_the_model(api: ApiServer) -> None:
     with api.ask(max_tokens=200, ignore_eos=True) as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         arriving = frames(slow)
         next(arriving)
         with api.ask() as other:  # answered meanwhile
@@ -77,6 +78,56 @@ def test_a_slow_reader_gets_everything_and_does_not_hold_up_the_model(api: ApiSe
         last = list(arriving)[-1]
         assert last["timings"]["predicted_n"] == 200
         assert last["choices"][0]["finish_reason"] == "length"
+
+
+# An answer that is larger than all buffers between server and reader, which loopback lets grow to
+# 2.6 MB. The real model would write it for an hour.
+PIECE, PIECES = "tide " * 4000, 400
+SMALL = 2048  # bytes of the reader's buffer
+
+
+def test_a_reader_whose_buffers_are_full_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = count_calls(monkeypatch, chat, "_event")
+    llm = ScriptedLLM([PIECE] * PIECES)
+    with api_server(tmp_path, llm) as api, api.ask(receive_buffer=SMALL) as slow:
+        wait_until(llm.closed.is_set)  # the model has written everything, and nothing was read
+        before = -1
+        while made() > before:  # until nothing more can be sent
+            before = made()
+            time.sleep(0.2)
+        assert 0 < before < PIECES
+        text = "".join(each["choices"][0]["delta"].get("content", "") for each in frames(slow))
+    assert text == PIECE * PIECES
+
+
+def test_a_reader_that_never_reads_does_not_keep_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "SLOWEST_READER", 0.3)
+    llm = ScriptedLLM([PIECE] * 1_000_000, seconds=0.001)  # for more than a quarter of an hour
+    with api_server(tmp_path, llm) as api:
+        handles = open_files()
+        with api.ask(receive_buffer=SMALL) as stuck:
+            wait_until(llm.closed.is_set)
+            wait_until(lambda: not answering())
+            *_, last = frames(stuck)  # it gets what had been sent, and sees that the end is missing
+            assert last["choices"][0]["finish_reason"] is None
+        wait_until(lambda: open_files() <= handles)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Callable[[], int]:
+    """Count the calls of a function from now on."""
+    made = [0]
+    real = getattr(module, name)
+
+    def counted(*arguments: Any) -> Any:
+        made[0] += 1
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, counted)
+    return lambda: made[0]
 
 
 def test_more_requests_at_once_than_are_allowed_are_told_to_wait(

@@ -1,13 +1,15 @@
 """A question from outside → a live answer of the workspace; its sources and figures as JSON."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.api.requests import ChatRequest
+from engine.api.threads import in_thread
 from engine.query_engine import NOT_FOUND, RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
@@ -15,8 +17,6 @@ from engine.schema import Filters, NodeWithScore
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import Trace
 from engine.workspace import Workspace
-
-UNREAD = 10.0  # seconds after which an answer is stopped that nobody has begun to read
 
 MODEL = "first-token/"
 """A model is a collection: first-token/<collection>."""
@@ -35,7 +35,30 @@ def collection_of(workspace: Workspace, model: str) -> str:
     return name
 
 
-def start(workspace: Workspace, asked: ChatRequest) -> StreamingResponse:
+async def begin(
+    open_workspace: Callable[[], Workspace], asked: ChatRequest, arrived: float | None = None
+) -> StreamingResponse:
+    """`start` on a thread. A caller who leaves before it returns stops the answer.
+
+    One step, because each change of threads costs milliseconds while the model computes. `arrived`:
+    when the request did, by `time.perf_counter`; the answer's times count from there.
+    """
+
+    def stop(started: asyncio.Future[StreamingResponse]) -> None:
+        if started.exception() is None:
+            started.result().cancel()
+
+    starting = asyncio.ensure_future(in_thread(lambda: start(open_workspace(), asked, arrived)))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(stop)
+        raise
+
+
+def start(
+    workspace: Workspace, asked: ChatRequest, arrived: float | None = None
+) -> StreamingResponse:
     """Ask, and return the live answer at once, before the search.
 
     Raises:
@@ -45,22 +68,30 @@ def start(workspace: Workspace, asked: ChatRequest) -> StreamingResponse:
     question = asked.question
     collection = collection_of(workspace, asked.model)
     filters = filters_of(workspace, collection, asked.filters)
-    synthesizer = ResponseSynthesizer(
-        workspace.llm,
-        streaming=bool(asked.stream),
-        response_mode=asked.response_mode,
-        options=asked.options,
-        first_token_budget=asked.budget,
-    )
     retriever = workspace.library.retriever(collection, asked.passages, filters)
     kinds = workspace.library.kinds(collection, asked.passages, filters, workspace.summaries)
-    engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+    held = workspace.chat_model.hold()  # another model may be chosen meanwhile
     try:
-        response = engine.start(question, stream=bool(asked.stream), history=asked.history)
-    except NotImplementedError as error:
-        raise Problem(400, str(error), param="stream") from error
-    response.hold(UNREAD)
-    return response
+        synthesizer = ResponseSynthesizer(
+            held.llm,
+            streaming=bool(asked.stream),
+            response_mode=asked.response_mode,
+            options=asked.options,
+            first_token_budget=asked.budget,
+        )
+        engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+        return engine.start(
+            question,
+            stream=bool(asked.stream),
+            history=asked.history,
+            on_done=lambda _: held.release(),
+            submitted=arrived,
+        )
+    except BaseException as error:
+        held.release()
+        if isinstance(error, NotImplementedError):
+            raise Problem(400, str(error), param="stream") from error
+        raise
 
 
 def filters_of(

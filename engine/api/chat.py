@@ -6,6 +6,7 @@ the last one has the figures. When the connection closes, in any phase, the mode
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -16,23 +17,26 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api.asking import (
     MODEL,
+    begin,
     finish_reason,
     kind_json,
     sources_json,
-    start,
     text_of,
     timings_json,
     usage_json,
 )
 from engine.api.problems import problem_of
-from engine.api.requests import ChatRequest, read
-from engine.api.threads import in_thread
+from engine.api.requests import ChatRequest, read, stopped_when_left
 from engine.response import StreamingResponse
 from engine.workspace import Workspace
 
+log = logging.getLogger(__name__)
+
 DONE = b"data: [DONE]\n\n"
-# Seconds for a reader to take a frame, when the connection's buffers are full. The model does not
-# wait for a slow reader, but the connection would stay open for ever.
+# Seconds for a reader to take something, once the connection's buffers are full. The model does not
+# wait for a reader, and what it writes is kept until it is read; but without an end, a reader that
+# has stopped reading would keep its answer for ever. On Linux, loopback buffers hold 2.6 MB, which
+# is more than the longest answer.
 SLOWEST_READER = 60.0
 
 
@@ -44,9 +48,9 @@ class Chat:
         self.live: set[StreamingResponse] = set()
 
     async def __call__(self, request: Request) -> Response:
+        arrived = time.perf_counter()
         asked = await read(request, ChatRequest)
-        # In one step, because each change of threads costs milliseconds while the model computes
-        response = await in_thread(lambda: start(self._open_workspace(), asked))
+        response = await begin(self._open_workspace, asked, arrived)
         self.live.add(response)
         return _Answer(asked, response, self.live.discard)
 
@@ -70,22 +74,17 @@ class _Answer(Response):
         self._id, self._created = f"chatcmpl-{response.run_id}", int(time.time())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        leaving = asyncio.create_task(self._stop_when_left(receive))
+        response = self._response
         try:
-            await self._response.wait_found()
-            if self._asked.stream and self._response.error is None:
-                await self._stream(send)
-            else:
-                await (await self._whole())(scope, receive, send)
+            async with stopped_when_left(receive, response.cancel):
+                await response.wait_found()
+                if self._asked.stream and response.error is None:
+                    await self._stream(send)
+                else:
+                    await (await self._whole())(scope, receive, send)
         finally:
-            leaving.cancel()
-            self._response.cancel()
-            self._on_end(self._response)
-
-    async def _stop_when_left(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._response.cancel()
+            response.cancel()
+            self._on_end(response)
 
     async def _whole(self) -> Response:
         """Raises what the answer failed with."""
@@ -100,9 +99,13 @@ class _Answer(Response):
         head = Response(headers=kind | self._ids)
         del head.headers["content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": head.raw_headers})
-        async for frame in self._frames():
-            async with asyncio.timeout(SLOWEST_READER):
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+        try:
+            async for frame in self._frames():
+                async with asyncio.timeout(SLOWEST_READER):
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            log.warning("Answer %s: its reader took nothing for too long", self._response.run_id)
+            return  # the server closes the connection, without the end of the stream
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _frames(self) -> AsyncIterator[bytes]:

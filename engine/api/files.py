@@ -219,11 +219,15 @@ def checked_collection(workspace: Workspace, name: str) -> str:
 
 
 def _document_json(workspace: Workspace, collection: str, source: Source) -> dict[str, Any]:
+    try:
+        added = int(datetime.fromisoformat(source.added_at).timestamp())
+    except ValueError:
+        added = 0
     return {
         "id": file_id(collection, source.source_id),
         "object": "file",
         "bytes": source.size,
-        "created_at": _unix(source.added_at),
+        "created_at": added,
         "filename": source.file_name,
         "purpose": PURPOSE,
         "status": "processed",
@@ -260,10 +264,3 @@ def _upload_json(upload: Upload, shown_id: str) -> dict[str, Any]:
         "progress": {"done": upload.done, "total": upload.total},
         "notices": list(upload.notices),
     }
-
-
-def _unix(moment: str) -> int:
-    try:
-        return int(datetime.fromisoformat(moment).timestamp())
-    except ValueError:
-        return 0

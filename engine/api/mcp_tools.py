@@ -33,10 +33,10 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api.asking import (
     MODEL,
+    begin,
     file_id,
     kind_json,
     sources_json,
-    start,
     text_of,
     timings_json,
 )
@@ -210,7 +210,7 @@ class Tools:
             filters=asked.filters,
             first_token_budget=asked.first_token_budget,
         )
-        response = await in_thread(start, workspace, request)
+        response = await begin(lambda: workspace, request)
         reporting = asyncio.create_task(_report(context, lambda: str(response.progress)))
         try:
             async for _ in response.async_response_gen():

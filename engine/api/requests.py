@@ -4,10 +4,14 @@ A parameter that OpenAI has and First Token cannot honour is accepted with the v
 nothing, and refused otherwise. A name that nobody knows is refused, as OpenAI does.
 """
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.requests import Request
+from starlette.types import Receive
 
 from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
@@ -179,3 +183,19 @@ async def read(request: Request, kind: type[Parameters]) -> Parameters:
         case _:
             message = f"{param or 'The body'} cannot be used: {error['msg']}."
             raise Problem(400, message, param=param, code="invalid_value") from None
+
+
+@asynccontextmanager
+async def stopped_when_left(receive: Receive, stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `stop` when the caller closes the connection. The request's body has been read."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        stop()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()

@@ -1,6 +1,5 @@
 """/v1/vector_stores/{collection}/search and /v1/embeddings, in OpenAI's shapes."""
 
-import asyncio
 import base64
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ from engine.api.asking import filters_of, sources_json
 from engine.api.files import checked_collection
 from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
-from engine.api.requests import Body, read
+from engine.api.requests import Body, read, stopped_when_left
 from engine.api.threads import in_thread
 from engine.embedding import Embedding, Vectors
 from engine.errors import Cancelled
@@ -133,14 +132,17 @@ class Searching:
             raise Problem(400, message, param="dimensions", code="invalid_value")
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
         run = Run.begin()
-        leaving = asyncio.create_task(_cancel_when_left(request, run))
         try:
-            vectors, tokens = await in_thread(_embed, embedding, texts, asked.input_type, run)
+            async with stopped_when_left(request.receive, run.cancel):
+                vectors, tokens = await in_thread(_embed, embedding, texts, asked.input_type, run)
         except Cancelled:
             raise Problem(499, "The caller has left.") from None
-        finally:
-            leaving.cancel()
-        as_base64 = asked.encoding_format == "base64"
+
+        def coded(vector: Vectors) -> str | list[float]:
+            if asked.encoding_format == "base64":
+                return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+            return vector.tolist()  # type: ignore[no-any-return]
+
         return JSONResponse(
             {
                 "object": "list",
@@ -148,7 +150,7 @@ class Searching:
                     {
                         "object": "embedding",
                         "index": place,
-                        "embedding": _base64(vector) if as_base64 else vector.tolist(),
+                        "embedding": coded(vector),
                     }
                     for place, vector in enumerate(vectors)
                 ],
@@ -168,13 +170,3 @@ def _embed(embedding: Embedding, texts: list[str], kind: str, run: Run) -> tuple
         run.check()
         vectors.append(embedding.embed_query(text))
     return np.stack(vectors), tokens
-
-
-def _base64(vector: Vectors) -> str:
-    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
-
-
-async def _cancel_when_left(request: Request, run: Run) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    run.cancel()

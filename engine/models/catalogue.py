@@ -35,8 +35,3 @@ def catalogue() -> tuple[Recommended, ...]:
     return tuple(
         Recommended(**{**each, "languages": tuple(each.get("languages", ()))}) for each in read
     )
-
-
-def languages_of(model_id: str) -> tuple[str, ...]:
-    """The languages of a model of the catalogue; empty for another one."""
-    return next((each.languages for each in catalogue() if each.id == model_id), ())

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.errors import ServerError
+from engine.languages import name_of
 from engine.models.background import Step
 from engine.models.catalogue import Recommended, catalogue
 from engine.models.choosing import Choice
@@ -15,6 +16,7 @@ from engine.models.estimates import (
     estimate,
     measured_here,
     memory_needed,
+    usual_size,
 )
 from engine.models.files import ModelFile, State, gguf_files, size_of
 from engine.models.servers import Server, checked_address, models_of
@@ -28,16 +30,11 @@ from pages.parts.models_compare import configured_name
 from pages.parts.resources import safely
 
 TICK = 0.5  # seconds between updates while a model is downloaded or loaded
-LANGUAGES = {
-    "ar": "Arabic", "cs": "Czech", "de": "German", "en": "English", "es": "Spanish",
-    "fr": "French", "hi": "Hindi", "it": "Italian", "ja": "Japanese", "ko": "Korean",
-    "nl": "Dutch", "pt": "Portuguese", "ru": "Russian", "th": "Thai", "vi": "Vietnamese",
-    "zh": "Chinese",
-}  # fmt: skip
 ESTIMATES = (
-    "Times are estimates for this machine, scaled from the rates measured here; they are right "
-    "within a factor of two. Memory is what the model takes while it runs."
+    "Memory and times are estimates for this machine, scaled from the rates that were measured on "
+    "it. They are right within a factor of two."
 )
+SIZES = "The hub has not been asked for sizes yet, so they are estimates too."
 
 
 def choose_model(workspace: Workspace) -> None:
@@ -64,18 +61,17 @@ def _models(workspace: Workspace, was_busy: bool) -> None:
     here = {each.id for each in workspace.models.all()}
     offered = [each for each in catalogue() if each.id not in here]
     st.markdown("**Worth trying**")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        asked = st.container()
-        asked.caption(ESTIMATES)
-        st.button(
-            "Asking the hub…" if workspace.models.asking else "Ask the hub for sizes",
-            icon=":material/cloud_download:",
-            key="ask-hub",
-            disabled=workspace.models.asking,
-            on_click=safely(workspace.models.ask_all),
-            args=([each.repository for each in offered],),
-            help=f"Sends the names of these models to {_hub(workspace)}, and nothing else.",
-        )
+    known = all(workspace.models.known_facts(each.repository) for each in offered)
+    st.caption(ESTIMATES if known else f"{ESTIMATES} {SIZES}")
+    st.button(
+        "Asking the hub…" if workspace.models.asking else "Ask the hub for sizes",
+        icon=":material/cloud_download:",
+        key="ask-hub",
+        disabled=workspace.models.asking,
+        on_click=safely(workspace.models.ask_all),
+        args=([each.repository for each in offered],),
+        help=f"Sends the names of these models to {_hub(workspace)}, and nothing else.",
+    )
     if problem := workspace.models.ask_problem:
         st.warning(plain_markdown(problem), icon=":material/cloud_off:")
     measured = measured_here(Settings.config.weights_dir / RECORD)
@@ -251,32 +247,20 @@ def _delete(workspace: Workspace, model: ModelFile, key: str, in_use: bool) -> N
 def _recommended(workspace: Workspace, each: Recommended, measured: list[Measured]) -> None:
     facts = workspace.models.known_facts(each.repository)
     size = size_of(facts, each.file) if facts else None
-    sources = each.sources
-    statements = [
-        plain_markdown(each.maker),
-        _sourced(f"{each.parameters:g} billion parameters", sources.get("parameters")),
-        _sourced(each.licence, sources.get("licence")),
-    ]
-    if each.languages:
-        spoken = ", ".join(LANGUAGES.get(code, code) for code in each.languages)
-        statements.append(_sourced(spoken, sources.get("languages")))
-    if size:
-        statements.append(f"{_size(size)}")
-        needed, free = memory_needed(size), available_memory()
-        have = f" (free: {free / 1e9:.1f} GB)" if free is not None else ""
-        short = ":orange[:material/warning:] " if free is not None and needed > free else ""
-        statements.append(f"{short}{needed / 1e9:.1f} GB of memory{have}")
-        if guess := estimate(size, each.parameters * 1e9, measured):
-            statements.append(
-                f"reads whole passages in about {guess.first_token:.1f} s, then writes "
-                f"{guess.rate:.0f} tokens/s"
-            )
-    elif facts:
-        statements.append("the hub no longer has this file")
+    about = [each.maker, f"{each.parameters:g} billion parameters", each.licence]
+    spoken = ", ".join(map(name_of, each.languages)) or "languages: see its maker's page"
+    sources = ", ".join(f"[{what}]({address})" for what, address in each.sources.items())
     with st.container(border=True, key=f"recommended-{plain_key(each.id)}"):
         words, buttons = _row()
-        with words:
-            _words(each.name, " · ".join(statements))
+        with words.container(gap="xsmall"):
+            st.markdown(f"**{plain_markdown(each.name)}**", help=f"Sources: {sources}")
+            st.caption(plain_markdown(" · ".join(about)))
+            st.caption(plain_markdown(spoken))
+            if facts and not size:
+                st.caption("The hub no longer has this file.")
+            else:
+                parameters = each.parameters * 1e9
+                st.caption(_needs(size or usual_size(parameters), parameters, measured, bool(size)))
         buttons.button(
             "Download",
             icon=":material/download:",
@@ -286,9 +270,20 @@ def _recommended(workspace: Workspace, each: Recommended, measured: list[Measure
         )
 
 
-def _sourced(statement: str, source: str | None) -> str:
-    text = plain_markdown(statement)
-    return f"[{text}]({source})" if source else text
+def _needs(size: int, parameters: float, measured: list[Measured], exact: bool = True) -> str:
+    """What a model of `size` bytes takes of the disk, memory and time, as Markdown."""
+    needed, free = memory_needed(size), available_memory()
+    words = [f"{'' if exact else 'about '}{_size(size)} to download"]
+    memory = f"about {needed / 1e9:.1f} GB of memory"
+    if free is not None:
+        short = ":orange[:material/warning:] " if needed > free else ""
+        memory = f"{short}{memory}, {free / 1e9:.1f} GB are free"
+    words.append(memory)
+    if guess := estimate(size, parameters, measured):
+        words.append(
+            f"first word after about {guess.first_token:.1f} s, then {guess.rate:.0f} tokens/s"
+        )
+    return " · ".join(words)
 
 
 def plain_key(text: str) -> str:
@@ -390,15 +385,7 @@ def _choose_file(workspace: Workspace, repo: str, names: list[str]) -> None:
     )
     size = sizes[name] or 0
     measured = measured_here(Settings.config.weights_dir / RECORD)
-    needed, free = memory_needed(size), available_memory()
-    words = [f"{needed / 1e9:.1f} GB of memory"]
-    words += [f"{free / 1e9:.1f} GB are free"] if free is not None else []
-    if guess := estimate(size, 0, measured):
-        words.append(
-            f"reads whole passages in about {guess.first_token:.1f} s, then writes "
-            f"{guess.rate:.0f} tokens/s"
-        )
-    st.caption(" · ".join(words))
+    st.caption(_needs(size, 0, measured))
     st.button(
         "Download",
         icon=":material/download:",

@@ -1,7 +1,7 @@
 """Facts about the models in use, as rows and words for the Models page. No widgets."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,22 @@ def _chat(llm: LLM, config: Config, licence_of: Callable[[Path], str]) -> Model:
     if known.model_file is None:
         server = f"on {getattr(llm, 'address', '') or public_address(config.openai_base_url)}"
         return Model(task, known.model_name, (server, window))
+    facts = (*_file(known.model_file), *_running(llm), window)
     if is_default(llm):
-        facts = ("135 million parameters, English", window)
-        return Model(
-            task, "SmolLM2-135M-Instruct", (*facts, *_file(known.model_file), "Apache-2.0")
-        )
+        facts = ("135 million parameters, English", *facts, "Apache-2.0")
+        return Model(task, "SmolLM2-135M-Instruct", facts)
     licence = licence_of(known.model_file) or "licence: see where you downloaded it"
-    return Model(task, known.model_name, (window, *_file(known.model_file), licence))
+    return Model(task, known.model_name, (*facts, licence))
+
+
+def _running(llm: LLM) -> tuple[str, ...]:
+    """Quantization and measured speed of a local model."""
+    if not isinstance(llm, LlamaCpp):
+        return ()
+    named = _QUANTIZATION.search(llm.settings["model"])
+    figures = llm.figures
+    speed = f"reads {figures.prefill:,.0f} and writes {1 / figures.alone:,.0f} tokens/s"
+    return (*([named[0]] if named else []), *([speed] if figures.prefill else []))
 
 
 def is_default(llm: LLM) -> bool:
@@ -85,42 +94,52 @@ def _file(path: Path) -> tuple[str, ...]:
     return (f"{name}, {path.stat().st_size / 1e6:.0f} MB",)
 
 
-def layout(llm: LLM) -> list[dict[str, Any]]:
+def layout(llm: LLM) -> list[dict[str, str]]:
     """The local runtime's settings here, and what each means; empty for a server."""
     if not isinstance(llm, LlamaCpp):
         return []
     now, figures = llm.settings, llm.figures
-    contexts, sequences = now["contexts"], now["sequences"]
-    side = f"{contexts} × {sequences}"
-    file = llm.metadata.model_file
-    named = _QUANTIZATION.search(file.stem) if file else None
-    without = "extra buffers" in now["switched_off"]
-    return [
-        _row("File", now["model"], "The model's weights."),
-        *(
-            [
-                _row(
-                    "Quantization",
-                    named[0],
-                    "How weights are stored: fewer bits, smaller and less exact.",
-                )
-            ]
-            if named
-            else []
-        ),
-        _row("Extra buffers", "off" if without else "on", "Weights repacked for this processor."),
-        _row("Cores", now["cores"], "Shared by answers, search and ingestion."),
-        _row("Contexts × answers", side, "Contexts that compute at once × answers in each."),
-        _row("Window", f"{now['window']:,} tokens", "The longest prompt and answer together."),
-        _row("Largest slice", f"{now['largest_slice']} tokens", "The most read in one step."),
-        _row("Tokens per batch", now["decode_batch"], "Of different answers, written in one step."),
-        _row("Layers on a GPU", now["gpu_layers"], "Set by GPU_LAYERS in .env."),
-        _row("Cache", now["cache_type"], "The number type of the key-value cache."),
-        _row("Flash attention", *_flash_attention(now["flash_attention"], figures)),
-        _row("Prefill", f"{figures.prefill:,.0f} tokens/s", "Speed of reading, measured."),
-        _row("Decode", f"{1 / figures.alone:,.0f} tokens/s", "Speed of writing, measured."),
-        _row("llama.cpp", now["llama_cpp"], "The Python binding's version."),
+    extra = "off" if "extra buffers" in now["switched_off"] else "on"
+    side = f"{now['contexts']} × {now['sequences']}"
+    threads = "1" if now["cores"] == 1 else f"1 to {now['cores']}"
+    rows = [
+        ("Cores", now["cores"], "Shared by answers, search and ingestion."),
+        ("Threads", threads, "Chosen for each step: those that were fastest recently."),
+        ("Contexts × answers", side, "Contexts that compute at once × answers in each."),
+        ("Window", f"{now['window']:,} tokens", "The longest prompt and answer together."),
+        ("Slices", *_slices(now)),
+        ("Answers in a step", *_batches(now)),
+        ("Extra buffers", extra, "Weights that are arranged for this processor."),
+        ("Layers on a GPU", now["gpu_layers"], "Set by GPU_LAYERS in .env."),
+        ("Cache", now["cache_type"], "The number type of the key-value cache."),
+        ("Flash attention", *_flash_attention(now["flash_attention"], figures)),
+        ("Prefill", f"{figures.prefill:,.0f} tokens/s", "Speed of reading, measured at set-up."),
+        ("Decode", f"{1 / figures.alone:,.0f} tokens/s", "Speed of writing, measured at set-up."),
+        ("llama.cpp", now["llama_cpp"], "The Python binding's version."),
     ]
+    return [{"Setting": a, "Here": str(b), "What it means": c} for a, b, c in rows]
+
+
+def _slices(now: Mapping[str, Any]) -> tuple[str, str]:
+    """The rule by which prompts are cut (engine.llm.slicing)."""
+    size = f"{now['smallest_slice']} to {now['largest_slice']} tokens"
+    grid = now["slice_grid"]
+    ends = f", ending at multiples of {grid}" if grid > 1 else ""
+    return size, f"A prompt is read in slices of this size{ends}, so that each cut is exact."
+
+
+def _batches(now: Mapping[str, Any]) -> tuple[str, str]:
+    """The rule by which the next tokens of several answers are computed together
+    (engine.llm.tuning)."""
+    most, least, gathered = now["decode_batch"], now["batch_from"], now["gather_from"]
+    if most == 1:
+        return "1", "One token of one answer: computing several together was slower here."
+    if gathered:
+        return (
+            f"up to {most}",
+            f"From {gathered} answers, one context writes {most} of them together.",
+        )
+    return f"up to {most}", f"From {least} answers in a context, their next tokens come together."
 
 
 def _flash_attention(on: bool, figures: Figures) -> tuple[str, str]:
@@ -129,7 +148,3 @@ def _flash_attention(on: bool, figures: Figures) -> tuple[str, str]:
     if on:
         return "on", f"{would} DETERMINISTIC=true turns it off, so that answers repeat exactly."
     return "off", f"{would} DETERMINISTIC=false allows it, but then words may vary."
-
-
-def _row(name: str, value: object, meaning: str) -> dict[str, Any]:
-    return {"Setting": name, "Here": str(value), "What it means": meaning}

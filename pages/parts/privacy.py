@@ -24,8 +24,8 @@ def privacy(workspace: Workspace) -> str:
 def what_leaves(workspace: Workspace) -> list[str]:
     """A sentence for each server that is sent something; none where everything stays here."""
     config, sentences = Settings.config, []
-    if workspace.llm.metadata.model_file is None and config.openai_base_url:
-        server = public_address(config.openai_base_url)
+    server = getattr(workspace.llm, "address", "") or public_address(config.openai_base_url)
+    if server and workspace.llm.metadata.model_file is None:
         sentences.append(f"Questions and the passages found for them are sent to {server}.")
     if config.qdrant_url:
         server = public_address(config.qdrant_url)
