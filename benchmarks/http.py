@@ -1,23 +1,27 @@
 """The time to first token as another program sees it over HTTP, beside our own trace of it.
 
-    python -m benchmarks.http [--requests 24]
+    python -m benchmarks.http [--requests 24] [--without-guidellm]
 
-GuideLLM asks the running app through /v1/chat/completions, with 1, 2, 4 and 8 requests at once.
-Each of its requests is matched, by its id, with the line that the app wrote into its log. The first
-run makes GuideLLM an environment of its own in the data folder, which takes minutes.
+Two clients ask the running app through /v1/chat/completions, with 1, 2, 4 and 8 requests at once:
+GuideLLM, and plain sockets, which add next to nothing. Each of their requests is matched, by its
+id, with the line that the app wrote into its log. The first run makes GuideLLM an environment of
+its own in the data folder, which takes minutes.
 """
 
 import argparse
+import itertools
 import json
 import re
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.figures import Figures, keep
 from engine.api.client import Client
@@ -34,21 +38,38 @@ LOGGED = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer as a client saw it: milliseconds until its first text, and between its tokens."""
+
+    run_id: str
+    first: float
+    gap: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=24, help="for each number at once")
+    parser.add_argument("--without-guidellm", action="store_true")
     options = parser.parse_args()
-    guidellm = environment()
-    with tempfile.TemporaryDirectory() as folder, running_app(Path(folder)) as app:
+    guidellm = None if options.without_guidellm else environment()
+    with tempfile.TemporaryDirectory() as name, running_app(Path(name)) as app:
+        folder = Path(name)
         add_samples(app)
-        questions = write_questions(Path(folder), options.requests * len(AT_ONCE))
+        questions = fresh_questions()
         warm_up(app)
         for at_once in AT_ONCE:
-            report = Path(folder) / f"{at_once}.json"
-            run_guidellm(guidellm, app.url, questions, at_once, options.requests, report)
-            seen = successful(report)
-            log = (Path(folder) / "logs" / "first-token.log").read_text()
-            keep("http", f"{at_once} at once", compare(seen, log))
+            clients = {
+                "plain sockets": ask_by_sockets(app.url, questions, at_once, options.requests)
+            }
+            if guidellm:
+                report = folder / f"{at_once}.json"
+                file = write_questions(folder, questions, options.requests)
+                run_guidellm(guidellm, app.url, file, at_once, options.requests, report)
+                clients["GuideLLM"] = seen_by_guidellm(report)
+            log = (folder / "logs" / "first-token.log").read_text()
+            for client, seen in clients.items():
+                keep("http", f"{at_once} at once, {client}", compare(seen, log))
 
 
 def environment() -> Path:
@@ -73,17 +94,12 @@ def add_samples(app: RunningApp) -> None:
             time.sleep(0.2)  # the model reads passages ahead: nothing else is to compute
 
 
-def write_questions(folder: Path, number: int) -> Path:
-    """Questions that the samples answer, each in words of its own, with the tokens to write."""
+def fresh_questions() -> Iterator[str]:
+    """Questions that the samples answer, each in words of its own."""
     listed = json.loads((SAMPLES / ".questions.json").read_text())["questions"]
     asked = [each["question"] for each in listed if each["file"]]
-    lines = []
-    for place in range(number):
-        question = f"{asked[place % len(asked)]} This is visitor number {place + 1}."
-        lines.append({"prompt": question, "output_tokens_count": TOKENS})
-    file = folder / "questions.jsonl"
-    file.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
-    return file
+    for number in itertools.count():
+        yield f"{asked[number % len(asked)]} This is visitor number {number + 1}."
 
 
 def warm_up(app: RunningApp) -> None:
@@ -91,6 +107,58 @@ def warm_up(app: RunningApp) -> None:
     with Client(app.url) as client:
         message = {"role": "user", "content": "Who built the tide mill?"}
         list(client.ask({"model": "first-token/default", "messages": [message], "stream": True}))
+
+
+def ask_by_sockets(url: str, questions: Iterator[str], at_once: int, requests: int) -> list[Seen]:
+    port = int(url.rsplit(":", 1)[1])
+    asked = list(itertools.islice(questions, requests))
+    with ThreadPoolExecutor(at_once) as threads:
+        seen = threads.map(lambda question: ask_by_socket(port, question), asked)
+        return [each for each in seen if each]
+
+
+def ask_by_socket(port: int, question: str) -> Seen | None:
+    """None if the answer had no text of the model's."""
+    body = json.dumps(
+        {
+            "model": "first-token/default",
+            "messages": [{"role": "user", "content": question}],
+            "stream": True,
+            "max_tokens": TOKENS,
+            "ignore_eos": True,
+        }
+    ).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{port}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    began, times, frame, rest, ended = time.perf_counter(), [], {}, b"", False
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head.encode() + body)
+        while not ended and (part := connection.recv(65536)):
+            now = time.perf_counter()
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: {"):
+                    frame = json.loads(line.removeprefix(b"data: "))
+                    choices = frame.get("choices")
+                    times += [now] if choices and choices[0]["delta"].get("content") else []
+                ended = ended or line == b"data: [DONE]"
+    if len(times) < 2:
+        return None
+    gap = (times[-1] - times[0]) / (len(times) - 1)
+    return Seen(run_id(frame["id"]), (times[0] - began) * 1000, gap * 1000)
+
+
+def write_questions(folder: Path, questions: Iterator[str], number: int) -> Path:
+    """A file for GuideLLM, with the tokens to write."""
+    lines = [
+        {"prompt": question, "output_tokens_count": TOKENS}
+        for question in itertools.islice(questions, number)
+    ]
+    file = folder / "questions.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    return file
 
 
 def run_guidellm(
@@ -108,37 +176,43 @@ def run_guidellm(
     subprocess.run([str(command), "run", *arguments], check=True)
 
 
-def successful(report: Path) -> list[dict[str, Any]]:
-    """GuideLLM's record of each request that was answered."""
+def seen_by_guidellm(report: Path) -> list[Seen]:
+    """Its record of each request that was answered."""
     (benchmark,) = json.loads(report.read_text())["benchmarks"]
-    found: list[dict[str, Any]] = benchmark["requests"]["successful"]
-    return found
-
-
-def compare(seen: Sequence[dict[str, Any]], log: str) -> Figures:
-    """Medians in milliseconds, of GuideLLM and of our trace, and of the differences."""
-    traced = {}
-    for run_id, first, tokens, total in LOGGED.findall(log):
-        gaps = max(int(tokens) - 1, 1)
-        traced[run_id] = (float(first) * 1000, (float(total) - float(first)) * 1000 / gaps)
-    pairs = [
-        (each["time_to_first_token_ms"], each["inter_token_latency_ms"], *traced[run_id])
-        for each in seen
-        if (run_id := each["response_id"].removeprefix("chatcmpl-")) in traced
+    return [
+        Seen(
+            run_id(each["response_id"]),
+            each["time_to_first_token_ms"],
+            each["inter_token_latency_ms"],
+        )
+        for each in benchmark["requests"]["successful"]
+        if each["time_to_first_token_ms"]
     ]
-    first_seen, gap_seen, first_traced, gap_traced = zip(*pairs, strict=True)
+
+
+def run_id(response_id: str) -> str:
+    return response_id.removeprefix("chatcmpl-")
+
+
+def compare(seen: Sequence[Seen], log: str) -> Figures:
+    """Medians in milliseconds, of a client and of our trace, and of the differences."""
+    traced = {}
+    for answer, first, tokens, total in LOGGED.findall(log):
+        gaps = max(int(tokens) - 1, 1)
+        traced[answer] = (float(first) * 1000, (float(total) - float(first)) * 1000 / gaps)
+    pairs = [(each, *traced[each.run_id]) for each in seen if each.run_id in traced]
     median = statistics.median
     return {
         "requests": len(pairs),
-        "TTFT, GuideLLM, ms": median(first_seen),
-        "TTFT, our trace, ms": median(first_traced),
+        "TTFT, client, ms": median(each.first for each, _, _ in pairs),
+        "TTFT, our trace, ms": median(first for _, first, _ in pairs),
         "TTFT, median of the differences, ms": median(
-            a - b for a, b in zip(first_seen, first_traced, strict=True)
+            each.first - first for each, first, _ in pairs
         ),
-        "inter-token latency, GuideLLM, ms": median(gap_seen),
-        "inter-token latency, our trace, ms": median(gap_traced),
+        "inter-token latency, client, ms": median(each.gap for each, _, _ in pairs),
+        "inter-token latency, our trace, ms": median(gap for _, _, gap in pairs),
         "inter-token latency, median of the differences, ms": median(
-            a - b for a, b in zip(gap_seen, gap_traced, strict=True)
+            each.gap - gap for each, _, gap in pairs
         ),
     }
 
