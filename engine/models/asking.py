@@ -36,7 +36,7 @@ _SENTENCES = {
     "no file": "{repo} has no file {name}. Choose one that it has.",
     "name": "{repo} cannot be the name of a repository. It has the form owner/name.",
     "busy": "The hub has too much to do. Try again in a few minutes.",
-    "server": "The hub failed. Try again later. ({detail})",
+    "server": "The hub failed ({detail}). Try again later.",
     "truncated": "The hub sent less or more of {name} than it announced. Resume to try again.",
     "wrong": "What arrived is not {name} as the hub describes it: its checksum differs. It has "
     "been deleted. Download it again, and if that fails too, choose another file.",
@@ -44,7 +44,7 @@ _SENTENCES = {
     "full": "The disk is full. What has arrived is kept: make room, and resume.",
     "disk": "The hub's cache could not be written ({detail}). Check the permissions of the folder, "
     "or set HF_HOME to another one.",
-    "unknown": "It failed for a reason that is not known. The log says more. ({detail})",
+    "unknown": "It failed for a reason that is not known ({detail}). The log says more.",
 }
 
 

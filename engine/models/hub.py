@@ -206,7 +206,9 @@ def main(request: dict[str, Any]) -> None:
             _say({"path": str(fetch(**request["fetch"]))})
     except Exception as error:
         traceback.print_exc()  # First Token logs what this process writes there
-        detail = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")[:500]
+        response = getattr(error, "response", None)
+        detail = f"error {response.status_code}" if response is not None else str(error)
+        detail = re.sub(r"\s+", " ", f"{type(error).__name__}: {detail}")[:500]
         _say({"error": kind_of(error), "detail": detail})
 
 

@@ -47,12 +47,13 @@ def choose_model(workspace: Workspace) -> None:
 
 def _busy(workspace: Workspace) -> bool:
     at_work = any(each.state.at_work for each in workspace.models.all())
-    return at_work or workspace.models.asking or workspace.switch.step.at_work
+    switching = workspace.switch.step.at_work or bool(workspace.chat_model.retiring)
+    return at_work or workspace.models.asking or switching
 
 
 def _models(workspace: Workspace, was_busy: bool) -> None:
     _switching(workspace)
-    st.markdown("**On this computer**")
+    st.markdown("**Your models**")
     _configured(workspace)
     for model in workspace.models.all():
         _model(workspace, model)
@@ -113,7 +114,7 @@ def _switching(workspace: Workspace) -> None:
             if switch.message:
                 st.warning(plain_markdown(switch.message))
         if workspace.chat_model.retiring and not switch.step.at_work:
-            st.caption("The model before is still writing an answer. Its memory is freed after.")
+            st.caption("The model before is closed as soon as nobody uses it any more.")
 
 
 def _use(workspace: Workspace, choice: Choice, name: str) -> None:
@@ -163,12 +164,10 @@ def _row() -> tuple[DeltaGenerator, DeltaGenerator]:
     return words, right
 
 
-def _words(name: str, facts: str, problem: str = "") -> None:
+def _words(name: str, facts: str) -> None:
     with st.container(gap="xsmall"):
         st.markdown(f"**{plain_markdown(name)}**")
         st.caption(facts)
-        if problem:
-            st.error(plain_markdown(problem), icon=":material/error:")
 
 
 def _model(workspace: Workspace, model: ModelFile) -> None:
@@ -181,7 +180,7 @@ def _model(workspace: Workspace, model: ModelFile) -> None:
     with st.container(border=True, key=f"model-{key}"):
         words, buttons = _row()
         with words:
-            _words(name, " · ".join(facts), model.message)
+            _words(name, " · ".join(facts))
         with buttons:
             if model.path:
                 choice = Choice(path=str(model.path))
@@ -189,6 +188,8 @@ def _model(workspace: Workspace, model: ModelFile) -> None:
                 _delete(workspace, model, key, in_use=workspace.switch.current == choice)
             else:
                 _download_buttons(workspace, model, key)
+        if model.message:
+            st.error(plain_markdown(model.message), icon=":material/error:")
         if not model.path:
             _progress(model)
 
@@ -199,7 +200,7 @@ def _download_buttons(workspace: Workspace, model: ModelFile, key: str) -> None:
         st.button("Pause", key=f"pause-{key}", on_click=safely(models.pause), args=(model,))
     else:
         st.button(
-            "Resume",
+            "Resume" if model.done else "Download",
             key=f"resume-{key}",
             on_click=safely(models.download),
             args=(model.repo, model.name),
@@ -273,7 +274,7 @@ def _recommended(workspace: Workspace, each: Recommended, measured: list[Measure
 def _needs(size: int, parameters: float, measured: list[Measured], exact: bool = True) -> str:
     """What a model of `size` bytes takes of the disk, memory and time, as Markdown."""
     needed, free = memory_needed(size), available_memory()
-    words = [f"{'' if exact else 'about '}{_size(size)} to download"]
+    words = [f"{_size(size) if exact else f'about {size / 1e9:.1f} GB'} to download"]
     memory = f"about {needed / 1e9:.1f} GB of memory"
     if free is not None:
         short = ":orange[:material/warning:] " if needed > free else ""
@@ -350,7 +351,8 @@ def _add_server(workspace: Workspace) -> None:
             "llama-server, vLLM, Ollama, LM Studio, OpenAI or another server with OpenAI's API. "
             "Your questions, and the passages found for them, are then sent to it."
         )
-        with st.form("server", border=False):
+        added = state.get("servers_added", 0)  # then the fields are empty again
+        with st.form(f"server-{added}", border=False):
             address = st.text_input("Address", placeholder="http://localhost:8080/v1")
             key = st.text_input("Key, if it wants one", type="password", autocomplete="off")
             if st.form_submit_button("Show its models"):
@@ -366,6 +368,7 @@ def _add_server(workspace: Workspace) -> None:
             def add(model: str) -> None:
                 workspace.servers.add(known_address, model, known_key)
                 del state.server_found
+                state.servers_added = added + 1
 
             name = st.selectbox("Model", names, key="server-model")
             st.button("Add it", key="add-server", on_click=safely(add), args=(name,))
