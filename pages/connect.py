@@ -16,6 +16,8 @@ from pages.parts.connect_code import (
     target_of,
     terminal,
 )
+from pages.parts.markdown import plain_markdown
+from pages.parts.privacy import privacy
 from pages.parts.resources import workspace as the_workspace
 from pages.parts.samples import suggested_questions
 from pages.parts.session import current_collection, pick_collection
@@ -24,7 +26,7 @@ from pages.parts.try_stream import try_stream
 WHAT = (
     "Other programs on this computer can search your documents, ask them and add to them: through "
     "OpenAI's API, through MCP, and from a terminal. They get the passages and quotations that "
-    "this app shows. Nothing leaves the computer."
+    "this app shows."
 )
 ADDRESSES = [
     ("GET /v1/models", "the collections, each as a model"),
@@ -89,7 +91,7 @@ def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
     st.title("Use from other tools", anchor=False)
-    st.markdown(WHAT)
+    st.markdown(f"{WHAT} {plain_markdown(privacy(workspace))}")
     pick_collection(workspace, collection, "connect")
     target = target_of(collection)
     if access().exposed and not target.has_key:
