@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from engine.config import Config
 from engine.diagnostics import diagnostics
-from engine.llm import LLMMetadata
+from engine.llm import LlamaCpp, LLMMetadata, OpenAICompatible
 from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.parts.models_facts import layout, models_in_use
+from pages.parts.privacy import what_leaves
 from pages.parts.walkthrough_state import speed_notebook
 from tests.browser import ROOT, RunningApp, open_page
 from tests.scripted import ScriptedLLM
@@ -43,6 +44,10 @@ def test_the_page_shows_the_models_in_use_and_measures_them(workspace: Workspace
 def test_the_layout_shown_is_the_one_that_runs() -> None:
     rows = {row["Setting"]: row["Here"] for row in layout(Settings.llm)}
     assert rows["Window"] == f"{Settings.llm.metadata.context_window:,} tokens"
+    assert isinstance(Settings.llm, LlamaCpp)
+    now = Settings.llm.settings
+    assert rows["Slices"] == f"{now['smallest_slice']} to {now['largest_slice']} tokens"
+    assert rows["Answers in a step"].endswith(str(now["decode_batch"]))
 
 
 def test_a_server_is_named_and_its_settings_are_not_invented() -> None:
@@ -52,6 +57,17 @@ def test_a_server_is_named_and_its_settings_are_not_invented() -> None:
     assert chat.name == "scripted"
     assert "on http://localhost:8080/v1" in chat.facts
     assert layout(server) == []
+
+
+def test_what_is_sent_to_a_server_that_was_added_here_is_said(workspace: Workspace) -> None:
+    assert what_leaves(workspace) == []
+    kept = workspace.llm
+    workspace.llm = OpenAICompatible("http://me:secret@example.org/v1", "m", "secret")
+    (said,) = what_leaves(workspace)
+    workspace.llm.close()
+    workspace.llm = kept
+    assert "sent to http://example.org/v1" in said
+    assert "secret" not in said
 
 
 def test_of_another_file_no_licence_and_no_language_is_claimed(tmp_path: Path) -> None:

@@ -84,13 +84,15 @@ def test_a_real_server_is_added_with_its_key_and_answers(address: str, tmp_path:
     llm.close()
 
 
-def test_a_wrong_key_is_refused_with_a_sentence_without_it(address: str, tmp_path: Path) -> None:
+def test_a_wrong_key_is_refused_with_a_sentence_without_it(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     servers = Servers(tmp_path)
     server = servers.add(address, "mill", "sk-wrong-key-0815")
     llm = OpenAICompatible(server.address, server.model, servers.key(server))
     with pytest.raises(ServerError, match="Models page") as caught:
         llm.chat([ChatMessage("user", "Hello")])
-    assert "0815" not in str(caught.value)
+    assert "0815" not in str(caught.value) + caplog.text
     llm.close()
 
 
