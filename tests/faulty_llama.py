@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.llm import proof
+from engine.llm import calibrate, proof
 from engine.llm.context import Context, Entry
 
 when, what, arguments = sys.argv[1:]
@@ -55,6 +55,7 @@ def logits(self: Context, index: int) -> NDArray[np.float32]:
     return 20 * right[::-1] if what == "wrong" and faulty(self) else right
 
 
+calibrate._ROUNDS, calibrate._SLICES = 1, (32,)  # which code is used does not depend on speed
 Context.__init__ = init  # type: ignore[method-assign]
 Context.decode, Context.logits = decode, logits  # type: ignore[method-assign]
 proof.main(**json.loads(arguments))
