@@ -1,18 +1,26 @@
-"""Is the reported time to first token what somebody outside sees? Two observers, and their gap.
+"""Is the reported time to first token what somebody outside sees? Three observers, and their gaps.
 
-    python -m benchmarks.observer
+    python -m benchmarks.observer [engine] [http] [browser]
 
 1. A timer around `response_gen`, in the same process: from before `start()` to the first chunk.
-2. A browser on the Ask page: from the Enter key to the first text of the answer in the page,
+2. A relay on plain sockets, in a process of its own, through which the Compare page's lane over
+   HTTP asks: from the first byte of a request to the first text, against the lane's own figure for
+   the same request.
+3. A browser on the Ask page: from the Enter key to the first text of the answer in the page,
    against the figure that the page reports. The gap has two parts: until the engine's clock
    starts, and from the engine's first text until the browser shows it.
 
 Prints the medians of RUNS runs each, and keeps them in results/observer.json.
 """
 
+import json
 import re
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,7 +28,12 @@ from statistics import median
 from playwright.sync_api import Page, expect
 
 from benchmarks.figures import Figures, keep
+from benchmarks.http import add_samples
 from engine import SimpleDirectoryReader, VectorStoreIndex
+from engine.api.client import Client
+from engine.measuring import Lane, Mode, Setup, Transport
+from engine.measuring.asking import OverHttp
+from engine.run import Run
 from engine.timing import Trace
 from engine.workspace.conversations import ConversationStore
 from tests.browser import ROOT, chromium, open_page, running_app, wait_until_idle
@@ -89,6 +102,41 @@ def from_the_engine() -> list[Sight]:
     return sights
 
 
+@contextmanager
+def relay_to(url: str) -> Iterator[tuple[str, Iterator[str]]]:
+    """The address of a relay to the app at `url`, and the lines that it prints."""
+    port = url.rsplit(":", 1)[1]
+    command = [sys.executable, "-m", "benchmarks.relay", port]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        try:
+            yield f"http://localhost:{next(lines).strip()}", lines
+        finally:
+            process.terminate()
+
+
+def from_a_socket(mode: Mode) -> list[Sight]:
+    """A relay that sees the requests of the Compare page's lane over HTTP."""
+    setup = Setup(QUESTIONS, "default", length=64)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app(Path(folder)) as app,
+        relay_to(app.url) as (address, lines),
+        Client(address) as client,
+    ):
+        add_samples(app)
+        asker = OverHttp(client, setup, Lane(mode, Transport.HTTP))
+        sights = []
+        for run in range(RUNS + 1):
+            asked = asker.ask(QUESTIONS[run % len(QUESTIONS)], Run())
+            assert not asked.error, asked.error
+            seen = json.loads(next(lines))
+            observed = seen["first"] if mode is Mode.STREAMING else seen["last"]
+            sights.append(Sight(asked.trace.metrics.ttft or 0.0, observed))
+    return sights[1:]  # the first one loads what is loaded on first use
+
+
 def from_the_browser() -> list[Sight]:
     """Somebody who looks at the Ask page; every question begins a conversation."""
     with (
@@ -145,6 +193,11 @@ def figures_of(sights: list[Sight], goal: float) -> Figures:
         "seen by the observer, median, ms": median(s.observed for s in sights) * 1000,
         "observer later than the report, median, ms": gap,
         "observer later than the report, largest, ms": max(s.gap for s in sights) * 1000,
+        "difference of the medians, ms": (
+            median(s.observed for s in sights) - median(s.reported for s in sights)
+        )
+        * 1000,
+        "runs within the goal": sum(abs(each.gap) * 1000 <= goal for each in sights),
         "of that, before the engine's clock starts, median, ms": median(s.before for s in sights)
         * 1000,
         "of that, after the engine's first text, median, ms": median(s.after for s in sights)
@@ -154,10 +207,17 @@ def figures_of(sights: list[Sight], goal: float) -> Figures:
     }
 
 
-def main() -> None:
-    keep("observer", "a timer around response_gen", figures_of(from_the_engine(), ENGINE_GOAL))
-    keep("observer", "a browser on the Ask page", figures_of(from_the_browser(), BROWSER_GOAL))
+def main(wanted: list[str]) -> None:
+    if "engine" in wanted:
+        keep("observer", "a timer around response_gen", figures_of(from_the_engine(), ENGINE_GOAL))
+    if "http" in wanted:
+        for mode in Mode:
+            figures = figures_of(from_a_socket(mode), ENGINE_GOAL)
+            keep("observer", f"a relay on plain sockets, {mode}", figures)
+    if "browser" in wanted:
+        figures = figures_of(from_the_browser(), BROWSER_GOAL)
+        keep("observer", "a browser on the Ask page", figures)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["engine", "http", "browser"])

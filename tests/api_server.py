@@ -42,6 +42,10 @@ class ApiServer:
         assert isinstance(self.workspace.llm, LlamaCpp)
         return self.workspace.llm
 
+    def new_client(self) -> Client:
+        """Another connection, to be closed by who asks for it."""
+        return Client(self.client.url, self.client.key)
+
     def idle_after(self) -> float:
         """Seconds until the model has no answer to write."""
         began = time.perf_counter()

@@ -61,8 +61,8 @@ def agent(tab: Page, url: str) -> None:
 
 def compare(tab: Page, url: str) -> None:
     open_page(tab, f"{url}/compare")
-    tab.get_by_role("textbox", name="Question").fill(QUESTION)
-    tab.keyboard.press("Enter")
+    tab.get_by_role("textbox", name="Questions").fill(QUESTION)
+    tab.keyboard.press("Control+Enter")
     wait_until_idle(tab)
     tab.get_by_role("button", name="Run the comparison").click()
     tab.get_by_role("heading", name="The race").wait_for()

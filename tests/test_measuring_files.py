@@ -16,6 +16,7 @@ from engine.llm.base import ContextFormat
 from engine.measuring import (
     Chunk,
     Experiment,
+    Lane,
     Measurement,
     Measurements,
     Mode,
@@ -30,12 +31,16 @@ from engine.measuring.record import Outcome
 from engine.schema import new_id
 from engine.timing import Span, Trace
 from tests.scripted import ScriptedLLM
-from tests.test_measuring_runs import scripted
+from tests.test_measuring_runs import means
 
 AWKWARD = 'He said "1887", \n then left;\u2028 naïve 🦊, =1+1'
 
 
-def measured(run: int, mode: Mode, pair: int | None, **trial: Any) -> Measurement:
+SETUP = Setup(("When?",), "c")
+S, B = 0, 1  # the lanes: streaming and non-streaming
+
+
+def measured(run: int, lane: int, pair: int | None, **trial: Any) -> Measurement:
     """A run of three tokens that did not take equally long."""
     trace = Trace()
     call = trace.begin_call("answer")
@@ -43,25 +48,26 @@ def measured(run: int, mode: Mode, pair: int | None, **trial: Any) -> Measuremen
     call.token_times = [0.5 + run / 7, 0.6 + run / 7, 0.9 + run / 7]
     call.finish_reason = "stop"
     trace.spans = [Span("search", 0.0, 0.1), Span("prefill", 0.2, 0.5 + run / 7, call=0)]
-    texts = ["It ", AWKWARD, "."] if mode is Mode.STREAMING else [f"It {AWKWARD}."]
+    texts = ["It ", AWKWARD, "."] if lane == S else [f"It {AWKWARD}."]
     chunks = tuple(
         Chunk(text, time, time + 0.001)
         for text, time in zip(texts, call.token_times[-len(texts) :], strict=True)
     )
     trace.chunk_times = [chunk.handed for chunk in chunks]
     trace.ended = 1.0 + run / 7
-    return Measurement(run, Trial(mode, 3, 128, pair=pair, **trial), trace, chunks)
+    return Measurement(run, Trial(lane, pair=pair, **trial), trace, chunks)
 
 
 @pytest.fixture
 def session() -> Session:
-    setup = Setup(AWKWARD, "default", 3, ContextFormat.PASSAGES, 128, warm=True)
+    lanes = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
+    setup = Setup((AWKWARD,), "default", 3, ContextFormat.PASSAGES, 128, lanes=lanes)
     machine = {"model": "m", "cores": "2 of 2"}
     one = Session(new_id(), Experiment.COMPARISON, 1.7e9, setup, machine, 5)
     one.measurements = [
-        measured(0, Mode.STREAMING, None, role=Role.WARM_UP),
-        measured(1, Mode.STREAMING, 0),
-        measured(2, Mode.BLOCKING, 0),
+        measured(0, S, None, role=Role.WARM_UP),
+        measured(1, S, 0),
+        measured(2, B, 0),
     ]
     one.outcome = Outcome.STOPPED
     return one
@@ -69,7 +75,7 @@ def session() -> Session:
 
 @pytest.fixture
 def measurements(tmp_path: Path) -> Measurements:
-    return Measurements(tmp_path, scripted(ScriptedLLM()), dict)
+    return Measurements(tmp_path, means(ScriptedLLM()))
 
 
 def as_read(session: Session) -> dict[str, Any]:
@@ -125,11 +131,11 @@ def test_an_import_is_kept_and_is_the_same_after_a_restart(
 ) -> None:
     imported = measurements.import_file("x.jsonl", to_jsonl(session).encode())
     assert imported.imported
-    again = Measurements(tmp_path, scripted(ScriptedLLM()), dict).session(session.id)
+    again = Measurements(tmp_path, means(ScriptedLLM())).session(session.id)
     assert again and again.imported
     assert as_read(again) == as_read(session)
     assert [each.id for each in measurements.sessions(Experiment.COMPARISON)] == [session.id]
-    assert measurements.sessions(Experiment.READERS) == []
+    assert measurements.sessions(Experiment.LOAD) == []
 
 
 def test_a_map_of_the_first_version_is_not_shown_and_not_called_damaged(
@@ -138,7 +144,7 @@ def test_a_map_of_the_first_version_is_not_shown_and_not_called_damaged(
     text = to_jsonl(session).replace('"what":"comparison"', '"what":"map"')
     file = tmp_path / f"{session.id}.jsonl"
     file.write_text(text)
-    measurements = Measurements(tmp_path, scripted(ScriptedLLM()), dict)
+    measurements = Measurements(tmp_path, means(ScriptedLLM()))
     assert measurements.sessions() == [] and measurements.session(session.id) is None
     assert measurements.notices == []
     assert file.read_text() == text
@@ -146,16 +152,40 @@ def test_a_map_of_the_first_version_is_not_shown_and_not_called_damaged(
         from_jsonl(text.encode())
 
 
-def test_a_session_of_the_first_version_can_still_be_read(session: Session) -> None:
-    """Its steps had a field more, and its enumerations other names in Python."""
-    lines = [json.loads(line) for line in to_jsonl(session).splitlines()]
-    for line in lines:
-        if "step" in line:
-            line["step"]["exact"] = False
-        for call in line.get("trace", {}).get("calls", []):
-            call["settings"] = {"threads": [2]}
-    old = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    assert as_read(from_jsonl(old)) == as_read(session)
+FIRST_VERSION = """\
+{"kind":"session","format":1,"id":"00000000-0000-4000-8000-000000000001","what":"comparison",\
+"started":1.7e9,"planned":3,"imported":false,"setup":{"question":"When?","collection":"default",\
+"passages":2,"packing":"sentences","length":64,"warm":true,"first_token_budget":0.0},\
+"fingerprint":{"model":"m"}}
+{"kind":"run","run":1,"reader":0,"step":{"mode":"non-streaming","passages":2,"length":64,\
+"readers":1,"pair":0,"role":"measured","exact":false},"outcome":"finished","error":"","trace":\
+{"submitted_at":1.7e9,"spans":[],"calls":[{"purpose":"answer","prompt_tokens":9,"reused_tokens":0,\
+"output_tokens":1,"finish_reason":"stop","settings":{"threads":[2]}}],"ended":2.0},"follow":2}
+{"kind":"token","run":1,"reader":0,"call":0,"token":0,"time_s":1.5}
+{"kind":"chunk","run":1,"reader":0,"chunk":0,"handed_s":1.6,"received_s":1.7,"text":"1887."}
+{"kind":"end","outcome":"finished","problem":""}
+"""
+
+
+def test_a_session_of_the_first_version_can_still_be_read() -> None:
+    read = from_jsonl(FIRST_VERSION.encode())
+    assert read.setup.questions == ("When?",)
+    assert read.setup.context_format is ContextFormat.SENTENCES
+    assert [(lane.mode, lane.warm) for lane in read.setup.lanes] == [
+        (Mode.STREAMING, True),
+        (Mode.BLOCKING, True),
+    ]
+    (run,) = read.of(B)
+    assert (run.text, run.trial.pair, run.metrics.e2el) == ("1887.", 0, 1.6)
+    assert from_jsonl(to_jsonl(read).encode()).setup == read.setup
+
+
+def test_readers_of_the_first_version_asked_together_and_are_in_no_pair() -> None:
+    old = FIRST_VERSION.replace('"what":"comparison"', '"what":"readers"')
+    read = from_jsonl(old.replace('"readers":1', '"readers":4').encode())
+    assert read.experiment is Experiment.LOAD
+    (run,) = read.of(B)
+    assert (run.trial.readers, run.trial.requests, run.trial.pair) == (4, 4, None)
 
 
 def test_an_import_for_which_there_was_no_room_can_be_repeated(
@@ -215,10 +245,16 @@ def changed(session: Session, kind: str, **values: Any) -> bytes:
     [
         ("session", {"id": "../../../../tmp/evil"}),
         ("session", {"id": 7}),
-        ("session", {"format": 2}),
+        ("session", {"format": 3}),
+        ("session", {"format": 1}),
         ("session", {"what": "party"}),
         ("session", {"started": "yesterday"}),
         ("session", {"setup": {}}),
+        ("session", {"setup": {"questions": [], "collection": "c"}}),
+        ("session", {"setup": {"questions": ["?"], "collection": "c", "lanes": []}}),
+        ("run", {"question": 1}),
+        ("run", {"step": {"lane": 2}}),
+        ("run", {"step": {"lane": "left"}}),
         ("session", {"fingerprint": None}),
         ("run", {"run": -1}),
         ("run", {"run": [1]}),
@@ -262,7 +298,7 @@ def test_a_file_beyond_the_limit_is_refused_unread(measurements: Measurements) -
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, session: Session, session_id: str) -> None:
     outside = tmp_path / "outside.jsonl"
     outside.write_text(to_jsonl(session))
-    measurements = Measurements(tmp_path / "kept", scripted(ScriptedLLM()), dict)
+    measurements = Measurements(tmp_path / "kept", means(ScriptedLLM()))
     assert measurements.session(session_id) is None
     measurements.delete(session_id)
     assert outside.exists()
@@ -280,8 +316,8 @@ JSON = st.recursive(
 def test_whatever_one_value_becomes_reading_ends_in_a_session_or_a_sentence(
     data: st.DataObject,
 ) -> None:
-    one = Session(new_id(), Experiment.COMPARISON, 1.7e9, Setup("When?", "c"), {"model": "m"}, 2)
-    one.measurements = [measured(0, Mode.STREAMING, 0), measured(1, Mode.BLOCKING, 0)]
+    one = Session(new_id(), Experiment.COMPARISON, 1.7e9, SETUP, {"model": "m"}, 2)
+    one.measurements = [measured(0, S, 0), measured(1, B, 0)]
     lines = [json.loads(line) for line in to_jsonl(one).splitlines()]
     line = data.draw(st.sampled_from(lines))
     place: Any = line

@@ -1,24 +1,29 @@
 """Measuring: order, cold and warm, Stop, faults, and the stage in which a delay is reported."""
 
+import itertools
 import json
+import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.embedding import BgeEmbedding, CrossEncoder
-from engine.errors import GenerationError, MeasuringError
+from engine.errors import GenerationError, MeasuringError, ServerError
 from engine.index import VectorStoreIndex
-from engine.llm.base import ContextFormat, GenerationOptions
+from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.llm.context import Context, Entry
-from engine.measuring import Experiment, Measurements, MeasuringJob, Mode, Setup, Trial
+from engine.measuring import Experiment, Lane, Measurements, MeasuringJob, Mode, Setup, Trial
+from engine.measuring.asking import Asker, InProcess, Means, measured_engine
 from engine.measuring.fingerprint import fingerprint
 from engine.measuring.record import Outcome
-from engine.measuring.runner import EngineFor, Runner, measured_engine
-from engine.measuring.schedule import comparison_trials, readers_trials
+from engine.measuring.runner import Runner, arrivals
+from engine.measuring.schedule import comparison_trials
 from engine.query_engine import RetrieverQueryEngine
 from engine.run import Run
 from engine.schema import Document, NodeWithScore
@@ -28,25 +33,35 @@ from engine.synthesis import ResponseSynthesizer
 from engine.timing import UNACCOUNTED, Trace, waterfall
 from tests.scripted import ScriptedLLM, ScriptedRetriever
 
-SETUP = Setup("When?", "default", length=8)
+SETUP = Setup(("When?",), "default", length=8)
+WARM = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
+S, B = 0, 1  # the lanes: streaming and non-streaming
 PIECES = ["It ", "was ", "in ", "1887."]
 MILL = "The mill was built in 1887."
 DELAY = 1.0  # seconds, on a clock that stands still otherwise
 
 
-def scripted(llm: ScriptedLLM, retriever: ScriptedRetriever | None = None) -> EngineFor:
-    """Engines of one model, with the options that a measured engine would give it."""
+def means(llm: LLM, retriever: ScriptedRetriever | None = None, **others: LLM) -> Means:
+    """Engines of one model, with the options that a measured engine would give it.
 
-    def engine_for(setup: Setup, trial: Trial) -> RetrieverQueryEngine:
-        options = GenerationOptions(max_tokens=trial.length, reuse=setup.warm)
+    others: models by their names.
+    """
+
+    def asker(setup: Setup, lane: Lane, llm: LLM) -> Asker:
+        options = GenerationOptions(max_tokens=setup.length, reuse=lane.warm)
         synthesizer = ResponseSynthesizer(llm, options=options)
-        return RetrieverQueryEngine(retriever or ScriptedRetriever(MILL), synthesizer)
+        found = retriever or ScriptedRetriever(MILL)
+        return InProcess(RetrieverQueryEngine(found, synthesizer), lane.mode)
 
-    return engine_for
+    @contextmanager
+    def open_model(name: str, _: Run) -> Iterator[LLM]:
+        yield others[name] if name else llm
+
+    return Means(open_model, asker, describe=lambda llm: {"model": llm.metadata.model_name})
 
 
-def kept(folder: Path, engine_for: EngineFor) -> Measurements:
-    return Measurements(folder, engine_for, lambda: {"model": "scripted"})
+def kept(folder: Path, with_these: Means) -> Measurements:
+    return Measurements(folder, with_these)
 
 
 def finished(job: MeasuringJob, seconds: float = 60.0) -> MeasuringJob:
@@ -62,19 +77,13 @@ def compared(measurements: Measurements, pairs: int = 2, setup: Setup = SETUP) -
 
 
 def test_runs_happen_in_the_order_of_the_schedule_and_each_mode_is_real(tmp_path: Path) -> None:
-    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES)))))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(PIECES)))))
     session = job.session
     assert session.outcome is Outcome.DONE
-    assert [each.mode for each in session.measurements] == [
-        Mode.STREAMING,  # the warm-up
-        Mode.STREAMING,
-        Mode.BLOCKING,
-        Mode.BLOCKING,
-        Mode.STREAMING,
-    ]
+    assert [each.lane for each in session.measurements] == [S, S, B, B, S]  # first the warm-up
     assert len(session.counted) == 4
-    assert {len(each.chunks) for each in session.of(Mode.STREAMING)} == {4}
-    assert {len(each.chunks) for each in session.of(Mode.BLOCKING)} == {1}
+    assert {len(each.chunks) for each in session.of(S)} == {4}
+    assert {len(each.chunks) for each in session.of(B)} == {1}
     assert {each.text for each in session.counted} == {"It was in 1887."}
     assert session.fingerprint == {"model": "scripted"}
 
@@ -82,20 +91,98 @@ def test_runs_happen_in_the_order_of_the_schedule_and_each_mode_is_real(tmp_path
 @pytest.mark.parametrize("warm", [False, True])
 def test_cold_runs_forbid_reuse_and_warm_ones_allow_it(tmp_path: Path, warm: bool) -> None:
     llm = ScriptedLLM(PIECES)
-    finished(compared(kept(tmp_path, scripted(llm)), setup=Setup("When?", "default", warm=warm)))
+    setup = replace(SETUP, lanes=WARM) if warm else SETUP
+    finished(compared(kept(tmp_path, means(llm)), setup=setup))
     assert {options.reuse for options in llm.options} == {warm}
 
 
-def test_each_of_several_readers_is_measured(tmp_path: Path) -> None:
-    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))
-    job = finished(measurements.start(Experiment.READERS, SETUP, readers_trials(SETUP)))
-    four = [each for each in job.session.of(Mode.STREAMING) if each.trial.readers == 4]
-    assert [each.reader for each in four] == [0, 1, 2, 3] * 2
-    assert all(each.text == "It was in 1887." for each in four)
+def test_several_questions_are_interleaved_and_one_without_an_answer_is_left_out(
+    tmp_path: Path,
+) -> None:
+    class Finds(ScriptedRetriever):
+        def retrieve(
+            self, question: str, run: Run | None = None, earlier: str = ""
+        ) -> list[NodeWithScore]:
+            found = super().retrieve(question, run, earlier)
+            return [] if question == "Nowhere?" else found
+
+    setup = replace(SETUP, questions=("When?", "Nowhere?", "Where?"))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(PIECES), Finds(MILL))), 3, setup))
+    assert job.session.outcome is Outcome.DONE
+    assert [(e.question, e.lane) for e in job.session.counted] == [(0, S), (0, B), (2, S), (2, B)]
+    assert job.session.unanswered == ["Nowhere?"]
+    assert len(job.session.pairs) == 2
+
+
+def test_two_models_are_opened_once_each_described_and_closed(tmp_path: Path) -> None:
+    one, other = ScriptedLLM(["one ", "two"]), ScriptedLLM(["three"])
+    setup = replace(SETUP, lanes=(Lane(), Lane(model="other")))
+    job = finished(compared(kept(tmp_path, means(one, other=other)), 1, setup))
+    first, second = job.session.of(0)[0], job.session.of(1)[0]
+    assert (first.text, second.text) == ("one two", "three")
+    assert one.prompts == other.prompts, "both get the same passages"
+    assert job.session.setup.names == ["the app's model", "other"]
+
+
+def test_a_model_that_cannot_be_opened_ends_the_session_with_its_sentence(tmp_path: Path) -> None:
+    @contextmanager
+    def gone(*_: object) -> Iterator[LLM]:
+        raise ServerError("It is gone.")
+        yield
+
+    with_these = replace(means(ScriptedLLM(PIECES)), open_model=gone)
+    job = finished(compared(kept(tmp_path, with_these)))
+    assert (job.session.outcome, job.session.problem) == (Outcome.FAILED, "It is gone.")
+
+
+LOAD = (Trial(readers=3, requests=7), Trial(rate=200.0, requests=5))
+
+
+@pytest.mark.parametrize("trial", LOAD, ids=["closed loop", "open loop"])
+def test_every_request_of_a_load_is_measured_with_the_questions_in_turn(
+    tmp_path: Path, trial: Trial
+) -> None:
+    setup = replace(SETUP, questions=("When?", "Where?"))
+    measurements = kept(tmp_path, means(ScriptedLLM(PIECES, seconds=0.002)))
+    job = finished(measurements.start(Experiment.LOAD, setup, [trial]))
+    assert [each.reader for each in job.session.counted] == list(range(trial.requests))
+    assert [each.question for each in job.session.counted][:3] == [0, 1, 0]
+    assert {each.text for each in job.session.counted} == {"It was in 1887."}
+
+
+def test_a_closed_loop_never_has_more_readers_than_it_says(tmp_path: Path) -> None:
+    now, most, lock = 0, 0, threading.Lock()
+
+    class Counting(ScriptedRetriever):
+        def retrieve(
+            self, question: str, run: Run | None = None, earlier: str = ""
+        ) -> list[NodeWithScore]:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            found = super().retrieve(question, run, earlier)
+            time.sleep(0.005)
+            with lock:
+                now -= 1
+            return found
+
+    measurements = kept(tmp_path, means(ScriptedLLM(PIECES), Counting(MILL)))
+    finished(measurements.start(Experiment.LOAD, SETUP, [Trial(readers=2, requests=12)]))
+    assert most == 2
+
+
+def test_an_open_loop_asks_at_the_same_random_moments_each_time() -> None:
+    moments = arrivals(2.0, 2000)
+    assert moments == arrivals(2.0, 2000) and moments == sorted(moments)
+    gaps = [late - early for early, late in itertools.pairwise(moments)]
+    assert statistics.mean(gaps) == pytest.approx(0.5, rel=0.1)
+    assert statistics.stdev(gaps) == pytest.approx(0.5, rel=0.1), "exponential: mean = deviation"
+    assert arrivals(4.0, 9) == pytest.approx([moment / 2 for moment in arrivals(2.0, 9)])
 
 
 def test_the_readers_clock_is_not_the_engines_and_comes_after_it(tmp_path: Path) -> None:
-    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES, seconds=0.01)))))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(PIECES, seconds=0.01)))))
     for each in job.session.counted:
         assert each.metrics.ttft and each.seen_first
         assert each.seen_first >= each.metrics.ttft
@@ -106,23 +193,26 @@ def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path
     llm = ScriptedLLM(PIECES, ["slow "] * 1000, seconds=0.01)
     llm.before_piece = lambda _: reached.set() if len(llm.prompts) > 2 else None
     llm.replies = [PIECES, PIECES, ["slow "] * 1000]
-    measurements = kept(tmp_path, scripted(llm))
+    measurements = kept(tmp_path, means(llm))
     job = compared(measurements)
     assert reached.wait(30)
     job.stop()
     finished(job)
     assert job.session.outcome is Outcome.STOPPED
     assert len(job.session.measurements) == 2
-    again = kept(tmp_path, scripted(llm)).session(job.session.id)
+    again = kept(tmp_path, means(llm)).session(job.session.id)
     assert again and again.outcome is Outcome.STOPPED and len(again.measurements) == 2
 
 
 def test_a_stop_before_the_first_run_ends_at_once(tmp_path: Path) -> None:
     hold = threading.Event()
-    measurements = Measurements(
-        tmp_path, scripted(ScriptedLLM()), lambda: {"held": str(hold.wait(60))}
-    )
-    job = compared(measurements)
+
+    @contextmanager
+    def held(*_: object) -> Iterator[LLM]:
+        hold.wait(60)
+        yield ScriptedLLM()
+
+    job = compared(kept(tmp_path, replace(means(ScriptedLLM()), open_model=held)))
     job.stop()
     hold.set()
     finished(job)
@@ -132,7 +222,7 @@ def test_a_stop_before_the_first_run_ends_at_once(tmp_path: Path) -> None:
 def test_progress_grows_to_one_and_says_what_is_measured(tmp_path: Path) -> None:
     seen: list[tuple[float, str]] = []
     llm = ScriptedLLM(PIECES)
-    measurements = kept(tmp_path, scripted(llm))
+    measurements = kept(tmp_path, means(llm))
 
     def look(_: int) -> None:
         if job := measurements.job:
@@ -150,7 +240,7 @@ def test_progress_grows_to_one_and_says_what_is_measured(tmp_path: Path) -> None
 
 def test_a_model_that_fails_ends_the_session_with_its_sentence(tmp_path: Path) -> None:
     llm = ScriptedLLM(PIECES, ["It ", GenerationError("The disk went away. Ask again.")])
-    job = finished(compared(kept(tmp_path, scripted(llm))))
+    job = finished(compared(kept(tmp_path, means(llm))))
     assert job.session.outcome is Outcome.FAILED
     assert job.session.problem == "The disk went away. Ask again."
     assert [each.outcome for each in job.session.measurements] == [Outcome.DONE, Outcome.FAILED]
@@ -158,13 +248,13 @@ def test_a_model_that_fails_ends_the_session_with_its_sentence(tmp_path: Path) -
 
 
 def test_a_question_that_finds_nothing_is_reported(tmp_path: Path) -> None:
-    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(), ScriptedRetriever()))))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(), ScriptedRetriever()))))
     assert job.session.outcome is Outcome.FAILED
     assert "nothing was found" in job.session.problem
 
 
 def test_a_model_that_cannot_stream_is_reported(tmp_path: Path) -> None:
-    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(can_stream=False)))))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(can_stream=False)))))
     assert "cannot stream" in job.session.problem
 
 
@@ -175,7 +265,7 @@ def test_one_measurement_at_a_time_and_never_an_empty_question(tmp_path: Path) -
         hold.wait(60)
 
     llm = ScriptedLLM(PIECES, before_piece=wait)
-    measurements = kept(tmp_path, scripted(llm))
+    measurements = kept(tmp_path, means(llm))
     job = compared(measurements)
     with pytest.raises(MeasuringError, match="already"):
         compared(measurements)
@@ -184,7 +274,7 @@ def test_one_measurement_at_a_time_and_never_an_empty_question(tmp_path: Path) -
     hold.set()
     finished(job)
     with pytest.raises(MeasuringError, match="empty"):
-        compared(measurements, setup=Setup("  ", "default"))
+        compared(measurements, setup=Setup(("  ",), "default"))
 
 
 def test_every_run_is_on_disk_as_soon_as_it_has_ended(tmp_path: Path) -> None:
@@ -194,12 +284,12 @@ def test_every_run_is_on_disk_as_soon_as_it_has_ended(tmp_path: Path) -> None:
         text = "".join(file.read_text() for file in tmp_path.glob("*.jsonl"))
         counts.append(text.count('"kind":"run"'))
 
-    finished(compared(kept(tmp_path, scripted(ScriptedLLM(["word"], before_piece=count)))))
+    finished(compared(kept(tmp_path, means(ScriptedLLM(["word"], before_piece=count)))))
     assert counts == [0, 1, 2, 3, 4]
 
 
 def test_a_session_in_which_nothing_was_measured_is_not_kept(tmp_path: Path) -> None:
-    measurements = kept(tmp_path, scripted(ScriptedLLM([GenerationError("It fell over.")])))
+    measurements = kept(tmp_path, means(ScriptedLLM([GenerationError("It fell over.")])))
     job = finished(compared(measurements))
     assert job.session.outcome is Outcome.FAILED
     assert measurements.sessions() == []
@@ -213,7 +303,7 @@ def test_what_is_being_measured_is_not_among_the_kept(tmp_path: Path) -> None:
         reached.set()
         go_on.wait(60)
 
-    measurements = kept(tmp_path, scripted(ScriptedLLM(PIECES, before_piece=wait)))
+    measurements = kept(tmp_path, means(ScriptedLLM(PIECES, before_piece=wait)))
     job = compared(measurements)
     assert reached.wait(30)
     assert measurements.sessions() == []
@@ -233,27 +323,27 @@ def test_a_disk_that_is_full_is_reported_and_the_runs_stay_on_the_page(
         return opened(path, mode, **how)
 
     monkeypatch.setattr(Path, "open", full)
-    job = finished(compared(kept(tmp_path, scripted(ScriptedLLM(PIECES)))))
+    job = finished(compared(kept(tmp_path, means(ScriptedLLM(PIECES)))))
     assert "No space left on device" in job.session.problem
     assert "Free some disk space" in job.session.problem
     assert len(job.session.measurements) == 3
 
 
 def test_closing_stops_what_is_measured(tmp_path: Path) -> None:
-    measurements = kept(tmp_path, scripted(ScriptedLLM(["x"] * 10_000, seconds=0.01)))
+    measurements = kept(tmp_path, means(ScriptedLLM(["x"] * 10_000, seconds=0.01)))
     job = compared(measurements)
     measurements.close()
     assert job.session.outcome is Outcome.STOPPED
 
 
 def test_a_session_that_a_crash_cut_off_keeps_its_whole_runs(tmp_path: Path) -> None:
-    engine_for = scripted(ScriptedLLM(PIECES))
-    job = finished(compared(kept(tmp_path, engine_for)))
+    with_these = means(ScriptedLLM(PIECES))
+    job = finished(compared(kept(tmp_path, with_these)))
     (file,) = tmp_path.glob("*.jsonl")
     lines = file.read_text().splitlines()
     last_run = max(n for n, line in enumerate(lines) if json.loads(line)["kind"] == "run")
     file.write_text("\n".join(lines[: last_run + 3]) + "\n" + lines[last_run + 3][:20])
-    session = kept(tmp_path, engine_for).session(job.session.id)
+    session = kept(tmp_path, with_these).session(job.session.id)
     assert session and session.outcome is Outcome.INTERRUPTED
     assert len(session.measurements) == 4
 
@@ -366,10 +456,12 @@ def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
 
 def test_cold_runs_read_the_whole_prompt_and_warm_ones_reuse_it(mill: VectorStoreIndex) -> None:
     def reused(warm: bool) -> list[int]:
-        setup = Setup("When was the mill built?", "default", 1, ContextFormat.PASSAGES, 24, warm)
-        runner = Runner(lambda s, t: measured_engine(lambda _: mill, Settings.llm, s, t), setup)
-        trial = Trial(Mode.STREAMING, 1, 24)
-        return [runner.take(n, trial)[0].metrics.reused_tokens for n in range(2)]
+        lane = Lane(warm=warm)
+        question = "When was the mill built?"
+        setup = Setup((question,), "default", 1, ContextFormat.PASSAGES, 24, lanes=(lane,))
+        engine = measured_engine(lambda _: mill, Settings.llm, setup, lane)
+        runner = Runner([InProcess(engine, lane.mode)], setup, Run())
+        return [runner.take(n, Trial())[0].metrics.reused_tokens for n in range(2)]
 
     assert reused(warm=False) == [0, 0]
     assert reused(warm=True)[1] > 0

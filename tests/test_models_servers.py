@@ -17,13 +17,11 @@ from engine.config import Config
 from engine.errors import ServerError
 from engine.llm import OpenAICompatible
 from engine.models.choosing import Choice
-from engine.models.comparing import ModelComparison, Side
 from engine.models.servers import KEYS, Servers, checked_address, models_of
 from engine.models.switching import open_proven
 from engine.run import Run
 from engine.schema import ChatMessage
 from tests.browser import free_port
-from tests.scripted import ScriptedLLM, found
 
 KEY = "sk-mill-4711-secret"
 SECONDS = 120.0
@@ -123,29 +121,3 @@ def test_an_address_that_cannot_be_used_is_refused(address: str, sentence: str) 
         models_of(checked_address(address), KEY)
     assert KEY not in str(caught.value)
     assert "pass@" not in str(caught.value)
-
-
-def test_two_models_get_the_same_passages_and_one_that_fails_does_not_end_the_other() -> None:
-    models = {"a": ScriptedLLM(["one", " two"]), "b": ScriptedLLM(["three"])}
-    closed: list[str] = []
-
-    def open_model(choice: Choice, _: Run) -> tuple[ScriptedLLM, object]:
-        if choice.path == "gone":
-            raise ServerError("It is gone.")
-        return models[choice.path], lambda: closed.append(choice.path)
-
-    def compared(first: str, second: str) -> ModelComparison:
-        sides = Side(first, Choice(path=first)), Side(second, Choice(path=second))
-        made = ModelComparison("Which?", lambda *_: found("A text."), sides, open_model, 50)  # type: ignore[arg-type]
-        made.wait(30)
-        return made
-
-    both = compared("a", "b")
-    assert [side.text for side in both.sides] == ["one two", "three"]
-    assert all(side.first_token and side.first_token > 0 for side in both.sides)
-    assert models["a"].prompts == models["b"].prompts
-    assert not models["a"].options[0].reuse
-    assert closed == ["a", "b"]
-    half = compared("gone", "b")
-    assert half.sides[0].problem == "It is gone."
-    assert half.sides[1].text == "three"

@@ -14,7 +14,7 @@ import pytest
 from engine import Filters, ResponseSynthesizer, RetrieverQueryEngine
 from engine.config import load_config
 from engine.llm.base import ContextFormat
-from engine.measuring import Setup
+from engine.measuring import Lane, Mode, Setup
 from engine.workspace import AskSettings, Turn, Workspace
 from pages.cells.behind import code_of_comparison, code_of_task, code_of_turn
 from pages.cells.export import NAME, Place, as_notebook, as_script
@@ -529,7 +529,10 @@ def test_the_code_behind_an_old_turn_has_the_defaults_for_settings_it_lacks() ->
 def test_the_code_behind_a_comparison_runs_both_modes_with_its_setup(
     context_format: ContextFormat | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup = Setup("Who built the tide mill?", "default", 1, context_format, length=24, warm=True)
+    lanes = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
+    setup = Setup(
+        ("Who built the tide mill?",), "default", 1, context_format, length=24, lanes=lanes
+    )
     code = code_of_comparison(setup, str(ROOT / "samples"))
     assert "max_tokens=24" in code and "reuse=True" in code and "similarity_top_k=1" in code
     assert ("ContextFormat.PASSAGES" in code) is (context_format is not None)

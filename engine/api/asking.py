@@ -69,7 +69,8 @@ def start(
     collection = collection_of(workspace, asked.model)
     filters = filters_of(workspace, collection, asked.filters)
     retriever = workspace.library.retriever(collection, asked.passages, filters)
-    kinds = workspace.library.kinds(collection, asked.passages, filters, workspace.summaries)
+    kept = workspace.summaries if asked.cache_prompt else None
+    kinds = workspace.library.kinds(collection, asked.passages, filters, kept)
     held = workspace.chat_model.hold()  # another model may be chosen meanwhile
     try:
         synthesizer = ResponseSynthesizer(
@@ -77,6 +78,7 @@ def start(
             streaming=bool(asked.stream),
             response_mode=asked.response_mode,
             options=asked.options,
+            context_format=asked.context_format,
             first_token_budget=asked.budget,
         )
         engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)

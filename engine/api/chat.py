@@ -159,6 +159,8 @@ class _Answer(Response):
     def _figures(self, usage: bool) -> dict[str, Any]:
         trace = self._response.trace
         figures = {"timings": timings_json(trace), "notes": self._response.notes}
+        if self._asked.trace:
+            figures["trace"] = trace.to_dict()
         return figures | ({"usage": usage_json(trace)} if usage else {})
 
 

@@ -1,7 +1,9 @@
 """A client of the API for the terminal's commands."""
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +34,7 @@ class Client:
             timeout=httpx.Timeout(None, connect=CONNECT),
             trust_env=False,  # a proxy of the environment has no part in this
         )
+        self._streams: list[Any] = []  # of every connection that `ask` has opened
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +44,12 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    def abort(self) -> None:
+        """End every answer at once, from any thread: the thread that reads it gets an ApiError."""
+        for stream in self._streams:
+            with suppress(OSError):  # the connection has ended already
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def answers(self) -> bool:
         """Whether a First Token is there, even if it refuses the key."""
@@ -70,8 +79,16 @@ class Client:
 
     def ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """POST /v1/chat/completions: the frames of the stream, or the one answer."""
+
+        def note(event: str, info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                self._streams.append(info["return_value"])
+
+        opened = {"trace": note}
         try:
-            with self._http.stream("POST", "/v1/chat/completions", json=request) as answer:
+            with self._http.stream(
+                "POST", "/v1/chat/completions", json=request, extensions=opened
+            ) as answer:
                 if answer.is_error or not request.get("stream"):
                     answer.read()
                     yield _checked(answer)

@@ -16,7 +16,7 @@ from starlette.types import Receive
 from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.config import default_config
-from engine.llm.base import GenerationOptions
+from engine.llm.base import ContextFormat, GenerationOptions
 from engine.schema import ChatMessage
 from engine.synthesis import ResponseMode
 
@@ -87,7 +87,10 @@ class ChatRequest(Body):
     filters: DocumentFilters | None = None
     response_mode: ResponseMode = ResponseMode.COMPACT
     first_token_budget: Annotated[float, Field(ge=0)] | None = None  # None: .env's; 0: no limit
+    context_format: ContextFormat | None = None  # None: what suits the model
     ignore_eos: bool = False  # for measuring: exactly max_tokens tokens are written
+    cache_prompt: bool = True  # for measuring: without it, kept prompt states are not used
+    trace: bool = False  # for measuring: the answer carries every stage and the time of each token
 
     # Accepted, and without effect
     user: str | None = None
@@ -152,6 +155,7 @@ class ChatRequest(Body):
             top_p=self.top_p or default.top_p,
             seed=(self.seed or 0) % 2**32,
             stop=tuple(text for text in stop if text),
+            reuse=self.cache_prompt,
             ignore_eos=self.ignore_eos,
         )
 

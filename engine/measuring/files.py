@@ -4,10 +4,14 @@ A JSONL file has one object per line. A `session` line comes first; then for eac
 line, its `token` lines and its `chunk` lines, with times in seconds since that run's submit. The
 last line is an `end` line, unless First Token ended before the session did. A file may come from
 another computer, so every line is validated: reading returns a Session or raises MeasuringError.
+
+Files of format 1, of version 0.1.0, had one question, and streaming and non-streaming as the only
+lanes; they are read as well.
 """
 
 import csv
 import io
+import json
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -15,10 +19,10 @@ from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from engine.errors import MeasuringError
 from engine.measuring.record import Chunk, Measurement, Outcome, Session
-from engine.measuring.schedule import Count, Experiment, Setup, Trial
+from engine.measuring.schedule import Count, Experiment, Mode, Setup, Trial
 from engine.timing import CallRecord, FinishReason, Metrics, PlanRecord, Span, Trace
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 MOST_RUNS = 2_000
 NOT_OURS = (
     "This is not a file of measurements, or it is damaged. Choose a JSONL file that was exported "
@@ -32,7 +36,7 @@ SessionId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f
 
 class _SessionLine(BaseModel, strict=True):
     kind: Literal["session"] = "session"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     id: SessionId
     what: Experiment | Literal["map"]
     started: Seconds
@@ -83,6 +87,8 @@ class _RunLine(BaseModel, strict=True):
     kind: Literal["run"] = "run"
     run: Count
     reader: Count
+    question: Count = 0
+    useful: Count = 0
     step: Trial
     outcome: Outcome
     error: str
@@ -163,6 +169,8 @@ def run_lines(measurement: Measurement) -> str:
     head = _RunLine(
         run=run,
         reader=reader,
+        question=measurement.question,
+        useful=measurement.useful,
         step=measurement.trial,
         outcome=measurement.outcome,
         error=measurement.error,
@@ -186,10 +194,11 @@ def from_jsonl(data: bytes) -> Session:
     session = header(lines[0] if lines else b"")
     if session is None:
         raise MeasuringError("This is a latency map, which this version cannot show.")
+    of_format_1 = _format_of(lines[0]) == 1
     parts: dict[tuple[int, int], list[_PartLine]] = {}
     try:
         for line in lines[1:]:
-            part = _Line.model_validate_json(line).root
+            part = _Line.model_validate_json(_upgraded(line) if of_format_1 else line).root
             if isinstance(part, _EndLine):
                 session.outcome, session.problem = part.outcome, part.problem
             else:
@@ -200,6 +209,10 @@ def from_jsonl(data: bytes) -> Session:
         session.measurements = [each for each in measurements if each]
     except (ValidationError, ValueError, IndexError) as fault:
         raise MeasuringError(NOT_OURS) from fault
+    for each in session.measurements:
+        lanes, questions = len(session.setup.lanes), len(session.setup.questions)
+        if each.lane >= lanes or each.question >= questions:
+            raise MeasuringError(NOT_OURS)
     return session
 
 
@@ -212,8 +225,8 @@ def header(line: bytes) -> Session | None:
         MeasuringError: it is not a session line.
     """
     try:
-        read = _SessionLine.model_validate_json(line)
-    except ValidationError as fault:
+        read = _SessionLine.model_validate_json(_upgraded(line) if _format_of(line) == 1 else line)
+    except ValueError as fault:  # ValidationError is one, too
         raise MeasuringError(NOT_OURS) from fault
     if not isinstance(read.what, Experiment):
         return None
@@ -227,6 +240,40 @@ def header(line: bytes) -> Session | None:
         outcome=Outcome.INTERRUPTED,  # until an end line says otherwise
         imported=read.imported,
     )
+
+
+def _format_of(line: bytes) -> object:
+    """The format that a session line says; None if it is no JSON object."""
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return read.get("format") if isinstance(read, dict) else None
+
+
+def _upgraded(line: bytes) -> bytes:
+    """A line of format 1 in the present format.
+
+    A session had one question and no lanes. A step had a mode instead of a lane, and its readers
+    asked once, all together.
+    """
+    read = json.loads(line)
+    if not isinstance(read, dict):
+        return line
+    setup, step = read.get("setup"), read.get("step")
+    if isinstance(setup, dict):
+        setup["questions"] = [setup.get("question")]
+        setup["lanes"] = [{"mode": str(mode), "warm": setup.get("warm")} for mode in Mode]
+        setup["context_format"] = setup.get("packing")
+        read["format"] = FORMAT
+        if read.get("what") == "readers":
+            read["what"] = str(Experiment.LOAD)
+    if isinstance(step, dict):
+        together = step.get("readers", 1)
+        step["lane"] = [str(mode) for mode in Mode].index(str(step.get("mode")))
+        step["requests"] = together
+        step["pair"] = step.get("pair") if together == 1 else None
+    return json.dumps(read).encode()
 
 
 def _measurement(lines: list[_PartLine]) -> Measurement | None:
@@ -253,11 +300,19 @@ def _measurement(lines: list[_PartLine]) -> Measurement | None:
             chunks.append(Chunk(line.text, line.handed_s, line.received_s))
     trace.chunk_times = [chunk.handed for chunk in chunks]
     return Measurement(
-        head.run, head.step, trace, tuple(chunks), head.reader, head.outcome, head.error
+        head.run,
+        head.step,
+        trace,
+        tuple(chunks),
+        head.reader,
+        head.outcome,
+        head.error,
+        head.question,
+        head.useful,
     )
 
 
-_SETUP = ("question", "collection", "context_format", "warm", "first_token_budget")
+_SETUP = ("collection", "passages", "context_format", "length", "first_token_budget")
 
 
 def is_session_id(text: str) -> bool:
@@ -289,7 +344,10 @@ def _row(session: Session, each: Measurement) -> dict[str, Any]:
         "run": each.run,
         "reader": each.reader,
         "outcome": each.outcome,
+        **asdict(session.setup.lanes[each.lane]),
         **asdict(each.trial),
+        "lane": session.setup.names[each.lane],
+        "question": session.setup.questions[each.question],
         **figures,
         "seen_first": each.seen_first,
         "seen_last": each.seen_last,

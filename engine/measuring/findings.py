@@ -5,10 +5,9 @@ A finding states a difference only if the confidence interval of the paired runs
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from engine.measuring.record import Session
-from engine.measuring.schedule import Mode
+from engine.measuring.schedule import BOTH_MODES, Setup
 from engine.measuring.statistics import FEWEST_PAIRS, Estimate, hodges_lehmann, ratio_of
 from engine.timing import streaming_tax
 
@@ -17,27 +16,32 @@ from engine.timing import streaming_tax
 EQUIVALENCE_MARGIN = 0.05
 
 
+# From here on a difference is told as a factor ("1.5 times sooner"), below in percent.
+A_FACTOR = 1.5
+
+
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One metric in both modes, in seconds: the medians of all runs, and estimates from the pairs.
+    """One metric in both lanes, in seconds: the medians of all runs, and estimates from the pairs.
 
-    difference: non-streaming minus streaming. ratio: non-streaming / streaming.
+    difference: second minus first lane. ratio: second / first.
     """
 
-    streaming: float
-    blocking: float
+    first: float
+    second: float
     difference: Estimate
     ratio: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The differences between the modes. `tax` is a share: 0.01 is 1 % longer when streamed."""
+    """The differences between the lanes. extra: the share by which the whole answer takes longer in
+    the first lane; 0.01 is 1 %."""
 
     pairs: int
-    first: Paired
+    words: Paired
     whole: Paired
-    tax: Estimate
+    extra: Estimate
 
     @property
     def enough_pairs(self) -> bool:
@@ -45,11 +49,11 @@ class Comparison:
 
 
 def compare(session: Session) -> Comparison | None:
-    """The comparison of a session's modes; None if there is no complete pair yet."""
+    """The comparison of a session's lanes; None if there is no complete pair yet."""
     pairs = [
-        ((streamed.ttft, blocked.ttft), (streamed.e2el, blocked.e2el))
-        for streamed, blocked in ((s.metrics, b.metrics) for s, b in session.pairs)
-        if streamed.ttft and blocked.ttft and streamed.e2el and blocked.e2el
+        ((one.ttft, other.ttft), (one.e2el, other.e2el))
+        for one, other in ((a.metrics, b.metrics) for a, b in session.pairs)
+        if one.ttft and other.ttft and one.e2el and other.e2el
     ]
     if not pairs:
         return None
@@ -70,93 +74,120 @@ def compare(session: Session) -> Comparison | None:
 
 def _paired(session: Session, metric: str, pairs: Sequence[tuple[float, float]]) -> Paired:
     return Paired(
-        session.median(Mode.STREAMING, metric) or 0.0,
-        session.median(Mode.BLOCKING, metric) or 0.0,
-        hodges_lehmann([blocked - streamed for streamed, blocked in pairs]),
-        ratio_of([(blocked, streamed) for streamed, blocked in pairs]),
+        session.median(0, metric) or 0.0,
+        session.median(1, metric) or 0.0,
+        hodges_lehmann([second - first for first, second in pairs]),
+        ratio_of([(second, first) for first, second in pairs]),
     )
 
 
-def verdict(comparison: Comparison) -> str:
+def only_modes_differ(setup: Setup) -> bool:
+    """Whether the lanes are streaming and non-streaming, and alike in everything else."""
+    return [lane.mode for lane in setup.lanes] == [lane.mode for lane in BOTH_MODES] and len(
+        {(lane.transport, lane.model, lane.warm) for lane in setup.lanes}
+    ) == 1
+
+
+def verdict(setup: Setup, comparison: Comparison) -> str:
     """The finding, in one sentence without its full stop."""
     if not comparison.enough_pairs:
         return (
             f"Too few runs for a finding: {comparison.pairs} of the {FEWEST_PAIRS} pairs that are "
             "needed"
         )
-    first = first_words_differ(comparison)
-    whole = whole_answer_differs(comparison)
-    said = [
-        f"Streaming shows the first words {first}"
-        if first
-        else "The first words show no clear difference in time",
-        f"the whole answer takes {whole}"
-        if whole
-        else "the whole answer shows no clear difference in time",
-    ]
-    return "; ".join(said)
+    words, whole = first_words_differ(comparison), whole_answer_differs(comparison)
+    second = f"the whole answer takes {whole}" if whole else WHOLE_UNCLEAR
+    if only_modes_differ(setup):
+        first = f"Streaming shows the first words {words}" if words else WORDS_UNCLEAR
+        return f"{capital(first)}; {second}"
+    first = f"the first words come {words}" if words else WORDS_UNCLEAR
+    return f"{capital(' against '.join(setup.names))}: {first}; {second}"
+
+
+WORDS_UNCLEAR = "the first words show no clear difference in time"
+WHOLE_UNCLEAR = "the whole answer shows no clear difference in time"
 
 
 def first_words_differ(comparison: Comparison) -> str:
-    """By how much, from the medians: "4.9 times sooner"; empty where it may be chance."""
-    first = comparison.first
-    if not first.ratio.excludes(1):
-        return ""
-    if first.streaming < first.blocking:
-        return f"{two(first.blocking / first.streaming)} times sooner"
-    return f"{two(first.streaming / first.blocking)} times later"
+    """How the first lane differs, from the medians: "4.9 times sooner"; empty if by chance."""
+    words = comparison.words
+    if not words.ratio.excludes(1) or not words.first or not words.second:
+        return "at the same time" if _alike(words.ratio) else ""
+    factor = max(words.first, words.second) / min(words.first, words.second)
+    size = f"{two(factor)} times" if factor >= A_FACTOR else f"{two((factor - 1) * 100)} %"
+    return f"{size} {'sooner' if words.first < words.second else 'later'}"
 
 
 def whole_answer_differs(comparison: Comparison) -> str:
-    """By how much, from the medians: "2.0 % longer"; empty where it may be chance."""
-    tax = comparison.tax
-    low, high = tax.low, tax.high
+    """How the first lane differs, from the medians: "2.0 % longer"; empty if by chance."""
+    extra = comparison.extra
+    low, high = extra.low, extra.high
     if low is not None and high is not None and max(-low, high) <= EQUIVALENCE_MARGIN:
         return "equally long"
-    if not tax.excludes(0):
+    if not extra.excludes(0):
         return ""
-    change = streaming_tax(comparison.whole.streaming, comparison.whole.blocking) * 100
-    return f"{two(abs(change))} % {'longer' if change >= 0 else 'less time'}"
+    change = streaming_tax(comparison.whole.first, comparison.whole.second)
+    if change > 1:
+        return f"{two(change + 1)} times as long"
+    return f"{two(abs(change) * 100)} % {'longer' if change >= 0 else 'less time'}"
 
 
-def likely_range(tax: Estimate) -> str:
-    """The 95 % interval of the tax: "between 1.2 % less and 3.4 % more time"; empty without one."""
-    if tax.low is None or tax.high is None:
+def _alike(ratio: Estimate) -> bool:
+    """Whether the whole interval of a ratio is within the equivalence margin."""
+    if ratio.low is None or ratio.high is None:
+        return False
+    return max(1 - ratio.low, ratio.high - 1) <= EQUIVALENCE_MARGIN
+
+
+def likely_range(extra: Estimate) -> str:
+    """The 95 % interval of the extra time: "between 1.2 % less and 3.4 % more time"; empty without
+    one."""
+    if extra.low is None or extra.high is None:
         return ""
-    low, high = tax.low * 100, tax.high * 100
+    low, high = extra.low * 100, extra.high * 100
     if (low < 0) != (high < 0):
         return f"between {two(abs(low))} % less and {two(abs(high))} % more time"
     least, most = sorted((abs(low), abs(high)))
     return f"between {two(least)} and {two(most)} % {'more' if low >= 0 else 'less'} time"
 
 
+def capital(text: str) -> str:
+    """The text with a capital first letter; the rest stays."""
+    return text[:1].upper() + text[1:]
+
+
 def settings_of(session: Session) -> dict[str, str]:
-    """The settings of a session by name, in words, with the model and the processor."""
+    """The settings of a session by name, in words, with its lanes, model and processor."""
     setup, machine = session.setup, session.fingerprint
     budget = setup.first_token_budget
     return {
+        **_lanes(setup),
         "model": machine.get("model file", machine.get("model", "unknown")),
         "passages": str(setup.passages),
         "in the prompt": str(setup.context_format or "like the Ask page"),
         "longest answer": f"{setup.length} tokens",
-        "cache": "warm" if setup.warm else "cold",
         "longest wait": f"{budget:g} s" if budget else "no limit",
         "processor": machine.get("processor", "unknown"),
     }
 
 
+def _lanes(setup: Setup) -> dict[str, str]:
+    """What is compared, and what the lanes have in common that is not the default."""
+    common = {name: fact for name, fact in setup.lanes[0].described.items() if name != "model"}
+    for lane in setup.lanes:
+        common = {name: fact for name, fact in common.items() if lane.described[name] == fact}
+    return {"compared": " against ".join(setup.names), **common}
+
+
 def same_text(session: Session) -> bool:
-    """Whether both modes wrote the same text in every run."""
-    return len({each.text for each in session.counted}) <= 1
+    """Whether both lanes wrote the same text for each question, in every run."""
+    texts = {(each.question, each.text) for each in session.counted}
+    return len(texts) == len({question for question, _ in texts})
 
 
-def first_words_of(session: Session, readers: int, mode: Mode) -> float | None:
-    """Seconds until the slowest of `readers` at once sees text: the median over the rounds."""
-    rounds: dict[int, list[float]] = {}
-    for each in session.of(mode):
-        if each.trial.readers == readers and each.metrics.ttft:
-            rounds.setdefault(each.run, []).append(each.metrics.ttft)
-    return median(max(times) for times in rounds.values()) if rounds else None
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 pair, 6 pairs."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def two(value: float) -> str:

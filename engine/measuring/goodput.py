@@ -3,12 +3,12 @@
 The field calls such a limit a service level objective, and the answers in time goodput.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.measuring.findings import two
 from engine.measuring.record import Measurement, Outcome, Session
-from engine.measuring.schedule import Mode, Role
+from engine.measuring.schedule import Role
 from engine.measuring.statistics import Estimate, share_of, shares_differ
 
 
@@ -30,37 +30,32 @@ class WaitingBudget:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The shares of answers in time, 0 to 1, of both modes; None where a mode has no run.
+    """The shares of answers in time, 0 to 1, one for each lane; None where a lane has no run.
 
     differ: whether the two shares differ beyond chance, by the pairs of runs.
     """
 
-    streaming: Estimate | None
-    blocking: Estimate | None
+    shares: list[Estimate | None]
     differ: bool
-
-    def of(self, mode: Mode) -> Estimate | None:
-        return self.streaming if mode is Mode.STREAMING else self.blocking
 
 
 def kept(sessions: Iterable[Session], budget: WaitingBudget) -> Kept:
     """The shares over all runs of these sessions, which should have the same settings."""
     sessions = list(sessions)
 
-    def share(mode: Mode) -> Estimate | None:
-        runs = [run for each in sessions for run in _judged(each) if run.mode is mode]
+    def share(lane: int) -> Estimate | None:
+        runs = [run for each in sessions for run in _judged(each) if run.lane == lane]
         return share_of(sum(map(budget.kept_by, runs)), len(runs)) if runs else None
 
     pairs = [
-        (budget.kept_by(streamed), budget.kept_by(blocked))
+        (budget.kept_by(first), budget.kept_by(second))
         for each in sessions
-        for streamed, blocked in each.pairs
+        for first, second in each.pairs
     ]
-    only_streamed = sum(one and not other for one, other in pairs)
-    only_blocked = sum(other and not one for one, other in pairs)
-    return Kept(
-        share(Mode.STREAMING), share(Mode.BLOCKING), shares_differ(only_streamed, only_blocked)
-    )
+    only_first = sum(one and not other for one, other in pairs)
+    only_second = sum(other and not one for one, other in pairs)
+    lanes = range(len(sessions[0].setup.lanes))
+    return Kept([share(lane) for lane in lanes], shares_differ(only_first, only_second))
 
 
 def _judged(session: Session) -> list[Measurement]:
@@ -72,18 +67,17 @@ def _judged(session: Session) -> list[Measurement]:
     ]
 
 
-def verdict_on(found: Kept) -> str:
-    """The finding in one sentence without its full stop."""
+def verdict_on(found: Kept, names: Sequence[str]) -> str:
+    """The finding in one sentence without its full stop. names: of the lanes."""
     said = [
-        f"{mode} in {round(share.value * share.count)} of {share.count}"
-        for mode in Mode
-        if (share := found.of(mode))
+        f"{name} in {round(share.value * share.count)} of {share.count}"
+        for name, share in zip(names, found.shares, strict=True)
+        if share
     ]
     if not said:
         return "No answer was measured"
     text = f"Answers in time: {', '.join(said)}"
-    streaming, blocking = found.streaming, found.blocking
-    if streaming is None or blocking is None or streaming.value == blocking.value:
+    if len(said) == 1 or len({share.value for share in found.shares if share}) == 1:
         return text
     chance = "is more than chance" if found.differ else "may be chance"
     return f"{text}. The difference {chance}"

@@ -8,15 +8,14 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from engine.durable import set_aside, write_whole
 from engine.errors import MeasuringError
+from engine.measuring.asking import Means
 from engine.measuring.files import from_jsonl, header, is_session_id, to_jsonl
-from engine.measuring.job import Describe, MeasuringJob
+from engine.measuring.job import MeasuringJob
 from engine.measuring.record import Session
-from engine.measuring.runner import EngineFor, Runner
 from engine.measuring.schedule import Experiment, Setup, Trial
 from engine.schema import new_id
 
@@ -28,12 +27,13 @@ MOST_BYTES = 50_000_000  # of a file to import; a session of 40 runs of 256 toke
 class Measurements:
     """All sessions in `folder`. Safe to use from any thread.
 
-    Files that cannot be read are set aside at opening, and `notices` reports them.
+    means: what sessions ask with, unless `start` is told otherwise. Files that cannot be read are
+    set aside at opening, and `notices` reports them.
     """
 
-    def __init__(self, folder: Path, engine_for: EngineFor, describe: Describe) -> None:
+    def __init__(self, folder: Path, means: Means) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._engine_for, self._describe = folder, engine_for, describe
+        self._folder, self._means = folder, means
         self._job: MeasuringJob | None = None
         self._thread: threading.Thread | None = None
         self._read: dict[str, Session] = {}
@@ -61,25 +61,28 @@ class Measurements:
                 f"{aside[0].parent}; the other measurements are there."
             )
 
-    def start(self, experiment: Experiment, setup: Setup, trials: Sequence[Trial]) -> MeasuringJob:
+    def start(
+        self,
+        experiment: Experiment,
+        setup: Setup,
+        trials: Sequence[Trial],
+        means: Means | None = None,
+    ) -> MeasuringJob:
         """Run these trials in the background.
 
         Raises:
-            MeasuringError: the question is empty, or another session is being measured.
+            MeasuringError: there is no question, or another session is being measured.
         """
-        setup = replace(setup, question=setup.question.strip())
-        if not setup.question:
+        if not any(question.strip() for question in setup.questions):
             raise MeasuringError("The question is empty. Write one, then run it.")
         with self._lock:
             if self._job and self._job.running:
                 raise MeasuringError("A measurement is running already. Stop it, or wait for it.")
             session = Session(new_id(), experiment, time.time(), setup, {}, len(trials))
-            runner = Runner(self._engine_for, setup)
-            self._job = MeasuringJob(session, trials, runner, self._path(session.id))
+            file = self._path(session.id)
+            self._job = MeasuringJob(session, trials, means or self._means, file)
             self._read[session.id] = session
-            self._thread = threading.Thread(
-                target=self._job.work, args=(self._describe,), name="measuring", daemon=True
-            )
+            self._thread = threading.Thread(target=self._job.work, name="measuring", daemon=True)
             self._thread.start()
             return self._job
 
@@ -131,14 +134,22 @@ class Measurements:
         if self._file(session.id):
             raise MeasuringError(f"{name} has been added already. Choose it in the list.")
         session.imported = True
+        self.keep(session)
+        return session
+
+    def keep(self, session: Session) -> None:
+        """Add a session that was measured elsewhere, such as in a browser.
+
+        Raises:
+            MeasuringError: it could not be saved.
+        """
         try:
             write_whole(self._path(session.id), to_jsonl(session).encode())
         except OSError as error:
             raise MeasuringError(
-                f"{name} could not be saved ({error.strerror}). Free some disk space, and try "
-                "again."
+                f"The measurement could not be saved ({error.strerror}). Free some disk space, and "
+                "try again."
             ) from error
-        return session
 
     def close(self) -> None:
         if self._job and self._thread:

@@ -1,7 +1,7 @@
 """Session and Measurement: the results of measuring, with their settings.
 
 A session is what one click on the Compare page measures: a setup, and one measurement for each
-reader of each trial. engine/timing.py computes the metrics of a measurement from its trace.
+answer. engine/timing.py computes the metrics of a measurement from its trace.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from statistics import median
 
-from engine.measuring.schedule import Experiment, Mode, Role, Setup, Trial
+from engine.measuring.schedule import Experiment, Role, Setup, Trial
 from engine.timing import Metrics, Trace, unaccounted, waterfall
 
 
@@ -25,8 +25,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk of text, and two times in seconds since submit: when the engine passed it on
-    (`handed`), and when a reader outside the engine received it (`received`)."""
+    """A chunk of text, and two times in seconds since submit: when the engine, or over HTTP the
+    connection, passed it on (`handed`), and when the reader had it (`received`)."""
 
     text: str
     handed: float
@@ -37,8 +37,9 @@ class Chunk:
 class Measurement:
     """One answer to one reader.
 
-    `run` is the index of the trial in the schedule. `reader` is the index of the reader among the
-    readers that asked at the same time.
+    run: the index of the trial in the schedule. reader: the index among the requests of the trial.
+    question: the index of its question. useful: the characters of the text until the sentence with
+    the answer ends; 0 if that is not known.
     """
 
     run: int
@@ -48,14 +49,16 @@ class Measurement:
     reader: int = 0
     outcome: Outcome = Outcome.DONE
     error: str = ""
+    question: int = 0
+    useful: int = 0
 
     @cached_property
     def metrics(self) -> Metrics:
         return self.trace.metrics
 
     @property
-    def mode(self) -> Mode:
-        return self.trial.mode
+    def lane(self) -> int:
+        return self.trial.lane
 
     @property
     def text(self) -> str:
@@ -117,17 +120,18 @@ class Session:
     def counted(self) -> list[Measurement]:
         return [each for each in self.measurements if each.counts]
 
-    def of(self, mode: Mode) -> list[Measurement]:
-        return [each for each in self.counted if each.mode is mode]
+    def of(self, lane: int) -> list[Measurement]:
+        """The runs of a lane that count."""
+        return [each for each in self.counted if each.lane == lane]
 
-    def median(self, mode: Mode, metric: str) -> float | None:
-        """The median of a field of Metrics over the runs of a mode; None if no run has it."""
-        found = (getattr(each.metrics, metric) for each in self.of(mode))
+    def median(self, lane: int, metric: str) -> float | None:
+        """The median of a field of Metrics over the runs of a lane; None if no run has it."""
+        found = (getattr(each.metrics, metric) for each in self.of(lane))
         known = [value for value in found if value is not None]
         return float(median(known)) if known else None
 
-    def typical_run(self, mode: Mode) -> Measurement | None:
-        """The run closest to the medians of the mode, of those with token times.
+    def typical_run(self, lane: int) -> Measurement | None:
+        """The run closest to the medians of the lane, of those with token times.
 
         How far a run is from them: the larger of the distances of its first words and its whole
         answer, each as a share of the median.
@@ -136,20 +140,25 @@ class Session:
         def distance(run: Measurement) -> float:
             found = 0.0
             for metric in ("ttft", "e2el"):
-                middle, value = self.median(mode, metric), getattr(run.metrics, metric)
+                middle, value = self.median(lane, metric), getattr(run.metrics, metric)
                 if middle and value is not None:
                     found = max(found, abs(value - middle) / middle)
             return found
 
-        runs = [each for each in self.of(mode) if each.has_token_times]
+        runs = [each for each in self.of(lane) if each.has_token_times]
         return min(runs, key=distance, default=None)
 
     @property
     def pairs(self) -> list[tuple[Measurement, Measurement]]:
-        """(streaming, non-streaming) for each pair of single readers in which both count."""
-        by_pair: dict[int, dict[Mode, Measurement]] = {}
+        """(first lane, second lane) for each pair of runs in which both count."""
+        by_pair: dict[int, dict[int, Measurement]] = {}
         for each in self.counted:
-            if each.trial.pair is not None and each.trial.readers == 1:
-                by_pair.setdefault(each.trial.pair, {})[each.mode] = each
-        both = (pair for _, pair in sorted(by_pair.items()) if len(pair) == len(Mode))
-        return [(pair[Mode.STREAMING], pair[Mode.BLOCKING]) for pair in both]
+            if each.trial.pair is not None:
+                by_pair.setdefault(each.trial.pair, {})[each.lane] = each
+        return [(pair[0], pair[1]) for _, pair in sorted(by_pair.items()) if {0, 1} <= set(pair)]
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The questions for which nothing was found in the documents."""
+        without = {each.question for each in self.measurements if not each.wrote}
+        return [self.setup.questions[place] for place in sorted(without)]

@@ -5,8 +5,13 @@ differences. Its interval is the exact interval of Wilcoxon's signed-rank test, 
 differences are distributed symmetrically, but not that they are normal. With fewer than six pairs
 there is no 95 % interval. The interval of a share is Wilson's, and two paired shares are compared
 by McNemar's exact test.
+
+The interval of a percentile lies between two of the sorted values (order statistics), and assumes
+nothing about their distribution. It exists from 6 values for the 50th percentile, 29 for the 90th,
+59 for the 95th, 299 for the 99th. With fewer, the percentile is not given at all.
 Sources: Hollander, Wolfe, Chicken, Nonparametric Statistical Methods, 3rd ed., 3.2 and 3.3; Brown,
-Cai, DasGupta, Interval Estimation for a Binomial Proportion, 2001.
+Cai, DasGupta, Interval Estimation for a Binomial Proportion, 2001; Hahn, Meeker, Statistical
+Intervals, 5.2.
 """
 
 import math
@@ -87,6 +92,78 @@ def shares_differ(only_first: int, only_second: int) -> bool:
     count, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(count, hits) for hits in range(fewer + 1)) * 0.5**count
     return 2 * tail <= 1 - CONFIDENCE
+
+
+def values_needed(percent: int) -> int:
+    """How many values a percentile needs: the fewest of which the lowest and the highest enclose it
+    with 95 % confidence."""
+    below = percent / 100
+    count = 1
+    while 1 - below**count - (1 - below) ** count < CONFIDENCE:
+        count += 1
+    return count
+
+
+def percentile(values: Sequence[float], percent: int) -> Estimate | None:
+    """A percentile with its interval; None with fewer values than it needs.
+
+    The percentile is interpolated between the two nearest values, as numpy does by default.
+    """
+    count, below = len(values), percent / 100
+    if count < values_needed(percent):
+        return None
+    ordered = sorted(values)
+    place = below * (count - 1)
+    lower = math.floor(place)
+    upper = min(lower + 1, count - 1)
+    value = ordered[lower] + (place - lower) * (ordered[upper] - ordered[lower])
+    low, high = _enclosing(count, below)
+    return Estimate(value, ordered[low], ordered[high], count)
+
+
+def _enclosing(count: int, below: float) -> tuple[int, int]:
+    """The places of two sorted values that enclose a percentile with at least 95 % confidence.
+
+    The number of values below the percentile has a binomial distribution. Each tail may hold half
+    of 1 − CONFIDENCE; if an end of the values is reached, the other tail may hold the rest.
+    """
+    chances = [_binomial(hits, count, below) for hits in range(count + 1)]
+    allowed = 1 - CONFIDENCE
+
+    def lowest(tail: float) -> int:
+        """The highest place l with P(fewer than l + 1 values below) <= tail."""
+        place, total = -1, 0.0
+        for hits, chance in enumerate(chances):
+            total += chance
+            if total > tail:
+                break
+            place = hits
+        return place
+
+    def highest(tail: float) -> int:
+        """The lowest place h with P(more than h values below) <= tail."""
+        place, total = count, 0.0
+        for hits in range(count, -1, -1):
+            total += chances[hits]
+            if total > tail:
+                break
+            place = hits - 1
+        return place
+
+    low, high = lowest(allowed / 2), highest(allowed / 2)
+    if high > count - 1:
+        high = count - 1
+        low = lowest(allowed - chances[count])
+    if low < 0:
+        low = 0
+        high = highest(allowed - chances[0])
+    return low, high
+
+
+def _binomial(hits: int, count: int, chance: float) -> float:
+    """The probability of so many hits. By logarithms, since factorials of thousands overflow."""
+    ways = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
+    return math.exp(ways + hits * math.log(chance) + (count - hits) * math.log(1 - chance))
 
 
 def _outside(pairs: int) -> int | None:

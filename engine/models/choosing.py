@@ -41,6 +41,13 @@ class SearchChoice:
     reranker: str = ""
 
 
+def configured_name(config: Config) -> str:
+    """The name of the model that .env says, or of the default model."""
+    if config.openai_base_url:
+        return config.openai_model
+    return config.chat_model.stem if config.chat_model else "SmolLM2-135M-Instruct"
+
+
 Kept = TypeVar("Kept", Choice, SearchChoice)
 
 

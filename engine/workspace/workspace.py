@@ -10,7 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import takewhile
 from pathlib import Path
@@ -19,21 +20,20 @@ from typing import IO, Any, Self
 from engine.config import LONGEST_WAIT, Config
 from engine.durable import set_aside, write_whole
 from engine.embedding import Embedding, Reranker
-from engine.errors import FirstTokenError, LLMError, StoreError, StoreInUseError
+from engine.errors import FirstTokenError, LLMError, MeasuringError, StoreError, StoreInUseError
 from engine.kinds import KeptSummaries
 from engine.llm.base import LLM, GenerationOptions
-from engine.measuring import Measurements
-from engine.measuring.fingerprint import fingerprint
-from engine.measuring.runner import measured_engine
+from engine.measuring import Experiment, Lane, Measurements, MeasuringJob, Setup, Transport, Trial
+from engine.measuring.asking import Asker, Connection, InProcess, Means, OverHttp, measured_engine
+from engine.measuring.feeling import useful_by
 from engine.models.asking import Hub
 from engine.models.chat import ChatModel
-from engine.models.choosing import Choice, SearchChoice, load_search_choice
-from engine.models.comparing import ModelComparison, Side
+from engine.models.choosing import Choice, SearchChoice, configured_name, load_search_choice
 from engine.models.files import ModelFiles
 from engine.models.searching import SearchModels, SearchSwitch
 from engine.models.servers import Servers
 from engine.models.switching import Switch, open_proven
-from engine.query_engine import RetrieverQueryEngine, checked_question
+from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.retrieving import is_relevant
 from engine.run import Phase, Run
@@ -154,11 +154,7 @@ class Workspace:
             folder / "watched.json", self.library, self.ingestor, self.delete_documents
         )
         self.notices += self.watcher.notices
-        self.measurements = Measurements(
-            folder / "measurements",
-            lambda setup, trial: measured_engine(self.library.index, self.llm, setup, trial),
-            lambda: fingerprint(self.llm),
-        )
+        self.measurements = Measurements(folder / "measurements", self._means())
         self.notices += self.measurements.notices
         self.agents = AgentRuns(self.library.retriever, lambda: self.llm)
         self.reports = Reports(folder / "reports")
@@ -166,7 +162,6 @@ class Workspace:
         self.notices += self.models.notices
         self.servers = Servers(folder)
         self.switch = Switch(folder, config, self._answering, self._install)
-        self.comparison: ModelComparison | None = None
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._lock = threading.RLock()
@@ -228,33 +223,66 @@ class Workspace:
         if other:
             self.library.embedding_changed()
 
-    def compare_models(
-        self, collection: str, question: str, choices: tuple[tuple[str, Choice], ...]
-    ) -> ModelComparison:
-        """Ask two models, given by name and choice, the same question about a collection.
+    def measure(
+        self,
+        experiment: Experiment,
+        setup: Setup,
+        trials: Sequence[Trial],
+        connect: Callable[[], Connection],
+    ) -> MeasuringJob:
+        """Measure in the background. `connect` opens a connection to this app's own API.
 
         Raises:
-            QuestionError: the question is empty or too long.
-            LLMError: something else is being compared, measured or loaded.
+            MeasuringError: there is no question, or something else is being measured or loaded.
         """
-        question = checked_question(question)
-        before = self.comparison
-        if (before and before.running) or self.measurements.busy or self.switch.step.at_work:
-            raise LLMError("Something is being measured or loaded. Stop it, or wait for it.")
-        retriever = self.library.index(collection).as_retriever(self.settings.passages)
-        first, second = (Side(name, choice) for name, choice in choices)
+        if self.switch.step.at_work:
+            raise MeasuringError("A model is being loaded. Stop that, or wait for it.")
+        return self.measurements.start(experiment, setup, trials, self._means(connect))
 
-        def open_for_it(choice: Choice, run: Run) -> tuple[LLM, Callable[[], None]]:
-            if choice == self.switch.current:
+    def _means(self, connect: Callable[[], Connection] | None = None) -> Means:
+        """What measurements ask with."""
+
+        @contextmanager
+        def open_model(name: str, run: Run) -> Iterator[LLM]:
+            choice = self.model_choices().get(name)
+            if name and choice is None:
+                raise LLMError(f"The model {name} is no longer here. Choose another one.")
+            if choice is None or choice == self.switch.current:
                 held = self.chat_model.hold()
-                return held.llm, held.release
-            llm = open_proven(choice, self._folder, self._config, run, answering=self._answering)
-            return llm, getattr(llm, "close", lambda: None)
+                try:
+                    yield held.llm
+                finally:
+                    held.release()
+                return
+            llm = open_proven(choice, self._folder, self._config, run)
+            try:
+                yield llm
+            finally:
+                getattr(llm, "close", lambda: None)()
 
-        self.comparison = ModelComparison(
-            question, retriever.retrieve, (first, second), open_for_it, self.settings.length
-        )
-        return self.comparison
+        def asker(setup: Setup, lane: Lane, llm: LLM) -> Asker:
+            if lane.transport is Transport.HTTP:
+                if connect is None or llm is not self.llm:
+                    raise MeasuringError(
+                        "Over HTTP, the app answers with the model in use. Choose that model."
+                    )
+                return OverHttp(connect(), setup, lane)
+            return InProcess(self.measured_engine(setup, lane, llm), lane.mode)
+
+        return Means(open_model, asker, useful_by(lambda: Settings.reranker))
+
+    def measured_engine(self, setup: Setup, lane: Lane, llm: LLM) -> RetrieverQueryEngine:
+        return measured_engine(self.library.index, llm, setup, lane, self.summaries)
+
+    def model_choices(self) -> dict[str, Choice]:
+        """The models that can be asked now, by a name for each; the configured one first."""
+        found = {configured_name(self._config): Choice()}
+        for model in self.models.all():
+            if model.path:
+                found[Path(model.name).stem] = Choice(path=str(model.path))
+        for server in self.servers.all():
+            found[f"{server.model} at {server.address}"] = Choice(server=server.id)
+        return found
 
     def _load_settings(self, default: AskSettings) -> AskSettings:
         """The saved settings. A damaged value is replaced by its default, with a notice."""
@@ -465,9 +493,6 @@ class Workspace:
             self._changed.notify_all()
         self.switch.close()
         self.search_switch.close()
-        if self.comparison:
-            self.comparison.stop()
-            self.comparison.wait(10)
         self.models.close()
         self.conversations.close()
         self.measurements.close()

@@ -113,12 +113,18 @@ def code_of_turn(turn: Turn, *folders: str, only: Sequence[str] = ()) -> str:
 
 
 def code_of_comparison(setup: Setup, folder: str) -> str:
-    """A comparison on the Compare page: one pair of its runs."""
+    """A comparison on the Compare page: its first question, streaming and not, in this process."""
     chosen = setup.context_format
     context_format = f"ContextFormat.{chosen.name}" if chosen else "None"
     template = COMPARISON.replace("CONTEXT_FORMAT", context_format)
-    budget = setup.first_token_budget or None
-    return filled(template, {**asdict(setup), "folder": folder, "first_token_budget": budget})
+    values = {
+        **asdict(setup),
+        "question": setup.questions[0],
+        "warm": setup.lanes[0].warm,
+        "folder": folder,
+        "first_token_budget": setup.first_token_budget or None,
+    }
+    return filled(template, values)
 
 
 def code_of_task(task: str, *folders: str, only: Sequence[str] = ()) -> str:

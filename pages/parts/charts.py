@@ -1,4 +1,6 @@
-"""Shared parts of the charts: the colours of the two modes, scales, legible labels.
+"""Charts of Vega-Lite: the colours of the two modes, scales, legible labels.
+
+The charts of measurements are HTML instead (engine/measuring/report), because they are exported.
 
 Streaming is blue and non-streaming orange, in both themes. Text in a chart never has these
 colours: its contrast would be below 4.5 in one of the themes.
@@ -13,17 +15,13 @@ from altair.utils.schemapi import disable_debug_mode
 
 STREAMING = "#0072B2"
 BLOCKING = "#D55E00"
-HUES = {"streaming": STREAMING, "non-streaming": BLOCKING}
 # The tests validate every specification. To validate it again on each run of a page would take
 # twice as long as to create it.
 disable_debug_mode()
 
 Align = Literal["left", "right", "center"]
 
-# Pixels. A lane holds a line of text and a bar; Streamlit counts the axis as part of a chart.
-LANE = 56
-BAR = 20
-AXIS = 62
+AXIS = 62  # pixels; Streamlit counts the axis as part of a chart
 PADDING: dict[str, float] = {"left": 0, "top": 4, "right": 4, "bottom": 0}
 
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
@@ -63,12 +61,6 @@ def show(height: int, describes: str, *layers: alt.Chart) -> None:
     """Draw layers on one another, as wide as the page; screen readers read `describes`."""
     chart = legible(alt.LayerChart(layer=list(layers), height=height))
     st.vega_lite_chart(chart.to_dict(validate=False), alt=describes)
-
-
-def hue(field: str = "mode") -> alt.Color:
-    """The colour of a row's mode; without a legend, because each lane is labelled."""
-    scale = alt.Scale(domain=list(HUES), range=list(HUES.values()))
-    return alt.Color(field, type="nominal", scale=scale, legend=None)
 
 
 def seconds(field: str, title: str, longest: float, room: float = 1.08) -> alt.X:

@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from engine.measuring import Experiment, Measurements, Mode, Session
+from engine.measuring import Experiment, Measurements, Session
 from engine.measuring.findings import settings_of
 from engine.measuring.goodput import WaitingBudget, described, kept, percent, verdict_on
-from pages.parts.compare_cells import finding
+from pages.parts.compare_cells import folded
 from pages.parts.facts import counted
 
 FIRST, WHOLE = 1.0, 5.0  # seconds; a second keeps the train of thought (Nielsen 1993)
@@ -16,28 +16,35 @@ FIRST, WHOLE = 1.0, 5.0  # seconds; a second keeps the train of thought (Nielsen
 
 def show_budget(measurements: Measurements, session: Session) -> None:
     """Two limits, and the answers that kept them."""
-    with st.container(horizontal=True):
-        budget = WaitingBudget(
-            _limit("First words within, in seconds", FIRST, "budget_first"),
-            _limit("Whole answer within, in seconds", WHOLE, "budget_whole"),
+    budget = chosen_budget()
+    said = verdict_on(kept([session], budget), session.setup.names)
+    with folded("A waiting budget", said):
+        st.markdown(
+            "How long may an answer take? The share of the answers that come in time is what "
+            "somebody notices who waits for them."
         )
-    finding(verdict_on(kept([session], budget)))
-    st.caption(
-        f"In time: {described(budget)}. 0 stands for no limit. Without streaming, the first words "
-        "come with the whole answer."
-    )
-    with st.expander(
-        "For each setting that was measured", type="compact", key="budgets", on_change="rerun"
-    ) as opened:
-        if opened.open:
+        with st.container(horizontal=True):
+            _limit("First words within, in seconds", FIRST, "budget_first")
+            _limit("Whole answer within, in seconds", WHOLE, "budget_whole")
+        st.caption(
+            f"In time: {described(budget)}. 0 stands for no limit. Without streaming, the first "
+            "words come with the whole answer."
+        )
+        if st.toggle("For each setting that was measured", key="budgets"):
             _show_every_setting(measurements, budget)
 
 
-def _limit(label: str, default: float, key: str) -> float:
-    chosen = st.number_input(
+def chosen_budget() -> WaitingBudget:
+    """What somebody chose on the page, or the default."""
+    state = st.session_state
+    first, whole = state.get("budget_first"), state.get("budget_whole")
+    return WaitingBudget(FIRST if first is None else first, WHOLE if whole is None else whole)
+
+
+def _limit(label: str, default: float, key: str) -> None:
+    st.number_input(
         label, 0.0, 3600.0, default, step=0.1, format="%g", key=key, persist_state="session"
     )
-    return float(default if chosen is None else chosen)
 
 
 def _show_every_setting(measurements: Measurements, budget: WaitingBudget) -> None:
@@ -63,19 +70,17 @@ def _show_every_setting(measurements: Measurements, budget: WaitingBudget) -> No
 def _row(
     settings: dict[str, str], sessions: Sequence[Session], budget: WaitingBudget
 ) -> dict[str, Any]:
-    found = kept(sessions, budget)
-    shares = {
-        f"{mode} in time": percent(share) if (share := found.of(mode)) else "–" for mode in Mode
-    }
-    answers = sum(share.count for mode in Mode if (share := found.of(mode)))
-    return {**shares, "answers": answers, **settings}
+    shares = kept(sessions, budget).shares
+    first, second = ([percent(share) if share else "–" for share in shares] + ["–"])[:2]
+    answers = sum(share.count for share in shares if share)
+    return {"first in time": first, "second in time": second, "answers": answers, **settings}
 
 
 def _without_equal_columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     shown = {
         name
         for name in rows[0]
-        if name == "answers"
+        if name in ("answers", "compared")
         or name.endswith("in time")
         or len({str(row.get(name)) for row in rows}) > 1
     }

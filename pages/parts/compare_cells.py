@@ -1,58 +1,67 @@
-"""The parts that the cells of the Compare page share: head, finding, caption, table."""
-
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+"""The sections of a session on the Compare page: open, or folded with their finding as a label."""
 
 import streamlit as st
 
-from engine.measuring import Measurement, Session
-from engine.measuring.record import Outcome
-from pages.parts.facts import counted
+from engine.measuring.report import drawing, race
+from engine.measuring.report.section import Chart, Finding, Note, Section, Table
 from pages.parts.markdown import plain_markdown
 
-ENDED_EARLY = {
-    Outcome.STOPPED: "stopped early",
-    Outcome.INTERRUPTED: "interrupted",
-    Outcome.FAILED: "failed early",
-}
+VERDICT = ".st-key-verdict p { font-size: 1.25rem; line-height: 1.4; }"
+STYLE = f"<style>{drawing.STYLE}{race.STYLE}{VERDICT}</style>"
+TABLE_HEIGHT = 320  # pixels, at most
 
 
-def cell(title: str, prose: str) -> None:
+def cell(title: str, prose: str = "") -> None:
     """The head of a cell: its title, and one or two sentences."""
     st.subheader(title, anchor=False)
-    st.markdown(prose)
+    if prose:
+        st.markdown(prose)
 
 
-def finding(sentence: str) -> None:
-    """The title of a chart: what the chart shows."""
-    st.markdown(f"**{sentence}**")
+def show_result(section: Section) -> None:
+    """The section that the page begins with: its finding is larger than all others."""
+    cell(section.title, plain_markdown(section.prose))
+    with st.container(key="verdict"):
+        st.markdown(f"**{plain_markdown(section.finding)}.**")
+    show_blocks(section, section.finding)
 
 
-def about(session: Session, runs: Sequence[Measurement]) -> None:
-    """The caption of a chart: model, machine, prompt tokens, cache, and an early end."""
-    known = session.fingerprint
-    if "model file" not in known:
-        cache = "the server's own cache"  # a server decides itself what it reuses
-    else:
-        cache = "warm cache" if session.setup.warm else "cold cache"
-    parts = [
-        known.get("model file", known.get("model", "unknown model")),
-        f"{known.get('processor', 'unknown machine')}, {known.get('cores', '?')} cores",
-        f"{_range(each.metrics.prompt_tokens for each in runs)} prompt tokens",
-        f"{cache}, {_range(each.metrics.reused_tokens for each in runs)} reused",
-        ENDED_EARLY.get(session.outcome, ""),
-        "imported" if session.imported else "",
-    ]
-    st.caption(plain_markdown(" · ".join(part for part in parts if part)))
+def folded(title: str, finding: str = "") -> "st.delta_generator.DeltaGenerator":
+    """A section that one click opens; what it shows is said in its label."""
+    said = f" {plain_markdown(finding)}." if finding else ""
+    return st.expander(f"**{title}.**{said}", key=f"section-{title}")
 
 
-def _range(counts: Iterable[int]) -> str:
-    """One count if all are equal, otherwise the lowest and the highest."""
-    ends = sorted(counts) or [0]
-    return " to ".join(dict.fromkeys((str(ends[0]), str(ends[-1]))))
+def fold(section: Section) -> None:
+    with folded(section.title, section.finding):
+        st.markdown(plain_markdown(section.prose))
+        show_blocks(section, section.finding)
 
 
-def behind(rows: Sequence[Mapping[str, Any]], describes: str, key: str) -> None:
-    """The table behind a chart, folded."""
-    with st.expander(f"Show as a table: {counted(len(rows), 'row')}", type="compact", key=key):
-        st.dataframe(list(rows), hide_index=True, alt=describes)
+def show_blocks(section: Section, said: str = "") -> None:
+    """The blocks of a section; the finding `said` is shown already."""
+    for block in section.blocks:
+        match block:
+            case Finding(text):
+                if text != said:
+                    st.markdown(f"**{plain_markdown(text)}**")
+            case Chart(html):
+                st.html(html)
+            case Note(text):
+                st.caption(note_markdown(text))
+            case Table(rows, describes):
+                st.dataframe(
+                    [dict(row) for row in rows],
+                    hide_index=True,
+                    height="content" if len(rows) < 8 else TABLE_HEIGHT,
+                    alt=describes,
+                )
+
+
+def note_markdown(text: str) -> str:
+    """A note in Markdown. Only its strong words, between two pairs of asterisks, are markup."""
+    parts = text.split("**")
+    return "".join(
+        f"**{plain_markdown(part)}** " if place % 2 else plain_markdown(part)
+        for place, part in enumerate(parts)
+    )

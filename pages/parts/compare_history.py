@@ -1,4 +1,4 @@
-"""Kept measurements: choose one to show, compare two, export, import, delete."""
+"""Kept measurements: choose one to show, compare two, import, delete."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,11 +7,10 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import MeasuringError
-from engine.measuring import Experiment, Measurements, Mode, Session
-from engine.measuring.files import to_csv, to_jsonl
+from engine.measuring import Experiment, Measurements, Session
 from engine.measuring.findings import compare, settings_of, two, verdict
 from engine.measuring.measurements import MOST_BYTES
-from pages.parts.compare_setup import shown_key
+from pages.parts.compare_running import shown_key
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely
 
@@ -49,7 +48,7 @@ def _choose(kept: Sequence[Session], label: str, key: str) -> Session:
 def _name(session: Session) -> str:
     when = datetime.fromtimestamp(session.started).strftime("%d %b %Y, %H:%M:%S")
     imported = ", imported" if session.imported else ""
-    return f"{when} · {session.experiment}{imported} · {session.setup.question[:60]}"
+    return f"{when} · {session.experiment}{imported} · {session.setup.questions[0][:60]}"
 
 
 def _actions(measurements: Measurements, session: Session) -> None:
@@ -59,29 +58,9 @@ def _actions(measurements: Measurements, session: Session) -> None:
     def delete() -> None:
         measurements.delete(session.id)
 
-    name = f"first-token-{session.experiment}-{session.id[:8]}"
     with st.container(horizontal=True):
         st.button("Show above", icon=":material/visibility:", on_click=safely(choose))
-        st.download_button(
-            "Tokens, JSONL",
-            lambda: to_jsonl(session),
-            f"{name}.jsonl",
-            "application/x-ndjson",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Everything: each token's time, the text, the machine. It can be imported again.",
-        )
-        st.download_button(
-            "Runs, CSV",
-            lambda: to_csv(session),
-            f"{name}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="One row per run, for a spreadsheet.",
-        )
         st.button("Delete", icon=":material/delete:", on_click=safely(delete))
-    st.caption("An export contains the question and the answers.")
 
 
 def _compare_with(measurements: Measurements, session: Session, kept: Sequence[Session]) -> None:
@@ -100,22 +79,24 @@ def _compare_with(measurements: Measurements, session: Session, kept: Sequence[S
     )
     for label, each in (("This one", session), ("The other", other)):
         comparison = compare(each)
-        said = verdict(comparison) if comparison else "there is no complete pair of runs"
+        said = (
+            verdict(each.setup, comparison) if comparison else "there is no complete pair of runs"
+        )
         st.markdown(f"**{label}:** {plain_markdown(said)}.")
     _differences(session, other)
 
 
 def _side_by_side(one: Session, other: Session) -> list[dict[str, Any]]:
     rows = []
-    for mode in Mode:
+    for lane in (0, 1):
         for label, metric in MEDIANS:
-            values = [each.median(mode, metric) for each in (one, other)]
+            values = [each.median(lane, metric) for each in (one, other)]
             ratio = values[1] / values[0] if values[0] and values[1] else None
             shown = ["–" if value is None else two(value) for value in (*values, ratio)]
             columns = ("this one", "the other", "other / this")
             rows.append(
                 {
-                    "mode": str(mode),
+                    "lane": _lane_of_both(one, other, lane),
                     "median of": label,
                     **dict(zip(columns, shown, strict=True)),
                 }
@@ -123,10 +104,15 @@ def _side_by_side(one: Session, other: Session) -> list[dict[str, Any]]:
     return rows
 
 
+def _lane_of_both(one: Session, other: Session, lane: int) -> str:
+    names = [each.setup.names[lane] for each in (one, other) if lane < len(each.setup.names)]
+    return " / ".join(dict.fromkeys(names))
+
+
 def _differences(one: Session, other: Session) -> None:
     """The settings and the parts of the fingerprint in which two sessions differ."""
     described = [
-        {**each.fingerprint, "question": each.setup.question, **settings_of(each)}
+        {**each.fingerprint, "questions": " · ".join(each.setup.questions), **settings_of(each)}
         for each in (one, other)
     ]
     names = dict.fromkeys([*described[0], *described[1]])

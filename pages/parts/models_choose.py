@@ -9,7 +9,7 @@ from engine.errors import ServerError
 from engine.languages import name_of
 from engine.models.background import Step
 from engine.models.catalogue import Recommended, catalogue
-from engine.models.choosing import Choice
+from engine.models.choosing import Choice, configured_name
 from engine.models.estimates import (
     Measured,
     available_memory,
@@ -26,7 +26,6 @@ from engine.weights import RECORD
 from engine.workspace import Workspace
 from pages.parts.facts import readable_size
 from pages.parts.markdown import plain_markdown
-from pages.parts.models_compare import configured_name
 from pages.parts.resources import safely
 
 TICK = 0.5  # seconds between updates while a model is downloaded or loaded
@@ -146,7 +145,7 @@ def _configured(workspace: Workspace) -> None:
         what = "CHAT_MODEL in .env"
     else:
         what = "the default model: small, quick, English"
-    name = configured_name()
+    name = configured_name(config)
     with st.container(border=True, key="model-configured"):
         words, buttons = _row()
         with words:
