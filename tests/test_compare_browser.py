@@ -197,7 +197,7 @@ def test_ten_questions_about_the_documents_in_process_and_over_http(
     compared.get_by_role("button", name="Ask about the documents").click()
     compared.keyboard.press("Escape")
     expect(compared.get_by_text("10 questions, 20 runs")).to_be_visible(timeout=LIMIT)
-    compared.get_by_role("button", name="Settings").click()
+    compared.get_by_role("button", name="Settings", exact=True).click()
     compared.get_by_role("combobox", name="What to compare").click()
     compared.get_by_role("option", name="In process and over HTTP").click()
     compared.keyboard.press("Escape")
