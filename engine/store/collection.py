@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 # Points written or deleted during one hold of the lock. A search waits for them, about 15 ms.
 SLICE = 16
-# The embedded collection was measured up to this many passages: a search then takes 12 ms, opening
-# 4 s, and 0.5 GB of memory (benchmarks/README.md). All three grow with the number.
+# The embedded collection was measured up to this many passages: beside other programs, a search
+# then takes 12 to 21 ms and opening 4 s, with 0.5 GB of memory (benchmarks/README.md). All three
+# grow with the number.
 EMBEDDED_LIMIT = 100_000
 # On a server, younger points without a record may belong to a source that another process is
 # writing.
