@@ -4,7 +4,8 @@
 
 The questions, over the sample documents, are in follow_ups.json. The method was fixed on `tune`;
 those to report on are by the same hand, so expect less of strangers' questions. Figures are
-printed and kept in benchmarks/results/.
+printed and kept in benchmarks/results/. `rewritten` is the question as a person rewrote it, in
+place of a larger model's reply.
 """
 
 import json
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figures, keep
+from engine.follow_ups import find, rewritten
 from engine.index import VectorStoreIndex
 from engine.llm.base import ContextFormat, GenerationOptions
 from engine.prompting import answer_prompt, excerpts
 from engine.reading import SimpleDirectoryReader
-from engine.retrieving import HybridRetriever, earlier_questions, is_follow_up, is_relevant
+from engine.retrieving import HybridRetriever, is_relevant
+from engine.run import Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 
@@ -40,50 +43,32 @@ def question_before_in_front(retriever: HybridRetriever) -> Way:
     return lambda asked: retriever.retrieve(f"{asked['asked']} {asked['question']}")
 
 
-def in_front_of_follow_ups(retriever: HybridRetriever) -> Way:
-    alone, front = question_alone(retriever), question_before_in_front(retriever)
-    return lambda asked: (front if is_follow_up(asked["question"]) else alone)(asked)
-
-
 def both_and_the_reranker_chooses(retriever: HybridRetriever) -> Way:
     """Two searches; that whose best passage has the higher logit."""
     alone, front = question_alone(retriever), question_before_in_front(retriever)
     return lambda asked: max(alone(asked), front(asked), key=_logit)
 
 
-def ships(retriever: HybridRetriever) -> Way:
-    """As RetrieverQueryEngine does it."""
+def ships(retriever: HybridRetriever, rewrite: Callable[[Asked], str] = lambda _: "") -> Way:
+    """As RetrieverQueryEngine does it. `rewrite`: the reply of a model to a rewriting prompt."""
 
     def retrieve(asked: Asked) -> list[NodeWithScore]:
-        earlier = earlier_questions(asked["question"], said_before(asked))
-        return retriever.retrieve(asked["question"], earlier=earlier)
+        question, history = asked["question"], said_before(asked)
+        found, _ = find(
+            retriever, question, history, Run(), is_relevant, rewrite=lambda: rewrite(asked)
+        )
+        return found
 
     return retrieve
 
 
-REWRITTEN = (
-    ("Who wrote the report?", "Ann Lee.", "When was that?", "When did Ann Lee write the report?"),
-    ("What is a ticket on Monday?", "10 euros.", "And on Sunday?", "What is a ticket on Sunday?"),
-    ("How high is the bridge?", "80 metres.", "Who designed it?", "Who designed the bridge?"),
-    ("How high is the bridge?", "80 metres.", "What do pigeons eat?", "What do pigeons eat?"),
-)
+def by_the_default_model(asked: Asked) -> str:
+    return rewritten(asked["question"], said_before(asked), Settings.llm, Run())
 
 
-def rewritten_by_the_model(retriever: HybridRetriever) -> Way:
-    """The model writes a question that can be understood alone, after four examples."""
-    task = "Rewrite the last question so that it can be understood alone."
-    prompt = [ChatMessage("system", task)]
-    for asked, answered, question, rewritten in REWRITTEN:
-        prompt.append(ChatMessage("user", f"{asked}\n{answered}\n{question}"))
-        prompt.append(ChatMessage("assistant", rewritten))
-    options = GenerationOptions(max_tokens=40, stop=("\n",))
-
-    def retrieve(asked: Asked) -> list[NodeWithScore]:
-        said = f"{asked['asked']}\n{asked['answered']}\n{asked['question']}"
-        reply = Settings.llm.chat([*prompt, ChatMessage("user", said)], options).content.strip()
-        return retriever.retrieve(reply or asked["question"])
-
-    return retrieve
+def by_hand(asked: Asked) -> str:
+    """As a good model rewrites it. A question that stands alone stays as it is."""
+    return str(asked.get("rewritten", asked["question"]))
 
 
 def said_before(asked: Asked) -> list[ChatMessage]:
@@ -174,10 +159,10 @@ def main() -> None:
     ways = {
         "the follow-up alone": question_alone(retriever),
         "the question before in front": question_before_in_front(retriever),
-        "in front, only where it leans": in_front_of_follow_ups(retriever),
-        "rewritten by the model": rewritten_by_the_model(retriever),
         "two searches, the reranker chooses": both_and_the_reranker_chooses(retriever),
-        "one search, scored alone and together (ships)": ships(retriever),
+        "rewritten by the default model": ships(retriever, by_the_default_model),
+        "rewritten by hand": ships(retriever, by_hand),
+        "ships, small models": ships(retriever),
     }
     for name, way in ways.items():
         way(QUESTIONS[part][0])

@@ -28,10 +28,10 @@ from typing import Any
 from benchmarks.figures import keep
 from engine.index import VectorStoreIndex
 from engine.llm.base import GenerationOptions
-from engine.query_engine import NOT_FOUND, RetrieverQueryEngine
+from engine.query_engine import RetrieverQueryEngine
 from engine.reading import SimpleDirectoryReader
 from engine.response import StreamingResponse
-from engine.retrieving import is_relevant
+from engine.retrieving import NOT_FOUND, is_relevant
 from engine.schema import ChatMessage
 from engine.settings import Settings
 from engine.synthesis import ResponseSynthesizer

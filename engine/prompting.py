@@ -58,6 +58,33 @@ def refine_prompt(question: str, context: str, so_far: str) -> list[ChatMessage]
     return [ChatMessage("system", SYSTEM), ChatMessage("user", task)]
 
 
+REWRITE = (
+    "Rewrite the last question so that it can be understood without the conversation. Keep its "
+    "meaning. If it can be understood alone, repeat it. Write only the question."
+)
+_REWRITTEN = (
+    ("Who wrote the report?", "Ann Lee.", "When was that?", "When did Ann Lee write the report?"),
+    ("What is a ticket on Monday?", "10 euros.", "And on Sunday?", "What is a ticket on Sunday?"),
+    ("How high is the bridge?", "80 metres.", "What do pigeons eat?", "What do pigeons eat?"),
+)
+# Of the conversation: the last messages, and the beginning of each, in characters
+_LAST_MESSAGES, _BEGINNING = 4, 400
+
+
+def rewriting_prompt(question: str, history: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Ask for the question of a follow-up that can be understood alone."""
+    messages = [ChatMessage("system", REWRITE)]
+    for asked, answered, follow_up, rewritten in _REWRITTEN:
+        messages.append(ChatMessage("user", f"Q: {asked}\nA: {answered}\nLast: {follow_up}"))
+        messages.append(ChatMessage("assistant", rewritten))
+    said = [
+        f"{'Q' if message.role == 'user' else 'A'}: {message.content[:_BEGINNING]}"
+        for message in history[-_LAST_MESSAGES:]
+        if message.content
+    ]
+    return [*messages, ChatMessage("user", "\n".join([*said, f"Last: {question}"]))]
+
+
 def excerpts(
     nodes: Sequence[NodeWithScore], context_format: ContextFormat, of_each: bool = False
 ) -> list[str]:

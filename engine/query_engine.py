@@ -8,22 +8,23 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, Self, overload
 
 from engine.errors import Cancelled, FirstTokenError, GenerationError, QuestionError
+from engine.follow_ups import find, rewritten
 from engine.kinds import Kinds
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
-from engine.retrieving import Retriever, earlier_questions
+from engine.retrieving import NOT_FOUND, Retriever
 from engine.run import Phase
-from engine.schema import ChatMessage, NodeWithScore
+from engine.schema import ChatMessage, NodeWithScore, encodable
 from engine.synthesis import ResponseMode, ResponseSynthesizer
+from engine.writing import write
 
 log = logging.getLogger(__name__)
 
 Judge = Callable[[Sequence[NodeWithScore]], bool]
-
-NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
 
 # Characters. A longer text is a document rather than a question. It would take seconds to embed,
 # and would fill the context window and the 512 tokens that the cross-encoder reads.
@@ -163,7 +164,7 @@ class RetrieverQueryEngine:
         """The whole path of one question, on the answer's thread."""
         run = answer.run
 
-        # 0. A question of a special kind: a summary, a list, a comparison
+        # 1. A question of a special kind: a summary, a list, a comparison
         if self._kinds is not None:
             missing = self._kinds.answer(answer, self.synthesizer)
             if missing:
@@ -171,18 +172,10 @@ class RetrieverQueryEngine:
             if missing is not None:
                 return
 
-        # 1. The earlier questions that a follow-up refers to
-        earlier = ""
-        if history:
-            with run.span("follow-up"):
-                earlier = _encodable(earlier_questions(answer.question, history))
-                answer.searched_for = f"{earlier} {answer.question}".strip()
-
         # 2. The passages
         run.check()
-        run.report(Phase.SEARCHING)
-        run.search_until = self.synthesizer.search_seconds(answer.question)
-        sources = self.retriever.retrieve(answer.question, run, earlier)
+        said = [replace(each, content=encodable(each.content)) for each in history]
+        sources = self._find(answer, said)
         answer.found(sources)
         if not self._is_relevant(sources):
             run.note(NOT_FOUND)
@@ -190,22 +183,26 @@ class RetrieverQueryEngine:
 
         # 3. The text. A small model, which gets one sentence, answers a follow-up better without
         # the earlier questions: 34 of 41 right instead of 26 (benchmarks/follow_ups.py). A model
-        # that reads whole passages gets them, because it needs to know what "it" refers to; this
-        # has not been measured.
+        # that reads whole passages gets them, because it needs to know what "it" refers to.
         alone = self.synthesizer.context_format is ContextFormat.SENTENCES
         question = answer.question if alone else answer.searched_for
-        whole: list[str] = []
-        try:
-            self.synthesizer.write(
-                question,
-                sources,
-                run,
-                write=answer.write if answer.streaming else whole.append,
-                on_last_call=answer.begin_last_call,
-            )
-        finally:  # an answer that is stopped or fails keeps its text so far
-            if whole:
-                answer.write("".join(whole))
+        write(self.synthesizer, question, sources, answer)
+
+    def _find(self, answer: Answer, history: Sequence[ChatMessage]) -> list[NodeWithScore]:
+        run, question, synthesizer = answer.run, answer.question, self.synthesizer
+        run.report(Phase.SEARCHING)
+        run.search_until = synthesizer.search_seconds(question)
+
+        def rewrite() -> str:
+            if synthesizer.context_format is ContextFormat.SENTENCES:
+                return ""  # a small model makes it worse
+            budget = synthesizer.first_token_budget
+            return rewritten(question, history, synthesizer.llm, run, budget)
+
+        found, answer.searched_for = find(
+            self.retriever, question, history, run, self._is_relevant, rewrite
+        )
+        return found
 
 
 def checked_question(question: str) -> str:
@@ -221,9 +218,4 @@ def checked_question(question: str) -> str:
             f"The question has {len(question):,} characters, and {LONGEST_QUESTION:,} are allowed. "
             "Shorten it, or add the long text as a document and ask about that."
         )
-    return _encodable(question)
-
-
-def _encodable(text: str) -> str:
-    """The text with lone surrogates replaced: browsers and file names may contain them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return encodable(question)

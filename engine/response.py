@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Generator
 from typing import Any, Self
 
+from engine.checking import Check
 from engine.live import Live
 from engine.run import Phase, Progress
 from engine.schema import NodeWithScore
@@ -30,6 +31,8 @@ class Answer(Live[str]):
         self.streaming = streaming
         self.sources: list[NodeWithScore] | None = None
         self.last_call_began = False
+        self.check = Check()
+        self._kept: str | None = None
 
     def found(self, sources: list[NodeWithScore]) -> None:
         self.sources = sources
@@ -42,6 +45,14 @@ class Answer(Live[str]):
     def write(self, chunk: str) -> None:
         self.run.trace.chunk()
         self.stream.append(chunk)
+
+    def keep(self, text: str) -> None:
+        """Replace the text that was written: the model repeated itself, and this is without it."""
+        self._kept = text
+
+    @property
+    def text(self) -> str:
+        return "".join(self.stream.items) if self._kept is None else self._kept
 
     @property
     def ready(self) -> bool:
@@ -103,7 +114,13 @@ class Response:
     @property
     def text(self) -> str:
         """The text so far. It is kept when the answer fails or is stopped."""
-        return "".join(self._answer.stream.items)
+        return self._answer.text
+
+    @property
+    def check(self) -> Check:
+        """Whether the text that the model read supports its answer. Known when the answer has
+        ended; before that, nothing was noticed."""
+        return self._answer.check
 
     @property
     def notes(self) -> list[str]:

@@ -1,12 +1,10 @@
 """A question → ranked passages, with the sentences of each that support an answer.
 
 `HybridRetriever.retrieve` is the whole path: two searches, by meaning (dense) and by words
-(lexical), are fused, and a cross-encoder reranks the sentences of the best passages. For a
-follow-up such as "And in 1887?", `earlier_questions` finds the questions that it refers to.
+(lexical), are fused, and a cross-encoder reranks the sentences of the best passages.
 """
 
 import math
-import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,7 +19,7 @@ from engine.embedding import Embedding, Reranker, knows
 from engine.languages import language_of_question, name_of
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
-from engine.schema import ChatMessage, Evidence, Filters, NodeWithScore, Scores
+from engine.schema import Evidence, Filters, NodeWithScore, Scores
 from engine.splitting import sentence_spans
 from engine.store import Collection, Hit
 
@@ -82,6 +80,8 @@ NEXT_BONUS, PREVIOUS_BONUS = 2.0, 1.0
 EVIDENCE = 3
 # The logit of a passage that was not scored: about the lowest that the model gives
 UNSCORED = -11.4
+
+NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
 
 
 class Retriever(Protocol):
@@ -402,48 +402,6 @@ def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:
 # the two logits. With 0.75, 0.5, 0.9 and 1, the best sentence was right for 18, 18, 16 and 16 of 20
 # follow-ups, and relevant enough to be shown for 16, 12, 15 and 15.
 BETTER = 0.75
-
-# English words that refer to something said before, and words that continue it
-_POINTING_WORDS = """
-    it its he him his she her hers they them their theirs this that these those there then one ones
-    so
-"""
-_POINTING = frozenset(_POINTING_WORDS.split())
-_CONTINUING = frozenset(["and", "but", "or", "why"])
-_SHORT = 6  # words; a longer question that begins with "and" names its subject itself
-_FEW = 2  # terms that the question itself has
-_LONGEST = 300  # characters of each; the cross-encoder reads 512 tokens, sentence included
-
-_NAME = re.compile(r"(?<!^)\b[A-Z][a-z]")  # or anything else with a capital inside the sentence
-_WORD = re.compile(r"[^\W_]+")
-
-
-def is_follow_up(question: str) -> bool:
-    """Whether a question probably cannot be understood without the earlier ones.
-
-    A follow-up has a pronoun, begins with a word such as "and", or has very few terms and no name.
-    The words are English; in other languages only the last rule works.
-    """
-    words = [word.lower() for word in _WORD.findall(question)]
-    if not words:
-        return False
-    continues = words[0] in _CONTINUING and len(words) <= _SHORT
-    points_back = not _POINTING.isdisjoint(words)
-    bare = len(question_terms(question)) <= _FEW and not _NAME.search(question)
-    return continues or points_back or bare
-
-
-def earlier_questions(question: str, history: Sequence[ChatMessage]) -> str:
-    """The earlier questions that this one refers to. Empty if it is self-contained.
-
-    These are the last question and, if that is a follow-up itself, the last one that is none.
-    """
-    said = [message.content for message in history if message.role == "user"]
-    asked = [each for each in said if each != question]  # a repetition does not refer to itself
-    if not asked or not is_follow_up(question):
-        return ""
-    began = next((each for each in reversed(asked) if not is_follow_up(each)), asked[0])
-    return " ".join(each[:_LONGEST] for each in dict.fromkeys([began, asked[-1]]))
 
 
 class _FollowUpReranker:

@@ -18,6 +18,11 @@ def new_id() -> str:
     return str(uuid4())
 
 
+def encodable(text: str) -> str:
+    """The text with lone surrogates replaced: browsers and file names may contain them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """Text with one place to cite: a page of a PDF, a slide, a chapter, or a whole short file.

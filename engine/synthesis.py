@@ -18,6 +18,7 @@ from typing import Self
 
 from engine.budget import plan as plan_reading
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
+from engine.llm.repetition import RepetitionError, RepetitionGuard
 from engine.prompting import (
     SYSTEM,
     answer_prompt,
@@ -114,18 +115,18 @@ class ResponseSynthesizer:
         run: Run,
         write: Callable[[str], None],
         on_last_call: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> "Written":
         """Pass the answer to `write`, chunk by chunk, as the last LLM call writes it.
 
         `on_last_call` is called just before that call. Without passages there is no call and no
-        text.
+        text. A model that begins to repeat itself is stopped.
 
         Raises:
             PromptTooLongError: the question alone leaves no room.
             LLMError: the model failed. It is raised after the chunks that arrived before.
         """
         if not nodes:
-            return
+            return Written()
         window = self.llm.metadata.context_window
         # Tokens reserved for a reply: at most a quarter, so that a refined answer fits into a
         # prompt
@@ -145,12 +146,11 @@ class ResponseSynthesizer:
             )
             step = next(plan)
         while not step.last:
-            reply: list[str] = []
-            self._call(step, run, replace(self.options, max_tokens=room), reply.append)
+            reply = self._call(step, run, replace(self.options, max_tokens=room))
             with run.span("prompt"):
-                step = plan.send("".join(reply))
+                step = plan.send(reply.text)
         on_last_call()
-        self._call(step, run, self.options, write)
+        return replace(self._call(step, run, self.options, write), read=tuple(texts))
 
     def _texts_in_time(
         self, question: str, nodes: Sequence[NodeWithScore], run: Run, longest: int
@@ -222,12 +222,31 @@ class ResponseSynthesizer:
         step: "_Step",
         run: Run,
         options: GenerationOptions,
-        write: Callable[[str], None],
-    ) -> None:
+        write: Callable[[str], None] = lambda _: None,
+    ) -> "Written":
         run.check()
         run.note(step.note)
         call = run.trace.begin_call(step.purpose)
-        self.llm.write_chat(write, step.messages, options, run, call)
+        # A model that may not end, because its speed is measured, repeats itself
+        guard = RepetitionGuard(write, watching=not options.ignore_eos)
+        try:
+            self.llm.write_chat(guard, step.messages, options, run, call)
+        except RepetitionError:
+            return Written(guard.text, repeated=True)
+        return Written(guard.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer: its text, and the parts of the passages that the model has read.
+
+    `repeated`: the model was stopped because it repeated itself. `text` is then without the
+    repetition, of which a reader may have got a part.
+    """
+
+    text: str = ""
+    read: tuple[str, ...] = ()
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

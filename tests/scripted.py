@@ -117,6 +117,11 @@ class ScriptedLLM(LLM):
             self.closed.set()
 
 
+def words(count: int) -> list[str]:
+    """The pieces of a long answer that does not repeat itself."""
+    return [f"word{number} " for number in range(count)]
+
+
 def grows_linearly(work: Callable[[str], object], part: str) -> bool:
     """Whether four times the text takes nowhere near sixteen times the processor's time."""
 

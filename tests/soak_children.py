@@ -20,7 +20,7 @@ from engine.run import Phase
 from engine.workspace.conversations import ConversationStore, Turn
 from engine.workspace.workspace import AskSettings, Workspace
 from pages.parts.shutdown import Shutdown
-from tests.scripted import ScriptedLLM
+from tests.scripted import ScriptedLLM, words
 
 
 def say(**what: object) -> None:
@@ -71,7 +71,7 @@ def settings(folder: Path) -> None:
 
 def shutdown(folder: Path) -> None:
     """Answer questions in four conversations without end, and end in order when asked to."""
-    llm = ScriptedLLM(["The mill ", *["was built "] * 30, "in 1684."], seconds=0.01)
+    llm = ScriptedLLM(["The mill ", *words(30), "in 1684."], seconds=0.01)
     workspace = Workspace(folder, Config(data_dir=folder), llm)
     Shutdown(workspace.close).install()
     if not workspace.library.documents("default"):

@@ -12,7 +12,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from engine.api.guard import JSON_BYTES, Access
-from engine.query_engine import LONGEST_QUESTION, NOT_FOUND
+from engine.query_engine import LONGEST_QUESTION
+from engine.retrieving import NOT_FOUND
 from tests.api_server import MODEL, QUESTION, ApiServer, api_server
 from tests.browser import ROOT
 

@@ -132,8 +132,8 @@ def test_markup_in_an_answer_is_shown_and_not_obeyed(
     evil = ["See !", "[x](http://evil.example/?q=mill) <script>alert(1)</script>"]
     monkeypatch.setattr(workspace, "llm", ScriptedLLM(evil))
     app = ask(open_app(), "Who built the tide mill?")
-    assert any("!\\[x\\](http" in str(element.value) for element in app.markdown)
-    assert not any("<script" in str(element.value).replace("\\<", "") for element in app.markdown)
+    assert "!\\[x\\](http" in texts(app)
+    assert "<script" not in texts(app).replace("\\<", "")
 
 
 def test_a_follow_up_is_understood_and_the_page_says_what_was_searched_for(
@@ -153,20 +153,51 @@ def test_a_follow_up_is_understood_and_the_page_says_what_was_searched_for(
     assert texts(again).count("Searched for:") == 1  # it stands alone
 
 
+def test_the_text_that_was_searched_for_a_follow_up_can_be_corrected(workspace: Workspace) -> None:
+    add(workspace, "mill.txt", MILL)
+    app = ask(ask(open_app(), "Who built the tide mill?"), "And when was that?")
+    next(button for button in app.button if button.label == "Correct").click().run()
+    assert not app.exception
+    (field,) = app.text_area
+    assert field.value == "Who built the tide mill? And when was that?"
+    field.set_value("When was the tide mill built?")
+    next(button for button in app.button if button.label == "Ask").click().run()
+    assert not app.exception
+    _, corrected = workspace.turns("".join(app.query_params["conversation"]))
+    assert (corrected.question, corrected.searched_for) == ("When was the tide mill built?", "")
+
+
+def test_an_answer_that_nothing_supports_is_marked_and_has_no_citation(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(workspace, "mill.txt", MILL)
+    monkeypatch.setattr(workspace, "llm", ScriptedLLM(["It was built in 2013 by Hannah Voss."]))
+    app = ask(open_app(), "When was the tide mill built?")
+    for page in (app, app.run()):
+        shown = texts(page)
+        assert "Not supported" in shown
+        assert "“2013”" in shown
+        assert "The quotation above stands as the answer" in shown
+        assert "2013 by Hannah Voss. [" not in shown
+    (turn,) = workspace.turns("".join(app.query_params["conversation"]))
+    assert "2013" in turn.problem
+
+
 def test_a_sentence_that_a_source_has_is_marked_with_a_link_to_it_and_an_invented_one_is_not(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(workspace, "mill.txt", MILL)
     said = [
         "Hannah Voss built it in 1684. ",
-        "She was a famous whale hunter [1](http://x.example).",
+        "She was a famous whale hunter [1](http://x.example). ",
+        "It ground barley for the island.",
     ]
     monkeypatch.setattr(workspace, "llm", ScriptedLLM(said))
     app = ask(open_app(), "Who built the tide mill?")
     (turn,) = workspace.turns("".join(app.query_params["conversation"]))
     (text,) = [str(each.value) for each in app.markdown if "famous" in str(each.value)]
     assert f"in 1684. [\\[1\\]](#source-{turn.id}-1) She" in text
-    assert text.count("](") == 2
+    assert text.count("](") == 3
     assert "\\[1\\](http" in text
     assert not app.subheader  # a source's number is no heading
 

@@ -1,6 +1,7 @@
 import pytest
 
-from engine.retrieving import earlier_questions, is_follow_up
+from engine.follow_ups import earlier_questions, is_bare, refers_back
+from engine.retrieving import NOT_FOUND
 from engine.schema import ChatMessage
 from tests.scripted import grows_linearly
 
@@ -27,13 +28,35 @@ def test_a_follow_up_takes_the_question_before_with_it(question: str) -> None:
         "Why did the sledge party turn back?",
         "What is the capital of Portugal?",
         "What does a small car cost on the ferry?",
+        "What is the name of the machine that drives the wheel?",
+        "How much does it cost to take a dog on the ferry?",
+        "How did the miller of Pell Creek earn his living?",
+        "What should a keeper do if he is alone and ill?",
+        "How many steps are there in the tower of the lighthouse?",
         "?!",
         "",
     ],
 )
 def test_a_question_that_can_stand_alone_takes_nothing_with_it(question: str) -> None:
-    assert not is_follow_up(question)
+    assert not refers_back(question)
     assert earlier_questions(question, said("Who built the tide mill?")) == ""
+
+
+@pytest.mark.parametrize("question", ["When was the mill closed?", "Who is the doctor?"])
+def test_a_question_of_few_words_may_need_the_one_before_and_does_not_refer_to_it(
+    question: str,
+) -> None:
+    assert is_bare(question)
+    assert not refers_back(question)
+    assert earlier_questions(question, said("Who built it?")) == "Who built it?"
+
+
+@pytest.mark.parametrize("answer", ["", NOT_FOUND])
+def test_a_question_that_found_nothing_is_not_taken_along(answer: str) -> None:
+    before = said("Who built the tide mill?")
+    before += [ChatMessage("user", "Where is the airport?"), ChatMessage("assistant", answer)]
+    assert earlier_questions("And how high is it?", before) == "Who built the tide mill?"
+    assert earlier_questions("And how high is it?", before[2:]) == ""
 
 
 def test_the_first_question_refers_to_nothing() -> None:

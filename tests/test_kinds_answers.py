@@ -11,9 +11,9 @@ from engine.kinds import KeptSummaries
 from engine.kinds.shelf import Shelf
 from engine.llm import LlamaCpp
 from engine.llm.base import LLM
-from engine.query_engine import NOT_FOUND, RetrieverQueryEngine
+from engine.query_engine import RetrieverQueryEngine
 from engine.response import StreamingResponse
-from engine.retrieving import is_relevant
+from engine.retrieving import NOT_FOUND, is_relevant
 from engine.run import Phase
 from engine.schema import ChatMessage
 from engine.synthesis import ResponseSynthesizer

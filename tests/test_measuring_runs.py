@@ -31,7 +31,7 @@ from engine.settings import Settings
 from engine.store import Collection
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import UNACCOUNTED, Trace, waterfall
-from tests.scripted import ScriptedLLM, ScriptedRetriever
+from tests.scripted import ScriptedLLM, ScriptedRetriever, words
 
 SETUP = Setup(("When?",), "default", length=8)
 WARM = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
@@ -190,9 +190,9 @@ def test_the_readers_clock_is_not_the_engines_and_comes_after_it(tmp_path: Path)
 
 def test_stop_ends_the_running_answer_and_keeps_what_was_measured(tmp_path: Path) -> None:
     reached = threading.Event()
-    llm = ScriptedLLM(PIECES, ["slow "] * 1000, seconds=0.01)
+    llm = ScriptedLLM(PIECES, words(1000), seconds=0.01)
     llm.before_piece = lambda _: reached.set() if len(llm.prompts) > 2 else None
-    llm.replies = [PIECES, PIECES, ["slow "] * 1000]
+    llm.replies = [PIECES, PIECES, words(1000)]
     measurements = kept(tmp_path, means(llm))
     job = compared(measurements)
     assert reached.wait(30)
@@ -330,7 +330,7 @@ def test_a_disk_that_is_full_is_reported_and_the_runs_stay_on_the_page(
 
 
 def test_closing_stops_what_is_measured(tmp_path: Path) -> None:
-    measurements = kept(tmp_path, means(ScriptedLLM(["x"] * 10_000, seconds=0.01)))
+    measurements = kept(tmp_path, means(ScriptedLLM(words(10_000), seconds=0.01)))
     job = compared(measurements)
     measurements.close()
     assert job.session.outcome is Outcome.STOPPED

@@ -2,6 +2,7 @@ import asyncio
 import logging
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,12 +14,13 @@ from engine.errors import (
     StoreError,
 )
 from engine.llm.base import ContextFormat
+from engine.llm.repetition import NOTE
 from engine.query_engine import LONGEST_QUESTION, RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
 from engine.run import Phase, Run, RunGroup
-from engine.schema import ChatMessage, NodeWithScore
+from engine.schema import ChatMessage, Evidence, NodeWithScore
 from engine.synthesis import ResponseSynthesizer
-from tests.scripted import ScriptedLLM, ScriptedRetriever
+from tests.scripted import ScriptedLLM, ScriptedRetriever, words
 
 PIECES = ["It ", "was ", "built ", "in ", "1887."]
 WHOLE = "It was built in 1887."
@@ -241,13 +243,13 @@ def test_a_fault_in_mid_stream_comes_after_every_chunk_before_it(
 
 
 def test_a_reader_who_leaves_early_stops_the_model() -> None:
-    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    llm = ScriptedLLM(words(1000), seconds=0.005)
     response = engine_of(llm).query("When?", stream=True)
     for _ in response.response_gen:
         break
     assert llm.closed.wait(30)
     assert response.phase is Phase.STOPPED
-    assert response.text.startswith("word ")
+    assert response.text.startswith("word0 ")
 
 
 def test_one_of_two_readers_who_leaves_stops_nothing() -> None:
@@ -261,7 +263,7 @@ def test_one_of_two_readers_who_leaves_stops_nothing() -> None:
 
 
 def test_an_async_reader_who_breaks_off_stops_the_model() -> None:
-    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    llm = ScriptedLLM(words(1000), seconds=0.005)
     engine = engine_of(llm)
 
     async def read_one() -> None:
@@ -283,7 +285,7 @@ def test_a_cancelled_task_stops_the_search() -> None:
 
 def test_a_cancelled_task_stops_the_model() -> None:
     writing = threading.Event()
-    llm = ScriptedLLM(["word "] * 10_000, seconds=0.005, before_piece=lambda _: writing.set())
+    llm = ScriptedLLM(words(10_000), seconds=0.005, before_piece=lambda _: writing.set())
     response = cancelled_task(engine_of(llm), writing)
     assert llm.closed.wait(30)
     assert wait_for(lambda: response.phase is Phase.STOPPED)
@@ -319,7 +321,7 @@ def test_a_held_answer_goes_on_when_its_reader_leaves() -> None:
 
 
 def test_a_lease_that_runs_out_with_nobody_reading_stops_the_model() -> None:
-    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    llm = ScriptedLLM(words(1000), seconds=0.005)
     response = engine_of(llm).start("When?")
     response.hold(0.1)
     assert llm.closed.wait(30)
@@ -327,7 +329,7 @@ def test_a_lease_that_runs_out_with_nobody_reading_stops_the_model() -> None:
 
 
 def test_a_renewed_lease_holds() -> None:
-    llm = ScriptedLLM(["word "] * 60, seconds=0.005)
+    llm = ScriptedLLM(words(60), seconds=0.005)
     response = engine_of(llm).start("When?")
     while not response.phase.ended:
         response.hold(0.1)
@@ -336,7 +338,7 @@ def test_a_renewed_lease_holds() -> None:
 
 
 def test_stop_keeps_what_was_written_and_ends_the_reader_quietly() -> None:
-    llm = ScriptedLLM(["word "] * 1000, seconds=0.005)
+    llm = ScriptedLLM(words(1000), seconds=0.005)
     response = engine_of(llm).start("When?")
     seen = []
     for chunk in response.response_gen:
@@ -367,26 +369,31 @@ def test_a_slow_reader_loses_nothing_and_slows_nothing() -> None:
     assert [first, *reader] == PIECES
 
 
-def test_a_follow_up_is_searched_and_asked_with_the_question_it_leans_on() -> None:
-    retriever, llm = ScriptedRetriever("The mill was built in 1887."), ScriptedLLM(PIECES)
-    before = [ChatMessage("user", "Who built the mill?"), ChatMessage("assistant", "Ann Lee.")]
-    response = engine_of(llm, retriever).start("And when?", history=before)
+BEFORE = [ChatMessage("user", "Who built the mill?"), ChatMessage("assistant", "Ann Lee.")]
+
+
+def sentences_engine(retriever: ScriptedRetriever, llm: ScriptedLLM) -> RetrieverQueryEngine:
+    """An engine that gives its model sentences, as it does with a small one."""
+    synthesizer = ResponseSynthesizer(llm, streaming=True, context_format=ContextFormat.SENTENCES)
+    return RetrieverQueryEngine(retriever, synthesizer)
+
+
+def test_a_follow_up_is_searched_as_it_stands_and_with_the_question_that_it_leans_on() -> None:
+    retriever = ScriptedRetriever("The mill was built in 1887.")
+    response = sentences_engine(retriever, ScriptedLLM(PIECES)).start("And when?", history=BEFORE)
     assert str(response) == WHOLE
-    assert retriever.asked == [("And when?", "Who built the mill?")]
+    assert retriever.asked == [("And when?", ""), ("And when?", "Who built the mill?")]
     assert (response.question, response.searched_for) == (
         "And when?",
         "Who built the mill? And when?",
     )
-    assert "Who built the mill? And when?" in llm.prompts[0][-1].content
-    assert response.trace.spans[0].name == "follow-up"
+    assert "follow-up" in [span.name for span in response.trace.spans]
 
 
 def test_a_model_that_is_given_sentences_is_asked_the_follow_up_by_itself() -> None:
     llm = ScriptedLLM(PIECES)
-    synthesizer = ResponseSynthesizer(llm, streaming=True, context_format=ContextFormat.SENTENCES)
-    engine = RetrieverQueryEngine(ScriptedRetriever("It was built in 1887."), synthesizer)
-    before = [ChatMessage("user", "Who built the mill?")]
-    assert str(engine.start("And when?", history=before)) == WHOLE
+    engine = sentences_engine(ScriptedRetriever("It was built in 1887."), llm)
+    assert str(engine.start("And when?", history=BEFORE)) == WHOLE
     assert "And when?" in llm.prompts[0][-1].content
     assert "Who built the mill?" not in llm.prompts[0][-1].content
 
@@ -399,6 +406,77 @@ def test_a_question_that_stands_alone_is_not_led_astray_by_what_was_said_before(
     assert str(response) == WHOLE
     assert retriever.asked == [(question, "")]
     assert response.searched_for == question
+
+
+def test_a_model_that_reads_passages_rewrites_a_follow_up_which_is_searched_and_asked() -> None:
+    retriever = ScriptedRetriever("The mill was built in 1887.")
+    llm = ScriptedLLM(["When was ", "the mill built?"], PIECES)
+    response = engine_of(llm, retriever).start("And when was that?", history=BEFORE)
+    assert str(response) == WHOLE
+    assert retriever.asked == [("And when was that?", ""), ("When was the mill built?", "")]
+    assert response.searched_for == "When was the mill built?"
+    assert "Ann Lee." in llm.prompts[0][-1].content
+    assert "Question: When was the mill built?" in llm.prompts[1][-1].content
+    assert [call.purpose for call in response.trace.calls] == ["rewrite", "answer"]
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        ["When did Oliver Grange build it?"],  # a name that nobody mentioned
+        ["Who built the mill?"],  # an earlier question
+        ["The mill is large."],  # nothing of the follow-up
+        [""],
+        ["When was that? " * 20],
+        [ServerError("The server is down.")],
+    ],
+)
+def test_a_rewritten_question_that_asks_something_else_is_not_used(
+    rewritten: list[str | BaseException],
+) -> None:
+    retriever = ScriptedRetriever("The mill was built in 1887.")
+    llm = ScriptedLLM(rewritten, PIECES)
+    response = engine_of(llm, retriever).start("And when was it opened?", history=BEFORE)
+    assert str(response) == WHOLE
+    assert response.searched_for == "Who built the mill? And when was it opened?"
+
+
+def test_nothing_is_rewritten_where_earlier_times_leave_no_time_for_it() -> None:
+    llm = ScriptedLLM(["When was the mill built?"], PIECES, seconds=0.2)
+    question = "And when was it built?"
+    str(engine_of(llm).start(question, history=BEFORE))
+    assert len(llm.prompts) == 2
+    synthesizer = ResponseSynthesizer(llm, streaming=True, first_token_budget=0.1)
+    hurried = RetrieverQueryEngine(ScriptedRetriever("Built in 1887."), synthesizer)
+    llm.prompts.clear()
+    str(hurried.start(question, history=BEFORE))
+    assert len(llm.prompts) == 1
+
+
+def test_an_answer_that_nothing_supports_says_so_when_it_has_ended() -> None:
+    response = engine_of(ScriptedLLM(["It was built ", "in 2013."])).start("When was it built?")
+    assert str(response) == "It was built in 2013."
+    assert not response.check.passed
+    assert response.notes == [response.check.problem]
+    assert "“2013”" in response.check.problem
+
+
+def test_only_what_was_read_supports_an_answer() -> None:
+    llm = ScriptedLLM(["In 1702."])
+    retriever = ScriptedRetriever("The mill was built in 1887.", "The boat was built in 1702.")
+    retriever.nodes[0] = replace(retriever.nodes[0], evidence=(Evidence(0, 27, 5.0),))
+    engine = sentences_engine(retriever, llm)
+    assert not engine.query("When was the mill built?", stream=False).check.passed
+
+
+def test_a_model_that_repeats_itself_is_stopped_and_the_answer_is_kept_once() -> None:
+    llm = ScriptedLLM(["It was built in 1887. "] * 50)
+    response = engine_of(llm).start("When was the mill built?")
+    assert str(response) == "It was built in 1887."
+    assert response.notes == [NOTE]
+    assert response.check.passed
+    assert response.trace.calls[0].output_tokens < 10
+    assert engine_of(llm).query("When?", stream=False).response == "It was built in 1887."
 
 
 def test_a_callback_that_raises_is_logged_and_the_answer_is_whole(
@@ -465,7 +543,7 @@ def test_characters_that_cannot_be_encoded_are_replaced_and_all_others_are_kept(
     assert str(response) == WHOLE
     question = "And 😀 \ufffd when, 東京 👩‍🚀?"
     assert response.question == question
-    assert retriever.asked == [(question, "Who built \ufffd it?")]
+    assert retriever.asked == [(question, ""), (question, "Who built \ufffd it?")]
     assert all(message.content.encode() for message in llm.prompts[0])
 
 

@@ -8,7 +8,7 @@ from engine.prompting import answer_prompt, excerpts, pack, parts_that_fit, pass
 from engine.run import Run
 from engine.schema import Evidence, Node, NodeWithScore
 from engine.synthesis import ResponseMode, ResponseSynthesizer
-from tests.scripted import ScriptedLLM, found
+from tests.scripted import ScriptedLLM, found, words
 
 PASSAGES = [f"Passage {number} says " + "word " * 150 + f"end{number}." for number in range(6)]
 
@@ -72,7 +72,7 @@ def test_tree_summarize_answers_from_the_answers() -> None:
 
 
 def test_tree_summarize_ends_though_replies_are_as_long_as_their_passages() -> None:
-    llm = ScriptedLLM(["word "] * 140, context_window=600)
+    llm = ScriptedLLM(words(140), context_window=600)
     assert written(llm, "tree_summarize", PASSAGES)
 
 

@@ -25,7 +25,7 @@ from pages.parts.only import behind_filters
 from pages.parts.samples import load_samples
 from pages.parts.walkthrough_state import VALUES, may_edit
 from tests.browser import ROOT
-from tests.scripted import ScriptedLLM, ScriptedRetriever
+from tests.scripted import ScriptedLLM, ScriptedRetriever, words
 
 SECONDS = 60.0  # a loaded machine; what hangs for ever still fails
 SAMPLES = {
@@ -261,7 +261,7 @@ def test_a_failure_is_said_and_what_waits_behind_it_does_not_run() -> None:
 
 @pytest.mark.parametrize("cell", [WAITS, READS, TICKS, PRINTS], ids=lambda cell: cell.name)
 def test_stop_ends_a_cell_wherever_it_is_and_keeps_what_it_printed(cell: Cell) -> None:
-    slow = ScriptedLLM(["word "] * 100_000, seconds=0.005)
+    slow = ScriptedLLM(words(100_000), seconds=0.005)
     notebook = Notebook([cell], {})
     retriever, synthesizer = ScriptedRetriever("A passage."), ResponseSynthesizer(slow)
     notebook.namespace["engine"] = RetrieverQueryEngine(retriever, synthesizer)

@@ -10,9 +10,9 @@ from engine.api.filtering import DocumentFilters
 from engine.api.problems import Problem
 from engine.api.requests import ChatRequest
 from engine.api.threads import in_thread
-from engine.query_engine import NOT_FOUND, RetrieverQueryEngine
+from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
-from engine.retrieving import is_relevant
+from engine.retrieving import NOT_FOUND, is_relevant
 from engine.schema import Filters, NodeWithScore
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import Trace

@@ -5,7 +5,7 @@ to the path of questions for a fact.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.embedding import Embedding, Reranker
@@ -30,6 +30,7 @@ from engine.schema import Filters, NodeWithScore
 from engine.store import Collection
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.timing import KindRecord
+from engine.writing import write
 
 _WANTS_A_SUMMARY = re.compile(
     r"summar|\bsum up\b|\brecap|\boverview\b|\b(?:main|key)\b|\b(?:discussed|decided|agreed)\b",
@@ -90,7 +91,7 @@ class Kinds:
                 run.check()
                 answer.write(line)
         else:
-            _write(synthesizer, answer.question, treated.sources, answer)
+            write(synthesizer, answer.question, treated.sources, answer)
         return ""
 
     def _first(self, kinds: Sequence[Asked], finder: Finder, run: Run) -> Treated | None:
@@ -237,22 +238,4 @@ class Kinds:
             context_format=ContextFormat.PASSAGES,
             system=SUMMARY_SYSTEM,
         )
-        _write(reader, asked.question, nodes, answer)
-
-
-def _write(
-    synthesizer: ResponseSynthesizer,
-    question: str,
-    sources: Sequence[NodeWithScore],
-    answer: Answer,
-) -> None:
-    """Let the model write. Without streaming, the whole text is one chunk."""
-    whole: list[str] = []
-    write: Callable[[str], None] = answer.write if answer.streaming else whole.append
-    try:
-        synthesizer.write(
-            question, sources, answer.run, write=write, on_last_call=answer.begin_last_call
-        )
-    finally:  # an answer that is stopped or fails keeps its text so far
-        if whole:
-            answer.write("".join(whole))
+        write(reader, asked.question, nodes, answer)

@@ -75,21 +75,24 @@ class RepetitionGuard:
         except RepetitionError:
             run.note(NOTE)
 
-    `text`: the text so far; after a repetition, only what was before it.
+    `text`: the text so far; after a repetition, only what was before it. Without `watching`,
+    everything is passed on.
 
     Raises:
         RepetitionError: with a chunk that completes a repetition. It is not passed on.
     """
 
-    def __init__(self, write: Callable[[str], None] = lambda _: None) -> None:
-        self._write = write
+    def __init__(
+        self, write: Callable[[str], None] = lambda _: None, watching: bool = True
+    ) -> None:
+        self._write, self._watching = write, watching
         self._unseen = 0
         self.text = ""
 
     def __call__(self, chunk: str) -> None:
         text = self.text + chunk
         self._unseen += len(chunk)
-        if self._unseen >= STEP:
+        if self._watching and self._unseen >= STEP:
             self._unseen = 0
             place = repeats_from(text)
             if place is not None:

@@ -55,10 +55,12 @@ class Turn:
     """One question, its answer, and the settings it was asked with.
 
     `searched_for`: for a follow-up, the question together with the earlier questions that it refers
-    to; otherwise empty. `run_id`: the id of this answer in the log. `parent`: the id of the turn
-    before it. It is empty for the first turn, and None in old records, which follow the turn saved
-    before them. Turns with the same parent are versions of one question. `chosen`: when this turn
-    was last made the end of the shown conversation, in seconds since 1970.
+    to, or its rewritten form; otherwise empty. `problem`: why the text that the model read does not
+    support its answer; empty if nothing was noticed. `run_id`: the id of this answer in the log.
+    `parent`: the id of the turn before it. It is empty for the first turn, and None in old records,
+    which follow the turn saved before them. Turns with the same parent are versions of one
+    question. `chosen`: when this turn was last made the end of the shown conversation, in seconds
+    since 1970.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Turn:
     trace: Trace | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     searched_for: str = ""
+    problem: str = ""
     run_id: str = ""
     parent: str | None = None
     chosen: float = 0.0
@@ -90,6 +93,7 @@ class Turn:
             phase=response.phase,
             error=redact(str(response.error or "")),
             notes=tuple(response.notes),
+            problem="" if response.check.supported else response.check.problem,
             sources=tuple(response.found or ()),
             trace=response.trace if response.phase.ended else None,
             run_id=response.run_id,
@@ -114,6 +118,7 @@ class Turn:
             "sources": [asdict(source) for source in self.sources],
             "trace": self.trace.to_dict() if self.trace else None,
             "settings": dict(self.settings),
+            "problem": self.problem,
             "run_id": self.run_id,
             "parent": self.parent,
             "chosen": self.chosen,
@@ -133,6 +138,7 @@ class Turn:
             trace=Trace.from_dict(trace) if trace else None,
             settings=record["settings"],
             searched_for=record.get("searched_for", ""),  # not in records of the first version
+            problem=record.get("problem", ""),
             run_id=record.get("run_id", ""),
             parent=record.get("parent"),
             chosen=record.get("chosen", 0.0),

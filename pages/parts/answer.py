@@ -23,7 +23,7 @@ from pages.parts.copy_button import copy_button
 from pages.parts.markdown import answer_markdown, plain_markdown, with_marks
 from pages.parts.only import show_only
 from pages.parts.resources import safely
-from pages.parts.sources import source_id
+from pages.parts.sources import quotation_of, source_id
 
 # Streamlit sends the whole text to the browser at each update, and people do not notice more than
 # 16 updates a second (50 to 80 ms between two).
@@ -119,8 +119,9 @@ def _show_question(turn: Turn, actions: Actions) -> None:
 def _edit_question(turn: Turn, actions: Actions) -> None:
     """The question as a field, in its own place."""
     key = f"edited-{turn.id}"
+    st.session_state.setdefault(key, turn.question)
     with st.form(f"edit-form-{turn.id}", border=False):
-        st.text_area("Question", turn.question, key=key, height="content")
+        st.text_area("Question", key=key, height="content")
         st.caption("The new question replaces this one and what follows. Both are kept.")
         with st.container(horizontal=True, gap="small"):
             st.form_submit_button(
@@ -129,9 +130,11 @@ def _edit_question(turn: Turn, actions: Actions) -> None:
             st.form_submit_button("Cancel", on_click=_edit, args=("",))
 
 
-def _edit(turn_id: str) -> None:
-    """Edit the question of this turn; empty: of none."""
+def _edit(turn_id: str, text: str = "") -> None:
+    """Edit the question of this turn; empty: of none. `text`: to begin with, instead of it."""
     st.session_state[EDITING] = turn_id
+    if text:
+        st.session_state[f"edited-{turn_id}"] = text
 
 
 def _ask_edited(turn: Turn, key: str, actions: Actions) -> None:
@@ -143,9 +146,11 @@ def show_turn(turn: Turn, show_sources: ShowSources, actions: Actions) -> None:
     """A turn that has ended."""
     slots = _cell(turn, actions)
     slots.state.caption(_ended_line(turn))
-    _show_searched(slots, turn)
+    _show_searched(slots, turn, actions)
     _show_sources(slots, turn.id, turn.sources, turn.trace, show_sources)
-    if turn.text:
+    if turn.problem:
+        _show_unsupported(slots, turn)
+    elif turn.text:
         slots.text.markdown(_cited(turn.id, turn))
     _show_outcome(slots, turn, actions)
     with slots.figures:
@@ -187,7 +192,7 @@ def follow_turn(
         response.hold(LEASE)
         if not evidence_shown and response.found is not None:
             evidence_shown = True
-            _show_searched(slots, turn.answered(response))
+            _show_searched(slots, turn.answered(response), actions)
             _show_sources(slots, turn.id, response.found, response.trace, show_sources)
         progress = response.progress
         slots.state.caption(f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s")
@@ -203,6 +208,8 @@ def follow_turn(
     slots.text.write_stream(_paced(response, tick))
     ended = turn.answered(response)
     slots.state.caption(_ended_line(ended))
+    if ended.problem:
+        _show_unsupported(slots, ended)
     _show_outcome(slots, ended)
 
 
@@ -237,12 +244,40 @@ def _show_sources(
         show_sources(sources, turn_id, not by_code)
 
 
-def _show_searched(slots: _Slots, turn: Turn) -> None:
-    if turn.searched_for:
-        slots.searched.caption(
-            ":material/search: This looks like a follow-up, so your earlier question was searched "
-            f"too. Searched for: {plain_markdown(turn.searched_for)}"
+def _show_searched(slots: _Slots, turn: Turn, actions: Actions) -> None:
+    """What was searched for instead of a follow-up, and a button to correct it."""
+    if not turn.searched_for:
+        return
+    if turn.searched_for.endswith(turn.question):
+        said = "This looks like a follow-up, so your earlier question was searched too."
+    else:
+        said = "This looks like a follow-up, so the model has rewritten it."
+    with slots.searched.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            f":material/search: {said} Searched for: {plain_markdown(turn.searched_for)}",
+            width="stretch",
         )
+        st.button(
+            "Correct",
+            icon=":material/edit:",
+            type="tertiary",
+            key=f"correct-{turn.id}",
+            help="Ask what you meant in other words.",
+            on_click=_edit,
+            args=(turn.id, turn.searched_for),
+            disabled=actions.busy,
+        )
+
+
+def _show_unsupported(slots: _Slots, turn: Turn) -> None:
+    """An answer that failed the check: marked, without citations. The quotation stands for it."""
+    stands = "The quotation above stands as the answer. " if quotation_of(turn.sources) else ""
+    with slots.text.container(key=f"unsupported-{turn.id}"):
+        st.caption(
+            f":orange-badge[:material/report: Not supported] {plain_markdown(turn.problem)} "
+            f"{stands}The model wrote:"
+        )
+        st.caption(answer_markdown(turn.text))
 
 
 def _ended_line(turn: Turn) -> str:
@@ -267,7 +302,7 @@ def _show_outcome(slots: _Slots, turn: Turn, actions: Actions | None = None) -> 
             st.info("No passage was found. Add documents, or ask in other words.")
         else:
             for note in turn.notes:
-                if note != unread:
+                if note not in (unread, turn.problem):
                     st.info(note, icon=":material/info:")
             if turn.phase is Phase.STOPPED:
                 what = "It is not complete." if turn.text else "Nothing was written yet."
@@ -310,6 +345,9 @@ def outcome(turn: Turn) -> str:
         return f"The answer was stopped. {turn.text}"
     if not turn.text:
         return " ".join(["There is no answer.", *turn.notes])
+    if turn.problem:
+        stands = f"The quotation stands: {quotation_of(turn.sources)}"
+        return f"The passages do not support the model's answer. {turn.problem} {stands}"
     return f"The answer is complete. {turn.text}"
 
 
@@ -320,8 +358,8 @@ def _show_actions(turn: Turn, actions: Actions) -> None:
         versions = actions.versions(turn)
         if len(versions) > 1:
             _show_versions(turn, versions, actions)
-        if turn.text:
-            copy_button(turn.text, key=f"copy-{turn.id}")
+        if text := quotation_of(turn.sources) if turn.problem else turn.text:
+            copy_button(text, key=f"copy-{turn.id}")
         st.button(
             "Retry",
             icon=":material/replay:",

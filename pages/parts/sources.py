@@ -40,13 +40,13 @@ def show_evidence(
     if not sources:
         return
     best = sources[0]
-    quoted = quoted and bool(best.evidence) and is_relevant(sources)
-    if quoted:
-        st.markdown(f"> “{plain_markdown(best.sentence(best.evidence[0]))}”")
+    quotation = quotation_of(sources) if quoted else ""
+    if quotation:
+        st.markdown(f"> “{plain_markdown(quotation)}”")
     with st.container(key=f"sources-{key}", gap=None):
         for number, source in enumerate(sources, start=1):
             label = f"**{number}** {plain_markdown(source.node.label)}"
-            if not (quoted and source is best):  # its sentence has just been quoted
+            if not (quotation and source is best):  # its sentence has just been quoted
                 label += f" · {plain_markdown(_snippet(source))}"
             name = source_id(key, number)
             if open_source:
@@ -82,6 +82,13 @@ def show_evidence(
             else:
                 with st.expander(label, type="compact", key=f"source-{name}"):
                     show_passage(find_original, source, name)
+
+
+def quotation_of(sources: Sequence[NodeWithScore]) -> str:
+    """The sentence that answers best; empty if none is relevant."""
+    if not sources or not sources[0].evidence or not is_relevant(sources):
+        return ""
+    return sources[0].sentence(sources[0].evidence[0])
 
 
 def source_id(key: str, number: int) -> str:
