@@ -17,6 +17,7 @@ from engine.run import Phase, Run
 from engine.schema import ChatMessage, NodeWithScore
 from engine.settings import Settings
 from engine.timing import CallRecord
+from engine.workspace import workspace
 from engine.workspace.adding import Adder
 from engine.workspace.ingestion import Upload
 
@@ -60,8 +61,12 @@ def is_held(phase: str) -> bool:
 
 
 def slow_answers() -> None:
-    """A slow model and a slow search. The phases of an answer can be held."""
+    """A slow model and a slow search. The phases of an answer can be held.
+
+    A page that other programs slow down may fail to renew its hold on an answer for seconds.
+    """
     if HybridRetriever.retrieve is not _slow_search:
+        workspace.LEASE = 120.0
         Settings.llm = SlowLLM()
         HybridRetriever.retrieve = _slow_search  # type: ignore[method-assign]
 

@@ -67,7 +67,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The app, with damaged settings. Its library is empty until the keyboard has filled it."""
     data = tmp_path_factory.mktemp("data")
     (data / "app").mkdir()
-    (data / "app" / "settings.json").write_text('{"temperature": "hot", "length": 1024}')
+    (data / "app" / "settings.json").write_text(
+        '{"temperature": "hot", "length": 1024, "first_token_budget": 0.0}'
+    )
     with running_app(data) as started:
         yield started
 

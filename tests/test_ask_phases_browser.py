@@ -346,7 +346,7 @@ def test_a_mark_opens_its_source_beside_the_answer_and_escape_closes_it(answered
 
 def test_on_a_phone_a_source_opens_as_a_sheet_from_below(answered: Page) -> None:
     answered.set_viewport_size(PHONE)
-    answered.locator('[class*="st-key-source-row-"]').first.get_by_role("button").click()
+    answered.locator('[class*="st-key-source-row-"]').first.get_by_role("button").first.click()
     panel = answered.locator(".st-key-source-panel")
     expect(panel.get_by_role("img", name="Page 2 of keepers-handbook.pdf")).to_be_in_viewport()
     place = panel.bounding_box()
