@@ -27,6 +27,7 @@ _LINE_END = re.compile(r"\n|(?<=[。！？｡])(?![。！？｡])[」』”’�
 # Text wrapped by hand has lines of 60 to 100 characters; a list's items have mostly fewer.
 _WRAPPED_WIDTH = 50
 _ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)]\s*")
+_NAMED_CELL = re.compile(r"[^\s:;][^:;\n]{0,60}+: ")
 _BEFORE_A_NUMBER = re.compile(
     r"\b(?:abs|approx|art|ch|chap|col|eqs?|est|figs?|max|min|nos?|par|pts?|refs?|sec|tabs?|temp|"
     r"vols?)\.$",
@@ -252,7 +253,11 @@ def _lines(text: str) -> Iterator[Span]:
 
 def _wrapped(text: str, newline: int) -> bool:
     """Whether the sentence continues after this newline."""
-    width = newline - text.rfind("\n", 0, newline) - 1
+    first = text.rfind("\n", 0, newline) + 1
+    width = newline - first
+    named = _NAMED_CELL.match(text, newline + 1)
+    if named and text.startswith(named[0], first):  # rows of a table: each has the same names
+        return False
     before, after = text[newline - 1 : newline], text[newline + 1 : newline + 2]
     return width >= _WRAPPED_WIDTH and (before.isalpha() or before == ",") and after.islower()
 

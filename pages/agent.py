@@ -32,17 +32,20 @@ INTRODUCTION = (
     "a file."
 )
 SMALL_MODEL = (
-    "The model in use is small. The agent quotes your documents, computes what you write as an "
-    "expression, and tells the date and time. It declines other calculations. The Models page "
-    "says how to use a larger model."
+    "The model in use is small, so rules read your task, and the model writes only small talk. The "
+    "agent quotes your documents, and calculates, converts units and works with dates where it can "
+    "read every number in your task or in a document. It declines other word problems, "
+    "translations, summaries and tasks that need reasoning. A larger model chooses and combines "
+    "the same tools itself; the Models page has some."
 )
 # A task, and what it needs: a sample document, a tool, or nothing.
 TASKS = (
-    ("Who built the tide mill, and what is 2026 - 1684?", "tide-mill.md"),
-    ("How often does the lamp of Cold Ness Light flash?", "keepers-handbook.pdf"),
+    ("How old is the tide mill in 2026?", "tide-mill.md"),
+    ("What do 3 bicycles and a small car cost on the ferry together?", "ferry-fares.csv"),
     ("Why did the sledge party turn back?", "ice-log.txt"),
-    ("What is 7.5% of 1,240?", ""),
-    ("What time is it in Tokyo?", ""),
+    ("Add 17 and 25, then double it", ""),
+    ("Convert 84 kilometres to miles", ""),
+    ("How many days are left until 31 December?", ""),
     ("What is the weather in San Francisco?", "web_search"),
 )
 TITLE = 80  # characters of a task in the sidebar
@@ -83,7 +86,8 @@ def start(workspace: Workspace, collection: str, key: str) -> None:
         return
     try:
         filters = chosen_filters(workspace, None)
-        _open(workspace.agents.start(collection, task, filters).id)
+        after = workspace.agents.find(st.session_state.get("agent_run", ""))
+        _open(workspace.agents.start(collection, task, filters, after).id)
     except (ValueError, FirstTokenError) as error:
         st.session_state.agent_problem = str(error)
     except Exception as error:

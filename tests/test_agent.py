@@ -26,11 +26,14 @@ from engine.agent import (
     ToolCall,
     ToolCallResult,
 )
-from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+from engine.agent.shipped import document_search, shipped_tools
 from engine.errors import GenerationError, ServerError, ToolError
+from engine.llm.repetition import NOTE, repeats_from
 from engine.run import Phase
+from engine.schema import ChatMessage
 from tests.scripted import ScriptedLLM
 from tests.tavily_server import TavilyServer
+from tests.test_agent_dates import NOW
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 FACT = "The tide mill was built in 1684 by Hannah Voss. She sold two fishing boats to pay for it."
@@ -64,10 +67,7 @@ ANSWER = ['{"thought": "Enough.", "tool": "answer"}']
 def agent(llm: engine.LlamaCpp) -> AgentWorkflow:
     """The real model with the tools that ship, over one document."""
     index = VectorStoreIndex.from_documents([Document(FACT, {"file_name": "mill.txt"})])
-    search = search_tool(index.as_retriever())
-    return AgentWorkflow.from_tools(
-        [search, calculator_tool(), clock_tool(), TavilyToolSpec()], llm
-    )
+    return AgentWorkflow.from_tools(shipped_tools(document_search(index), lambda: NOW), llm)
 
 
 def test_the_real_model_reports_every_event_in_its_order(llm: engine.LlamaCpp) -> None:
@@ -103,6 +103,57 @@ def test_the_documents_are_searched_and_their_sources_are_in_the_result(
     assert result.tool_output.sources[0].evidence
 
 
+def test_a_step_uses_the_result_of_an_earlier_step(agent: AgentWorkflow) -> None:
+    handler = agent.run("How old is the tide mill in 2026?")
+    answer = str(handler.result())
+    assert answer.startswith("342 years\n\n2026 - 1684 = 342\n\n“The tide mill was built in 1684")
+    calls = [event for event in handler.so_far if isinstance(event, ToolCall)]
+    assert [call.tool_name for call in calls] == ["search_documents", "calculator"]
+    assert kinds(handler.so_far) == [
+        *("AgentInput", "AgentStream", "AgentOutput", "ToolCall", "ToolCallResult"),
+        *("AgentInput", "AgentStream", "AgentOutput", "ToolCall", "ToolCallResult"),
+        *("AgentInput", "AgentStream", "AgentOutput"),
+    ]
+
+
+def test_a_follow_up_goes_on_from_the_answer_before_it(agent: AgentWorkflow) -> None:
+    asked = ChatMessage("user", "What is 17 + 25?")
+    said = ChatMessage("assistant", "17 + 25 = 42")
+    assert str(agent.run("now double it", [asked, said]).result()) == "(17 + 25) * 2 = 84"
+    assert str(agent.run("What is 63 / 7?", [asked, said]).result()) == "63 / 7 = 9"
+
+
+def test_a_question_about_dates_is_asked_of_the_tool_for_dates(agent: AgentWorkflow) -> None:
+    handler = agent.run("How many days until 31 December?")
+    assert ": 40 days" in str(handler.result())
+    call = wait_until(handler, ToolCall)
+    assert isinstance(call, ToolCall)
+    assert (call.tool_name, dict(call.tool_kwargs)) == (
+        "time_between",
+        {"start": "today", "end": "2026-12-31", "unit": "day"},
+    )
+
+
+@pytest.mark.parametrize(
+    "task", ["What is the height of the tower times 2?", "How old is the bell in 2026?"]
+)
+def test_a_value_that_no_document_states_is_not_computed_with(
+    agent: AgentWorkflow, task: str
+) -> None:
+    handler = agent.run(task)
+    assert str(handler.result()).startswith("I cannot calculate this")
+    calls = [event for event in handler.so_far if isinstance(event, ToolCall)]
+    assert [call.tool_name for call in calls] == ["search_documents"]
+
+
+def test_what_the_small_model_writes_stops_when_it_repeats_itself(agent: AgentWorkflow) -> None:
+    handler = agent.run("Write a limerick about a sailor")
+    answer = str(handler.result())
+    assert answer
+    assert repeats_from(answer) is None or NOTE in handler.run.notes
+    assert len(answer) < 900
+
+
 def test_an_exact_result_is_quoted(agent: AgentWorkflow) -> None:
     assert str(agent.run("What is 15% of 240?").result()) == "15 / 100 * 240 = 36"
 
@@ -124,7 +175,7 @@ def test_small_talk_is_answered_without_a_call(agent: AgentWorkflow) -> None:
 
 def test_what_the_documents_do_not_say_is_not_made_up(agent: AgentWorkflow) -> None:
     answer = str(agent.run("What does the report say about whales?").result())
-    assert answer == "I found no answer to this in your documents."
+    assert answer == "I did not find this in your documents."
 
 
 def test_awaiting_alone_gives_the_answer(agent: AgentWorkflow) -> None:

@@ -1,6 +1,5 @@
 """The Agent page in a real Chromium: the real app, model and tools."""
 
-
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -41,7 +40,7 @@ def agent(page: Page, app: RunningApp) -> Page:
     wait_until_idle(page)
     if page.get_by_role("button", name="Try it with").is_visible():
         page.get_by_role("button", name="Try it with").click()
-    sees(page.get_by_text("Who built the tide mill, and").first)
+    sees(page.get_by_text("How old is the tide mill").first)
     wait_until_idle(page)
     return page
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, ToolCallResult, ToolOutput
-from engine.agent.shipped import clock_tool, date_and_time, search_tool
+from engine.agent.shipped import search_tool
 from engine.agent.tools import call_tool
 from engine.errors import Cancelled, StoreError, ToolError
 from engine.run import Phase, Run
@@ -316,27 +316,3 @@ def test_found_passages_are_numbered_and_named() -> None:
     output = call_tool(tool, {"query": "x"}, Run()).output
     assert output.content == "[1] 0.txt\nFirst.\n\n[2] 1.txt\nSecond."
     assert [source.text for source in output.sources] == ["First.", "Second."]
-
-
-def test_the_clock_knows_zones_and_cities_and_refuses_others() -> None:
-    assert "in Asia/Tokyo (JST)" in date_and_time("Asia/Tokyo")
-    assert "in new york" in date_and_time("new york")
-    assert str(date.today().year) in date_and_time()
-    with pytest.raises(ToolError, match="No time zone is called Atlantis"):
-        date_and_time("Atlantis")
-
-
-@pytest.mark.parametrize(
-    ("question", "place"),
-    [
-        ("What time is it in Tokyo?", "Tokyo"),
-        ("Tell me the current time in New York.", "New York"),
-        ("what time is it in tokyo", "tokyo"),
-        ("What time is it in Europe/Berlin?", "Europe/Berlin"),
-        ("What time is it in Atlantis?", "Atlantis"),
-        ("Are we in November?", ""),
-        ("What time is it?", ""),
-    ],
-)
-def test_the_place_is_read_off_the_question(question: str, place: str) -> None:
-    assert clock_tool().arguments_from(question) == {"place": place}

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Part of a required package's own API, so that its pin is theirs.
 COME_WITH = {
     "streamlit": {"altair", "pandas", "starlette"},
+    "fastembed": {"py-rust-stemmers"},
     "mcp": {"mcp-types", "httpx2"},
     "pydantic": {"pydantic-core"},
     "tavily-python": {"requests"},

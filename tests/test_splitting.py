@@ -69,6 +69,11 @@ def test_a_newline_ends_a_sentence_unless_the_line_was_wrapped_by_hand() -> None
     assert sentences(wrapped) == [wrapped]
 
 
+def test_each_row_of_a_table_is_a_sentence_though_it_looks_like_a_wrapped_line() -> None:
+    row = "item_no: E-01; item: Avalanche transceiver Pulsar 3; unit_price: 289.00; at: locker room"
+    assert sentences(f"{row}\n{row}\n{row}") == [row] * 3
+
+
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_sentences_hold_every_letter_once_and_in_order(text: str) -> None:
     joined = "".join(sentences(text))

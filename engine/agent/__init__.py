@@ -8,11 +8,21 @@ workflow.py    the loop: a step of the policy, its calls, the next step
 handler.py     one run: its events, approval by a person, cancelling
 events.py      what is reported
 policy.py      what a policy sees and returns, and helpers that policies share
-routing.py     the policy for small models: tools are chosen for the model
 planning.py    the policies for larger models: native tool calls, or decisions in JSON
+routing.py     the policy for small models: rules and examples choose the tools
 tools.py       a function as a tool, and one call of it with its limits
-shipped.py     the tools that ship: document search, calculator, clock, web search
-arithmetic.py  the calculator
+shipped.py     the tools that ship: document search, calculator, units, dates, web search
+arithmetic.py  the calculator; units.py converts units; date_tools.py has the clock and the calendar
+
+For small models, these read what a task says, and nothing else. Each has its words and forms of
+questions in a TOML file of its name (forms.py reads them):
+
+limits.py      tasks that no tool can do
+sums.py        calculations in plain words, with expressions.py and numbers.py
+dates.py       questions about dates, with calendar.py; clock.py: about the present time
+plans.py       questions that need values of the documents and a calculation; values.py finds these
+problems.py    word problems that their units prove
+quoting.py     the sentence of a document that answers a question
 """
 
 from engine.agent.events import (

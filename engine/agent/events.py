@@ -33,13 +33,15 @@ class ToolOutput:
     """A tool's result. `content` is the text that the model reads.
 
     sources: passages or pages that the text comes from. found: False if the tool worked and
-    found nothing. left_out: characters cut off the end because the text was too long.
+    found nothing. left_out: characters cut off the end because the text was too long. is_answer:
+    the text answers the question as it stands, by code, so a small model need not write one.
     """
 
     content: str
     sources: tuple[NodeWithScore, ...] = ()
     found: bool = True
     left_out: int = 0
+    is_answer: bool = False
 
     def __str__(self) -> str:
         return self.content

@@ -20,9 +20,11 @@ from engine.agent.policy import (
     Task,
     Thought,
     bounded_schema,
+    checked,
     fit_messages,
     parse_object,
     split_thoughts,
+    unrepeated,
 )
 from engine.agent.tools import FunctionTool
 from engine.errors import ServerError
@@ -83,7 +85,7 @@ class NativePolicy:
                 else:
                     yield piece
 
-        yield from split_thoughts(texts())
+        yield from checked(split_thoughts(unrepeated(texts(), run)), task, run)
         for request in requests:
             yield CallRequest(request.name, parse_object(request.arguments), id=request.id)
 
@@ -127,7 +129,8 @@ class PlanningPolicy:
             messages.append(ChatMessage("assistant", written))
         if tools or task.calls:
             messages.append(ChatMessage("user", _NOW))
-        yield from split_thoughts(self._stream("answer", messages, self._options, run))
+        answer = unrepeated(self._stream("answer", messages, self._options, run), run)
+        yield from checked(split_thoughts(answer), task, run)
 
     def _decide(
         self, messages: Sequence[ChatMessage], tools: Sequence[FunctionTool], run: Run

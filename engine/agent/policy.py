@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from engine.agent.events import ToolCall, ToolOutput
+from engine.agent.numbers import unknown_numbers
 from engine.agent.tools import FunctionTool
 from engine.llm.base import LLM
+from engine.llm.repetition import NOTE, RepetitionError, RepetitionGuard
 from engine.llm.tool_calls import ToolRequest, ToolRequestMessage, ToolResultMessage
 from engine.run import Run
 from engine.schema import ChatMessage
@@ -24,12 +26,14 @@ ANSWER = "answer"  # the choice to call no tool
 class CompletedCall:
     """A call and its result. `is_error`: it failed or was denied.
 
-    question: the part of the task that the call was for; empty for the whole task.
+    direct: the result is exact and can be quoted. question: the part of the task that the call was
+    for; empty for the whole task.
     """
 
     call: ToolCall
     output: ToolOutput
     is_error: bool = False
+    direct: bool = False
     question: str = ""
 
 
@@ -37,14 +41,14 @@ class CompletedCall:
 class Task:
     """What the user asked, and what the agent has done so far.
 
-    history: the conversation before. steps: the completed calls of each step. declined: a sentence
-    for each part of the question that no tool can answer reliably.
+    history: the conversation before. steps: the completed calls of each step. state: what the
+    policy keeps between its steps.
     """
 
     question: str
     history: Sequence[ChatMessage] = ()
     steps: list[list[CompletedCall]] = field(default_factory=list)
-    declined: list[str] = field(default_factory=list)
+    state: object = None
 
     @property
     def calls(self) -> list[CompletedCall]:
@@ -54,8 +58,9 @@ class Task:
     def sources(self) -> list[str]:
         """The texts that facts may come from: the user's messages and the tools' results."""
         said = [message.content for message in self.history if message.role == "user"]
-        results = [each.output.content for each in self.calls if not each.is_error]
-        return [self.question, *said, *results]
+        results = [each.output for each in self.calls if not each.is_error]
+        passages = [source.text for output in results for source in output.sources]
+        return [self.question, *said, *(output.content for output in results), *passages]
 
     def messages(self) -> list[ChatMessage]:
         """The conversation so far. Each tool result is a separate message."""
@@ -137,6 +142,45 @@ def split_thoughts(chunks: Iterable[str]) -> Iterator[str | Thought]:
             yield Thought(safe) if thinking else safe
     if held:
         yield Thought(held) if thinking else held
+
+
+def checked(parts: Iterable[str | Thought], task: Task, run: Run) -> Iterator[str | Thought]:
+    """The same parts of a larger model's answer. At their end, a note names the numbers that the
+    model wrote itself: that are neither in the task nor in a tool's result.
+
+    Whole numbers up to COUNTED, which number a list or count its items, are not named.
+    """
+    text = ""
+    for part in parts:
+        text += part if isinstance(part, str) else ""
+        yield part
+    unknown = [
+        each
+        for each in dict.fromkeys(unknown_numbers(text, task.sources))
+        if not (len(each) <= 2 and each.isdecimal() and int(each) <= COUNTED)
+    ]
+    if unknown and task.sources:
+        several = len(unknown) > 1
+        run.note(
+            f"{', '.join(unknown[:5])} {'are' if several else 'is'} neither in the task nor in a "
+            f"result of a tool: the model wrote {'them' if several else 'it'} itself. Check "
+            f"{'them' if several else 'it'} before you rely on {'them' if several else 'it'}."
+        )
+
+
+COUNTED = 12
+
+
+def unrepeated(chunks: Iterable[str], run: Run) -> Iterator[str]:
+    """The same text until it begins to repeat itself. Then the model is stopped, with a note."""
+    guard = RepetitionGuard()
+    for chunk in chunks:
+        try:
+            guard(chunk)
+        except RepetitionError:
+            run.note(NOTE)
+            return
+        yield chunk
 
 
 _CUT = " […]"

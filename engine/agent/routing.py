@@ -1,34 +1,34 @@
-"""RoutingPolicy: for small models. The policy chooses the tools, and the model writes the answers.
+"""RoutingPolicy: for small models. Rules and examples choose the tools; exact results are quoted.
 
-Each part of a task goes to the tool whose examples it is most similar to, by the embedding
-model, or to no tool if it is most similar to small talk. Arguments are parsed from the question if
-possible. The model gets only those sentences of a result that answer the question. Exact results,
-such as those of the calculator, are quoted without the model.
+    message → its questions → for each: a plan → calls → the plan's reply
 
-Measured on 60 questions that were written after the method was fixed, on two cores
-(benchmarks/agent_choice.py):
+For each question, in this order:
 
-    method                                     right tool   call or answer   median time
-    the three nearest examples (used)                0.92             0.95          8 ms
-    the nearest description, by embedding            0.72             0.88          8 ms
-    the best description, by cross-encoder           0.57             0.80         50 ms
-    SmolLM2-135M, one example a tool                 0.52             0.92        510 ms
-    SmolLM2-135M, three examples a tool              0.50             0.85        640 ms
+1. A task that no tool can do is declined (limits.py).
+2. A tool that can read the question as its own gets it: "Convert 84 km to miles".
+3. A question that needs values of the documents and a calculation gets a plan (plans.py).
+4. A word problem that can be verified becomes a calculation (problems.py).
+5. Any other question goes to the tool whose examples it is most similar to, by the embedding model,
+   or to no tool if it is most similar to small talk.
 
-The clock's vocabulary (shipped.py) was extended afterwards, so the clock may do less well on other
-questions.
+Answers from documents are quotations: a small model that is given the right sentence repeats the
+wrong part of it too often (benchmarks/agent_tasks.py). The model writes only where nothing is
+quoted: small talk, and results of tools that are not exact, from the sentences that answer the
+question.
 """
 
 import json
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.agent.expressions import NotASum
+from engine.agent.limits import declined
+from engine.agent.plans import SEARCH, Plan, Reply, Step, document_plan
 from engine.agent.policy import (
     ANSWER,
     TOKENS,
@@ -40,9 +40,14 @@ from engine.agent.policy import (
     bounded_schema,
     parse_object,
     split_thoughts,
+    unrepeated,
 )
-from engine.agent.shipped import QUESTIONS
+from engine.agent.problems import looks_like_a_problem, read_problem
+from engine.agent.quoting import quotation
+from engine.agent.shipped import NOT_FOUND, QUESTIONS
 from engine.agent.tools import FunctionTool
+from engine.agent.wording import continued, goes_on, parts_of, refers_back
+from engine.errors import ToolError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.prompting import EVIDENCE_SENTENCES, answer_prompt, excerpts, parts_that_fit
 from engine.run import Run
@@ -60,70 +65,143 @@ NEAREST = 3
 # A question below this cosine similarity to small talk goes to a tool, because a task that is taken
 # for small talk gets no answer. 95 % of the small-talk examples are more similar to the others.
 SMALL_TALK_LEAST = 0.57
-PARTS = 4  # at most, of one task; each gets a call
 # A tool's text of up to this many characters, a short paragraph, goes into the prompt unshortened.
 # Of a longer text, the prompt gets the best sentences: 0.55 of 200 answers are right, against 0.44.
 WHOLE = 400
+TALK = 120  # tokens of an answer without a source, at most: a joke, four lines of a poem
+# Without a penalty, the default model writes one line of a limerick again and again.
+PENALTY = 1.2
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The tool for a question, or None; the nearest example and its cosine similarity.
-
-    `example` is empty if the tool has claimed the question (`FunctionTool.claims`).
-    """
+    """The tool for a question, or None; the nearest example and its cosine similarity."""
 
     tool: FunctionTool | None
     example: str = ""
     similarity: float = 1.0
 
 
+@dataclass(slots=True)
+class _Part:
+    """One question of the message, and how far its plan has come."""
+
+    question: str
+    plan: Plan
+    call: CompletedCall | None = None  # the result that the plan waits for
+    reply: Reply | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a run of the policy keeps in its task."""
+
+    parts: list[_Part] = field(default_factory=list)
+
+
 class RoutingPolicy:
-    """Answers with `llm`; chooses tools by the embedding model, `Settings.embed_model`."""
+    """Answers with `llm`; chooses tools by rules and by the embedding model,
+    `Settings.embed_model`."""
 
     def __init__(self, llm: LLM, options: GenerationOptions = GenerationOptions()) -> None:
         self._llm, self._options = llm, options
 
     def step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[StepPart]:
-        if tools and not task.calls:
-            requested = yield from self._request_calls(task, tools, run)
+        if task.state is None:
+            with run.span("route"):
+                task.state = _Work(self._plans(task, tools, run))
+        assert isinstance(task.state, _Work)
+        parts = task.state.parts
+        if tools:
+            _hand_over(parts, task)
+            requested = yield from self._advance(parts, run)
             if requested:
                 return
-        yield from self._answer(task, tools, run)
+        yield from self._answer(task, parts, tools, run)
 
-    def _request_calls(
-        self, task: Task, tools: Sequence[FunctionTool], run: Run
-    ) -> Generator[StepPart, None, bool]:
-        """Request the calls that the parts of the task need. Returns whether there are any."""
-        with run.span("route"):
-            routes = [(part, self.choose(part, tools)) for part in parts_of(task.question)]
-        requests: list[CallRequest] = []
-        for part, route in routes:
-            if route.tool is None:
-                continue
-            run.check()
-            if sentence := route.tool.declines(part):
-                task.declined.append(sentence)
-                continue
-            name = route.tool.name
-            if route.example:
-                yield Thought(
-                    f"“{part}” is most similar to “{route.example}”, an example for {name} "
-                    f"(similarity {route.similarity:.2f}). "
-                )
-            else:
-                yield Thought(f"{name} can read “{part}” directly. ")
-            arguments = fill_arguments(self._llm, route.tool, part, run)
-            if any((r.tool_name, r.arguments) == (name, arguments) for r in requests):
-                continue
-            requests.append(CallRequest(name, arguments, part))
-            yield requests[-1]
-        return bool(requests)
+    # Plans
+
+    def _plans(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> list[_Part]:
+        """A plan for the whole message, or one for each of its questions.
+
+        Questions of which rules can read none stay together: the document search parts them.
+        """
+        if whole := self._certain(task.question, task, tools):
+            return [_Part(task.question, whole)]
+        if further := self._further(task, tools):
+            return [_Part(task.question, further)]
+        questions = parts_of(task.question)
+        certain = [self._certain(each, task, tools) for each in questions]
+        if len(questions) == 1 or not any(certain):
+            return [_Part(task.question, self._likely(task.question, tools, run, task.history))]
+        return [
+            _Part(question, plan or self._likely(question, tools, run))
+            for question, plan in zip(questions, certain, strict=True)
+        ]
+
+    def _further(self, task: Task, tools: Sequence[FunctionTool]) -> Plan | None:
+        """A plan for a question that leans on the one before it, if rules could read that one."""
+        before = [each.content for each in task.history if each.role == "user"][-1:]
+        alone = Task("")
+        if not before or not self._certain(before[0], alone, tools):
+            return None
+        whole = continued(task.question, before[0])
+        if whole and (plan := self._certain(whole, alone, tools)):
+            return plan
+        return _say(GOES_ON) if goes_on(task.question) else None
+
+    def _certain(self, question: str, task: Task, tools: Sequence[FunctionTool]) -> Plan | None:
+        """A plan by rules, or None."""
+        usable = {tool.name: tool for tool in tools if not tool.unavailable}
+        if usable.keys() <= OFFLINE:
+            missing = next((tool.unavailable for tool in tools if tool.unavailable), "")
+            if sentence := declined(question, web=missing or NO_WEB):
+                return _say(sentence)
+        earlier = [message.content for message in task.history if message.role == "user"]
+        for tool in usable.values():
+            try:
+                arguments = tool.claims(question, earlier)
+            except (ToolError, NotASum) as reason:
+                return _say(str(reason))
+            if arguments is not None:
+                thought = f"{tool.name} can read “{question}” directly. "
+                return _one_call(CallRequest(tool.name, arguments, question), thought)
+        if plan := document_plan(question, tools):
+            return plan
+        if "calculator" in usable and (problem := read_problem(question)):
+            return _word_problem(problem.expression, problem.unit, problem.reading, question)
+        if "calculator" in usable and looks_like_a_problem(question):
+            return _say(usable["calculator"].declines)
+        return None
+
+    def _likely(
+        self,
+        question: str,
+        tools: Sequence[FunctionTool],
+        run: Run,
+        history: Sequence[ChatMessage] = (),
+    ) -> Plan:
+        """A plan by the examples that the question is most similar to."""
+        route = self.choose(question, [tool for tool in tools if not tool.unavailable])
+        tool = route.tool
+        if tool is None:
+            return _talk()
+        if tool.declines:
+            return _say(tool.declines)
+        if tool.arguments_from is not None:
+            before = [message.content for message in history if message.role == "user"][-1:]
+            whole = " ".join([*before, question]) if refers_back(question) else question
+            arguments = tool.arguments_from(whole)
+        else:
+            arguments = fill_arguments(self._llm, tool, question, run)
+        thought = (
+            f"“{question}” is most similar to “{route.example}”, an example for {tool.name} "
+            f"(similarity {route.similarity:.2f}). "
+        )
+        return _one_call(CallRequest(tool.name, arguments, question), thought)
 
     def choose(self, question: str, tools: Sequence[FunctionTool]) -> Route:
-        """Choose the tool for a question."""
-        if claiming := next((tool for tool in tools if tool.claims(question)), None):
-            return Route(claiming)
+        """Choose the tool whose examples the question is most similar to."""
         embedding: Any = Settings.embed_model  # hashable, which its protocol does not say
         asked = embedding.embed_query(question)
         examples: list[tuple[FunctionTool | None, tuple[str, ...]]] = [(None, SMALL_TALK)]
@@ -139,36 +217,73 @@ class RoutingPolicy:
                 routes.append(Route(candidate, texts[int(cosines.argmax())], similarity))
         return max(routes, key=lambda route: route.similarity)
 
+    def _advance(self, parts: Sequence[_Part], run: Run) -> Generator[StepPart, None, bool]:
+        """Continue each plan to its next call. Returns whether there are any calls."""
+        requests: list[CallRequest] = []
+        for part in parts:
+            if part.reply is not None:
+                continue
+            run.check()
+            try:
+                step = part.plan.send(part.call) if part.call else next(part.plan)
+            except StopIteration as ended:
+                part.reply = ended.value
+                continue
+            if step.thought:
+                yield Thought(step.thought)
+            requests.append(step.request)
+            yield step.request
+        return bool(requests)
+
+    # Answers
+
     def _answer(
-        self, task: Task, tools: Sequence[FunctionTool], run: Run
+        self, task: Task, parts: Sequence[_Part], tools: Sequence[FunctionTool], run: Run
     ) -> Iterator[StepPart]:
-        """An answer for each part of the task, from the result of its call."""
-        if not task.calls and not task.declined:
-            if tools and (reply := fixed_reply(task.question, tools)):
-                yield reply
-                return
-            run.note("The model wrote this without a source. Check it before you rely on it.")
-            system = ChatMessage("system", "You are a friendly assistant. Answer briefly.")
-            question = ChatMessage("user", task.question)
-            yield from self._write([system, *task.history, question], run)
-        # Exact results are quoted: a small model repeated only 33 of 56 correctly (benchmarks).
-        quoted = {tool.name for tool in tools if tool.return_direct}
+        """The replies of the plans, in order."""
         separator = ""
-        for done in task.calls:
+        said: set[str] = set()
+        for part in parts:
+            reply = part.reply or Reply("This needs more steps than the agent may take.")
+            if reply.text in said:
+                continue
             if separator:
                 yield separator
-            if done.is_error or not done.output.found or done.call.tool_name in quoted:
-                yield done.output.content
+            separator = "\n\n"
+            if reply.text:
+                said.add(reply.text)
+                yield reply.text
+            elif reply.write_from is None:
+                yield from self._talk(part.question, task, tools, run)
             else:
-                yield from self._write(self._prompt(done.question or task.question, done, run), run)
-            separator = "\n\n"
-        for sentence in dict.fromkeys(task.declined):
-            yield separator + sentence
-            separator = "\n\n"
+                yield from self._from_result(part.question, reply.write_from, run)
 
-    def _write(self, messages: Sequence[ChatMessage], run: Run) -> Iterator[StepPart]:
+    def _talk(
+        self, question: str, task: Task, tools: Sequence[FunctionTool], run: Run
+    ) -> Iterator[StepPart]:
+        if tools and (fixed := fixed_reply(question, tools)):
+            yield fixed
+            return
+        run.note("The model wrote this without a source. Check it before you rely on it.")
+        system = ChatMessage("system", "You are a friendly assistant. Answer briefly.")
+        messages = [system, *task.history, ChatMessage("user", question)]
+        options = GenerationOptions(
+            max_tokens=min(TALK, self._options.max_tokens),
+            temperature=self._options.temperature,
+            repeat_penalty=max(PENALTY, self._options.repeat_penalty),
+        )
+        yield from self._write(messages, options, run)
+
+    def _from_result(self, question: str, done: CompletedCall, run: Run) -> Iterator[StepPart]:
+        """An answer that the model writes from the result of a call."""
+        yield from self._write(self._prompt(question, done, run), self._options, run)
+
+    def _write(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, run: Run
+    ) -> Iterator[StepPart]:
         call = run.trace.begin_call("answer")
-        yield from split_thoughts(self._llm.stream_chat(messages, self._options, run, call))
+        chunks = self._llm.stream_chat(messages, options, run, call)
+        yield from split_thoughts(unrepeated(chunks, run))
 
     def _prompt(self, question: str, done: CompletedCall, run: Run) -> list[ChatMessage]:
         """The question and the result of its call, shortened to fit the context window."""
@@ -190,15 +305,60 @@ class RoutingPolicy:
         return prompt(fitting)
 
 
-# The border between two questions. The text has single spaces, so the search is linear.
-_ASKING = "what|which|who|when|where|why|how|is|are|compute|calculate|tell|search|find|look"
-_BORDER = re.compile(rf"(?<=\?) |(?:,? and (?:then )?|; ?)(?=(?:{_ASKING})\b)", re.I)
+# Tools that know nothing of the present world and change nothing
+OFFLINE = frozenset(
+    [SEARCH, "calculator", "convert_units", "date_and_time", "time_between", "date_after",
+     "date_facts"]
+)  # fmt: skip
+NO_WEB = "There is no tool for it here."
+GOES_ON = "I cannot tell how this goes on from your last task. Write the whole task."
 
 
-def parts_of(question: str) -> list[str]:
-    """The questions in a message: "What time is it, and who built the mill?" has two."""
-    parts = [part.strip() for part in _BORDER.split(" ".join(question.split()))]
-    return [part for part in parts if part][:PARTS]
+def _hand_over(parts: Sequence[_Part], task: Task) -> None:
+    """Give the results of the last step to the plans that asked for them, in order."""
+    waiting = [part for part in parts if part.reply is None]
+    results = list(task.steps[-1]) if task.steps else []
+    for part, result in zip(waiting, results, strict=False):
+        part.call = result
+
+
+# Plans of one call or none
+
+
+def _say(text: str) -> Plan:
+    """A reply without calls."""
+    return Reply(text, declined=True)
+    yield  # a generator
+
+
+def _talk() -> Plan:
+    return Reply()
+    yield
+
+
+def _one_call(request: CallRequest, thought: str) -> Plan:
+    """One call, whose result is quoted if it is exact or comes from documents."""
+    done = yield Step(request, thought)
+    output = done.output
+    if done.is_error or not output.found:
+        return Reply(output.content, declined=True)
+    if output.is_answer:
+        return Reply(output.content)
+    if done.call.tool_name == SEARCH:
+        quoted = quotation(request.question, output.sources)
+        return Reply(quoted or NOT_FOUND, declined=not quoted)
+    if done.direct:
+        return Reply(output.content)
+    return Reply(write_from=done)
+
+
+def _word_problem(expression: str, unit: str, reading: str, question: str) -> Plan:
+    request = CallRequest("calculator", {"expression": expression}, question)
+    done = yield Step(request, reading)
+    if done.is_error:
+        return Reply(done.output.content, declined=True)
+    result = done.output.content.rpartition(" ")[2]
+    return Reply(f"{result} {unit}\n\n{done.output.content}" if unit else done.output.content)
 
 
 @lru_cache(maxsize=64)  # a tool's examples are embedded once
@@ -207,7 +367,7 @@ def _embedded(embedding: "Embedding", texts: tuple[str, ...]) -> "Vectors":
 
 
 def fill_arguments(llm: LLM, tool: FunctionTool, question: str, run: Run) -> dict[str, Any]:
-    """The required arguments of a call: read from the question, or written by the model.
+    """The required arguments of a call, written by the model.
 
     A grammar made from the tool's JSON schema ensures arguments of the right types. Their values
     may be wrong, and a note says so.
@@ -215,8 +375,6 @@ def fill_arguments(llm: LLM, tool: FunctionTool, question: str, run: Run) -> dic
     Raises:
         LLMError: the model failed, or a grammar cannot express the schema.
     """
-    if (read := tool.arguments_from(question)) is not None:
-        return read
     schema = _required_only(tool.parameters)
     if not schema["properties"]:
         return {}
@@ -258,9 +416,7 @@ def _relevant_text(done: CompletedCall, question: str, run: Run) -> str:
 # those of the empty reply, such as the request for a joke.
 _REPLIES: dict[str, tuple[str, ...]] = {
     entry["reply"]: tuple(entry["questions"])
-    for entry in json.loads(
-        Path(__file__).with_name("small_talk.json").read_text(encoding="utf-8")
-    )
+    for entry in json.loads(Path(__file__).with_name("small_talk.json").read_text(encoding="utf-8"))
 }
 
 

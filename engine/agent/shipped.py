@@ -1,4 +1,4 @@
-"""The tools that ship with First Token: document search, calculator, clock and web search.
+"""The tools that ship with First Token: document search, calculator, units, dates and web search.
 
 Each has examples (examples.json), by which RoutingPolicy chooses it. The examples are short, as
 people write them. None is among the questions of the benchmark.
@@ -7,23 +7,33 @@ people write them. None is among the questions of the benchmark.
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
-from engine.agent.arithmetic import calculator, count_numbers, plain_arithmetic, unknown_numbers
+from engine.agent.arithmetic import calculator
+from engine.agent.clock import asks_for_the_time, read_clock
+from engine.agent.date_tools import DateTools, Now, local_time
+from engine.agent.dates import read_dates
 from engine.agent.events import ToolOutput
+from engine.agent.numbers import count_numbers, unknown_numbers
+from engine.agent.plans import SEARCHED
+from engine.agent.sums import read_sum
 from engine.agent.tools import Example, FunctionTool
+from engine.agent.units import convert_units, follow_up_conversion, read_conversion
+from engine.agent.values import is_table
 from engine.errors import ToolError
+from engine.index import VectorStoreIndex
+from engine.kinds.finding import Treated
 from engine.retrieving import Retriever, is_relevant
 from engine.run import Run
-from engine.schema import Node, NodeWithScore
+from engine.schema import Filters, Node, NodeWithScore
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
+
+PASSAGES = 3  # that a search returns, unless more are asked for
+NOT_FOUND = "I did not find this in your documents."
 
 # Questions by tool name. "answer" has those that need no tool.
 QUESTIONS: dict[str, list[str]] = json.loads(
@@ -31,18 +41,53 @@ QUESTIONS: dict[str, list[str]] = json.loads(
 )
 
 
-def search_tool(retriever: Retriever) -> FunctionTool:
-    """Document search. The result has the passages that the retriever finds, and their sources."""
+def shipped_tools(search: FunctionTool, now: Now = local_time) -> list[FunctionTool]:
+    """All of them. search: `document_search` of an index. now: the clock, which tests replace."""
+    web = TavilyToolSpec().to_tool_list()
+    return [search, calculator_tool(), units_tool(), *date_tools(now), *web]
 
-    def search_documents(query: str, run: Run) -> ToolOutput:
+
+# Document search
+
+# Documents of more passages are not read as a whole to look up a value in their tables.
+WHOLE = 300
+
+
+def document_search(index: VectorStoreIndex, filters: Filters = Filters()) -> FunctionTool:
+    """Document search over an index. Lists, counts, summaries and the other kinds of question of
+    `engine/kinds/` are answered as on the Ask page."""
+    kinds = index.as_kinds(PASSAGES, filters)
+    return search_tool(
+        index.as_retriever(SEARCHED, filters=filters), kinds.treat, index.collection.nodes_of
+    )
+
+
+def search_tool(
+    retriever: Retriever,
+    treat: Callable[[str, Run], Treated | None] = lambda *_: None,
+    nodes_of: Callable[[str], Sequence[Node]] = lambda _: (),
+) -> FunctionTool:
+    """Document search. The result has the passages that the retriever finds, and their sources.
+
+    treat: answers a question by code, or returns None. nodes_of: the passages of a document.
+    """
+
+    def search_documents(query: str, run: Run, passages: int = PASSAGES) -> ToolOutput:
         """Find passages in the user's own documents that answer a question."""
-        found = tuple(retriever.retrieve(query, run))
+        looks_up = passages > PASSAGES
+        treated = None if looks_up else treat(query, run)
+        if treated is not None and not treated.missing and treated.text:
+            return ToolOutput("".join(treated.text), tuple(treated.sources), is_answer=True)
+        found = retriever.retrieve(query, run)[: max(1, passages)]
         if not found:
             return ToolOutput("There are no documents to search yet. Add some first.", found=False)
-        if not is_relevant(found):
-            return ToolOutput("I found no answer to this in your documents.", found, found=False)
-        passages = (f"[{n}] {each.node.label}\n{each.text}" for n, each in enumerate(found, 1))
-        return ToolOutput("\n\n".join(passages), found)
+        if looks_up:
+            found = _with_tables(found, nodes_of)
+        if (treated is not None and treated.missing) or not (looks_up or is_relevant(found)):
+            return ToolOutput(NOT_FOUND, tuple(found), found=False)
+        shown = enumerate(found[:passages], 1)
+        texts = (f"[{n}] {each.node.label}\n{each.text}" for n, each in shown)
+        return ToolOutput("\n\n".join(texts), tuple(found))
 
     return FunctionTool(
         search_documents,
@@ -53,55 +98,47 @@ def search_tool(retriever: Retriever) -> FunctionTool:
     )
 
 
-# Calculator
+def _with_tables(
+    found: Sequence[NodeWithScore], nodes_of: Callable[[str], Sequence[Node]]
+) -> list[NodeWithScore]:
+    """The passages, and the others of their documents that are tables: a value in one row is only
+    certain if no other row has another value for the same thing."""
+    passages = list(found)
+    known = {each.node.id_ for each in found}
+    for source_id in dict.fromkeys(each.node.source_id for each in found if is_table(each.text)):
+        nodes = nodes_of(source_id)
+        if len(nodes) <= WHOLE:
+            passages += [NodeWithScore(node, 0.0) for node in nodes if node.id_ not in known]
+    return passages
 
-_UNITS = (
-    "second seconds minute minutes hour hours day days week weeks month months year years metre "
-    "metres meter meters kilometre kilometres kilometer kilometers mile miles foot feet inch "
-    "inches gram grams kilogram kilograms pound pounds ounce ounces litre litres liter liters "
-    "gallon gallons celsius fahrenheit degrees"
-)
+
+# Calculator and units
 
 
 def calculator_tool() -> FunctionTool:
-    """Arithmetic. A small model gets results only for expressions that the task states: of 17 word
-    problems the default model got 7 right, and a wrong result looks like a right one."""
+    """Arithmetic with numbers of the task, of results, or named constants."""
 
-    def read(question: str) -> dict[str, str] | None:
-        expression = plain_arithmetic(question)
-        return None if expression is None else {"expression": expression}
+    def read(question: str, earlier: Sequence[str]) -> dict[str, str] | None:
+        stated = read_sum(question, earlier)
+        return None if stated is None else {"expression": stated.expression}
 
     def suits(question: str) -> bool:
         """A calculation has two numbers, or a number with two units: "3 weeks in hours"."""
         units = set(_UNITS.split()) & set(re.findall(r"[a-z]+", question.lower()))
         numbers = count_numbers(question)
-        return read(question) is not None or numbers > 1 or (numbers == 1 and len(units) > 1)
-
-    def declines(question: str) -> str:
-        if read(question) is not None:
-            return ""
-        return (
-            "I cannot set up this calculation reliably with the model in use. Write it as an "
-            "expression, such as 12 * 7."
-        )
-
-    def check_sources(arguments: Mapping[str, Any], sources: Sequence[str]) -> str:
-        unknown = unknown_numbers(str(arguments.get("expression", "")), sources)
-        if not unknown:
-            return ""
-        verb = "is" if len(unknown) == 1 else "are"
-        return (
-            f"This was not calculated: {', '.join(dict.fromkeys(unknown))} {verb} not in the task "
-            "or in a tool's result. Use only numbers from there, or named constants."
-        )
+        return numbers > 1 or (numbers == 1 and len(units) > 1)
 
     return FunctionTool(
         calculator,
+        claims=read,
         suits=suits,
-        claims=lambda question: plain_arithmetic(question) is not None,
-        arguments_from=read,
-        declines=declines,
-        check_sources=check_sources,
+        declines=(
+            "I cannot set up this calculation reliably with the model in use. Write it as an "
+            "expression, such as 12 * 7."
+        ),
+        check_sources=lambda arguments, sources: _unknown(
+            str(arguments.get("expression", "")), sources
+        ),
         return_direct=True,
         examples=[
             *(Example(question) for question in QUESTIONS["calculator"]),
@@ -110,6 +147,12 @@ def calculator_tool() -> FunctionTool:
     )
 
 
+_UNITS = (
+    "second seconds minute minutes hour hours day days week weeks month months year years metre "
+    "metres meter meters kilometre kilometres kilometer kilometers mile miles foot feet inch "
+    "inches gram grams kilogram kilograms pound pounds ounce ounces litre litres liter liters "
+    "gallon gallons celsius fahrenheit degrees"
+)
 _WORD_PROBLEMS = {
     "If one costs 3, what do 12 cost?": "12 * 3",
     "How many hours are there in 3 weeks?": "3 * days_per_week * hours_per_day",
@@ -118,91 +161,85 @@ _WORD_PROBLEMS = {
 }
 
 
-# Clock
-
-_MONTHS = "january february march april may june july august september october november december"
-_CLOCK_WORDS = (
-    "time timezone clock hour hours minute minutes late early date dates day days today tonight "
-    "now week weekday month year morning noon afternoon evening midnight monday tuesday wednesday "
-    f"thursday friday saturday sunday tomorrow yesterday utc gmt {_MONTHS}"
-)
-_OTHER_CLOCK_WORDS = (  # of a question about the time
-    "what which how is it s the a in at on of for to and or with please thanks hello hi tell give "
-    "show let say saying read check look see find remind need want like know wonder think be been "
-    "are am have has got do does did can could would should will shall already still yet past just "
-    "exact exactly current currently present actual correct local right official moment here there "
-    "over out up by about if whether me us you i we they my our your much many don t not weekend "
-    "holiday easter christmas summer winter spring autumn season"
-)
-_DATE_CALCULATION = (
-    "until till tomorrow yesterday ago since next last between after before left from was were will"
-)
-
-
-def clock_tool() -> FunctionTool:
-    """The present date and time. It declines calculations with dates for small models."""
-
-    def suits(question: str) -> bool:
-        """The question asks only for the time, unlike "On which day is the bakery closed?"."""
-        words = set(re.findall(r"[a-z]+", question.lower()))
-        place = set(re.findall(r"[a-z]+", _place_in(question).lower()))
-        known = {*_CLOCK_WORDS.split(), *_DATE_CALCULATION.split()}
-        others = words - known - place - set(_OTHER_CLOCK_WORDS.split())
-        return bool(words & known) and not others
-
-    def declines(question: str) -> str:
-        words = set(re.findall(r"[a-z]+", question.lower()))
-        if not words & set(_DATE_CALCULATION.split()) and not re.search(r"[0-9]", question):
-            return ""
-        return "I can give the present date and time, and I cannot calculate with dates."
-
-    return FunctionTool(
-        date_and_time,
-        suits=suits,
-        arguments_from=lambda question: {"place": _place_in(question)},
-        declines=declines,
-        return_direct=True,
-        examples=[Example(question) for question in QUESTIONS["date_and_time"]],
+def _unknown(text: str, sources: Sequence[str]) -> str:
+    """Why a calculation must not run: its numbers are in no source."""
+    unknown = unknown_numbers(text, sources)
+    if not unknown:
+        return ""
+    verb = "is" if len(unknown) == 1 else "are"
+    return (
+        f"This was not calculated: {', '.join(dict.fromkeys(unknown))} {verb} not in the task or "
+        "in a tool's result. Use only numbers from there, or named constants."
     )
 
 
-def date_and_time(place: str = "") -> str:
-    """The current date, time and day of the week, here or in a named time zone or large city."""
-    zone = _zone_name(place) if place else ""
-    if place and not zone:
-        raise ToolError(
-            f"No time zone is called {place}. Name one such as Europe/Berlin, or its city."
+def units_tool() -> FunctionTool:
+    """Conversion of units, with pint's factors."""
+
+    def read(question: str, earlier: Sequence[str]) -> dict[str, str] | None:
+        return read_conversion(question) or follow_up_conversion(question, earlier)
+
+    return FunctionTool(
+        convert_units,
+        claims=read,
+        suits=lambda _: False,
+        check_sources=lambda arguments, sources: _unknown(
+            str(arguments.get("quantity", "")), sources
+        ),
+        return_direct=True,
+        examples=[
+            Example(
+                "How far is 84 kilometres in miles?", {"quantity": "84 kilometres", "to": "miles"}
+            )
+        ],
+    )
+
+
+# Dates
+
+
+def date_tools(now: Now = local_time) -> list[FunctionTool]:
+    """The clock, and calculations with dates. `now`: the present time, which tests replace."""
+    functions = DateTools(now)
+
+    def claims(name: str) -> Callable[[str, Sequence[str]], dict[str, Any] | None]:
+        def read(question: str, earlier: Sequence[str]) -> dict[str, Any] | None:
+            call = read_dates(question, now(), earlier)
+            return dict(call.arguments) if call and call.tool == name else None
+
+        return read
+
+    tools = [
+        FunctionTool(
+            function,
+            claims=claims(name),
+            suits=lambda _: False,
+            return_direct=True,
+            examples=[Example(question, arguments)],
         )
-    now = datetime.now(ZoneInfo(zone)) if zone else datetime.now().astimezone()
-    where = f" in {place}" if place else ""
-    return f"It is {now:%A}, {now.day} {now:%B %Y}, {now:%H:%M}{where} ({now.tzname()})."
+        for name, function, question, arguments in (
+            ("time_between", functions.time_between, "How many days are left until 31 December?",
+             {"start": "today", "end": "31 December"}),
+            ("date_after", functions.date_after, "Which date is 90 days after 3 March 2026?",
+             {"start": "3 March 2026", "duration": "90 days"}),
+            ("date_facts", functions.date_facts, "On which weekday is 4 July 2026?",
+             {"day": "4 July 2026"}),
+        )
+    ]  # fmt: skip
+    return [clock_tool(functions), *tools]
 
 
-def _zone_name(place: str) -> str:
-    """The time zone with this name or city; empty if there is none."""
-    return _zones().get(place.strip().replace(" ", "_").lower(), "")
-
-
-@cache
-def _zones() -> dict[str, str]:
-    """Lower-case zone names and cities → zone names."""
-    names = sorted(available_timezones(), reverse=True)
-    cities = {name.lower().rpartition("/")[2]: name for name in names}
-    return cities | {name.lower(): name for name in names}
-
-
-def _place_in(question: str) -> str:
-    """The place after "in": a known time zone or city, else a capitalised name."""
-    words = [word.strip(",.;:!?") for word in question.split()]
-    for at in [number for number, word in enumerate(words) if word.lower() == "in"]:
-        after = words[at + 1 : at + 4]
-        for count in range(len(after), 0, -1):
-            if _zone_name(" ".join(after[:count])):
-                return " ".join(after[:count])
-        if after and after[0][:1].isupper() and after[0].lower() not in _MONTHS.split():
-            rest = [number for number, word in enumerate(after) if not word[:1].isupper()]
-            return " ".join(after[: rest[0] if rest else len(after)])
-    return ""
+def clock_tool(functions: DateTools | None = None) -> FunctionTool:
+    """The present date and time, here and elsewhere."""
+    functions = functions or DateTools()
+    return FunctionTool(
+        functions.date_and_time,
+        claims=lambda question, _: read_clock(question),
+        suits=asks_for_the_time,
+        declines="I cannot calculate this. Name the dates, such as 31 December 2026.",
+        return_direct=True,
+        examples=[Example(question) for question in QUESTIONS["date_and_time"]],
+    )
 
 
 # Web search

@@ -56,10 +56,12 @@ class FunctionTool:
     messages, results of tools), returns why the call must not run, or an empty string.
 
     RoutingPolicy uses these for small models:
+    claims: given a question and the user's messages before it, the arguments of the call if the
+    question is certainly for this tool, else None. A ToolError says why it cannot be answered.
     examples: questions that the tool can answer. suits: False if a question is certainly not for
-    the tool. claims: True if a question certainly is. arguments_from: parses the arguments from a
-    question without a model, or returns None. declines: why the tool cannot answer a question
-    reliably, or an empty string.
+    the tool. arguments_from: the arguments for a question that was given to the tool by its
+    examples; without it, the model writes them. declines: the sentence for such a question, if the
+    tool runs only where it `claims`.
 
     Raises:
         ToolError: the function's signature cannot be described.
@@ -76,9 +78,9 @@ class FunctionTool:
         max_characters: int = CHARACTERS,
         examples: Sequence[Example] = (),
         suits: Callable[[str], bool] = lambda _: True,
-        claims: Callable[[str], bool] = lambda _: False,
-        arguments_from: Callable[[str], dict[str, Any] | None] = lambda _: None,
-        declines: Callable[[str], str] = lambda _: "",
+        claims: Callable[[str, Sequence[str]], dict[str, Any] | None] = lambda *_: None,
+        arguments_from: Callable[[str], dict[str, Any]] | None = None,
+        declines: str = "",
         check_sources: Callable[[Mapping[str, Any], Sequence[str]], str] = lambda *_: "",
         return_direct: bool = False,
         unavailable: str = "",
@@ -118,7 +120,7 @@ class FunctionTool:
         return ToolSpec(self.name, self.description, self.parameters)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, converted to the types of the signature, with defaults.
+        """The arguments, converted to the types of the signature.
 
         Raises:
             ToolError: some are missing, unknown, or of the wrong type.
@@ -131,7 +133,8 @@ class FunctionTool:
                 place, message = ".".join(map(str, each["loc"])), str(each["msg"]).lower()
                 faults.append(f"{place}: {message}" if place else message)
             raise ToolError(f"Wrong arguments for {self.name}: {'; '.join(faults)}.") from None
-        return {name: getattr(model, name) for name in type(model).model_fields}
+        given = model.model_fields_set
+        return {name: getattr(model, name) for name in type(model).model_fields if name in given}
 
     def invoke(self, arguments: Mapping[str, Any], run: Run) -> Any:
         """Call the function with checked arguments. An async function returns its coroutine.

@@ -156,7 +156,7 @@ class AgentWorkflow:
             if not decision.approved:
                 reason = f": {decision.reason}" if decision.reason else "."
                 denied = ToolOutput(f"The call of {call.tool_name} was denied{reason}")
-                return CompletedCall(call, denied, True, question)
+                return CompletedCall(call, denied, is_error=True, question=question)
             handler.emit(call)
             with handler.run.span("tool"):
                 outcome = call_tool(tool, call.tool_kwargs, handler.run)
@@ -170,4 +170,5 @@ class AgentWorkflow:
                 is_error=outcome.is_error,
             )
         )
-        return CompletedCall(call, outcome.output, outcome.is_error, question)
+        direct = tool is not None and tool.return_direct
+        return CompletedCall(call, outcome.output, outcome.is_error, direct, question)

@@ -5,17 +5,18 @@ its current state. Runs are kept in memory until the program ends.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.agent import AgentHandler, AgentWorkflow, FunctionTool, TavilyToolSpec
-from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+from engine.agent import AgentHandler, AgentWorkflow, FunctionTool
+from engine.agent.plans import SEARCHED
+from engine.agent.shipped import PASSAGES, search_tool, shipped_tools
 from engine.llm.base import LLM
-from engine.retrieving import Retriever
-from engine.schema import Filters
+from engine.schema import ChatMessage, Filters, Node
+from engine.workspace.library import Library
 
 KEPT = 20  # runs; a run's events take about 100 KB
-PASSAGES = 3  # that a search returns
+EARLIER = 6  # messages before a task that its agent gets: three tasks and their answers
 # Seconds that a run continues while no page shows it. A working run is also limited by its steps
 # and their time limits. A run that waits for an approval uses no resources.
 WORKING, WAITING = 600.0, 24 * 3600.0
@@ -25,12 +26,21 @@ WORKING, WAITING = 600.0, 24 * 3600.0
 class AgentRun:
     """A run, the collection and the documents that its search tool searches, and the model that it
     asks.
+
+    earlier: the tasks before it, and their answers, to which it may refer ("now double it").
     """
 
     handler: AgentHandler
     collection: str
     llm: LLM | None = None
     filters: Filters = Filters()
+    earlier: tuple[ChatMessage, ...] = ()
+
+    @property
+    def messages(self) -> tuple[ChatMessage, ...]:
+        """The conversation up to this run's answer."""
+        asked = ChatMessage("user", self.handler.user_msg)
+        return (*self.earlier, asked, ChatMessage("assistant", self.handler.text))[-EARLIER:]
 
 
 class AgentRuns:
@@ -40,37 +50,51 @@ class AgentRuns:
     data to other machines.
     """
 
-    def __init__(
-        self, retriever: Callable[[str, int, Filters], Retriever], llm: Callable[[], LLM]
-    ) -> None:
-        """`retriever` searches a collection, for a number of passages."""
-        self._retriever, self._llm = retriever, llm
+    def __init__(self, library: Library, llm: Callable[[], LLM]) -> None:
+        self._library, self._llm = library, llm
         self._runs: dict[str, AgentRun] = {}
         self._lock = threading.Lock()
         self.asks_first = {"web_search"}
 
     def tools(self, collection: str, filters: Filters = Filters()) -> list[FunctionTool]:
         """The tools for tasks on that collection. `filters` says which documents are searched."""
-        search = search_tool(self._retriever(collection, PASSAGES, filters))
-        tools = [search, calculator_tool(), clock_tool(), *TavilyToolSpec().to_tool_list()]
+        kinds = self._library.kinds(collection, PASSAGES, filters)
+
+        def nodes_of(source_id: str) -> Sequence[Node]:
+            indexes = map(self._library.index, filters.collections or (collection,))
+            found = (index.collection.nodes_of(source_id) for index in indexes)
+            return next(filter(None, found), [])
+
+        search = search_tool(
+            self._library.retriever(collection, SEARCHED, filters),
+            kinds.treat if kinds else lambda *_: None,
+            nodes_of,
+        )
+        tools = shipped_tools(search)
         for tool in tools:
             # An unavailable tool needs no approval: its call fails at once with the reason.
             tool.requires_approval = tool.name in self.asks_first and not tool.unavailable
         return tools
 
     def start(
-        self, collection: str, task: str, filters: Filters = Filters()
+        self,
+        collection: str,
+        task: str,
+        filters: Filters = Filters(),
+        after: AgentRun | None = None,
     ) -> AgentHandler:
-        """Begin a run.
+        """Begin a run. `after`: the run that the user sees, to which the task may refer.
 
         Raises:
             ValueError: the task is empty.
         """
         llm = self._llm()
-        handler = AgentWorkflow.from_tools(self.tools(collection, filters), llm).run(task)
+        earlier = after.messages if after else ()
+        agent = AgentWorkflow.from_tools(self.tools(collection, filters), llm)
+        handler = agent.run(task, earlier)
         self.hold(handler)
         with self._lock:
-            self._runs[handler.id] = AgentRun(handler, collection, llm, filters)
+            self._runs[handler.id] = AgentRun(handler, collection, llm, filters, earlier)
             ended = [run_id for run_id, run in self._runs.items() if run.handler.phase.ended]
             for run_id in ended[: max(0, len(self._runs) - KEPT)]:
                 del self._runs[run_id]

@@ -156,7 +156,7 @@ class Workspace:
         self.notices += self.watcher.notices
         self.measurements = Measurements(folder / "measurements", self._means())
         self.notices += self.measurements.notices
-        self.agents = AgentRuns(self.library.retriever, lambda: self.llm)
+        self.agents = AgentRuns(self.library, lambda: self.llm)
         self.reports = Reports(folder / "reports")
         self.models = ModelFiles(folder, Hub(config))
         self.notices += self.models.notices

@@ -79,13 +79,12 @@ for streaming in (True, False):
 
 TASK = f"""
 from engine import (
-    AgentStream, AgentWorkflow, Settings, SimpleDirectoryReader, TavilyToolSpec, ToolCall,
-    ToolCallResult, VectorStoreIndex
+    AgentStream, AgentWorkflow, Settings, SimpleDirectoryReader, ToolCall, ToolCallResult,
+    VectorStoreIndex
 )
-from engine.agent.shipped import calculator_tool, clock_tool, search_tool
+from engine.agent.shipped import document_search, shipped_tools
 {OPEN_DOCUMENTS}
-search = search_tool(index.as_retriever(similarity_top_k=3))
-agent = AgentWorkflow.from_tools([search, calculator_tool(), clock_tool(), TavilyToolSpec()])
+agent = AgentWorkflow.from_tools(shipped_tools(document_search(index)))
 handler = agent.run(user_msg=$task)
 for event in handler.events():
     if isinstance(event, ToolCall):

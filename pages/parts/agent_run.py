@@ -15,8 +15,8 @@ from pydantic_core import to_jsonable_python
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.agent import AgentHandler
+from engine.agent.shipped import PASSAGES
 from engine.run import Phase
-from engine.schema import NodeWithScore
 from engine.workspace import Workspace
 from engine.workspace.agent_runs import AgentRun
 from pages.cells.behind import code_of_task
@@ -35,7 +35,7 @@ PREVIEW = 60  # characters of the arguments in a step's label
 LONG, TALL = 900, 260  # characters of a result that scrolls, and its height in pixels
 
 StepState = Literal["running", "complete", "error"]
-ShowSources = Callable[[Sequence[NodeWithScore], str], None]
+ShowSources = Callable[..., None]
 
 
 def show_run(workspace: Workspace, run: AgentRun, live: bool) -> None:
@@ -45,6 +45,9 @@ def show_run(workspace: Workspace, run: AgentRun, live: bool) -> None:
     """
     handler = run.handler
     with st.chat_message("user", avatar=":material/person:"):
+        if run.earlier:
+            before = [each.content for each in run.earlier if each.role == "user"][-1]
+            st.caption(f":material/history: after “{plain_markdown(before[:PREVIEW])}”")
         st.markdown(plain_markdown(handler.user_msg))
         show_only(workspace.library.described(run.collection, run.filters))
     pending = handler.pending
@@ -108,7 +111,7 @@ def _draw(workspace: Workspace, run: AgentRun) -> None:
             else:
                 with st.container(key=f"agent-text-{handler.id}-{number}"):
                     for call in calls:
-                        _show_sources(call, show_sources)
+                        _show_sources(call, cell.text, show_sources)
                     st.markdown(answer_markdown(cell.text))
                 calls = []
 
@@ -233,13 +236,13 @@ def _show_result(cell: Call) -> None:
             )
 
 
-def _show_sources(call: Call, show_sources: ShowSources) -> None:
+def _show_sources(call: Call, text: str, show_sources: ShowSources) -> None:
     """The passages or web pages that a call's result comes from, above the text they led to."""
     if not call.result:
         return
     output = call.result.tool_output
     if any(source.evidence for source in output.sources) and output.found:
-        show_sources(output.sources, call.id)
+        show_sources(output.sources[:PASSAGES], call.id, quoted="“" not in text)
         return
     for number, source in enumerate(output.sources, start=1):
         if url := source.metadata.get("url"):
