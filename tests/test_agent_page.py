@@ -262,7 +262,7 @@ def test_a_task_while_the_store_is_down_gets_a_sentence(workspace: Workspace) ->
     app = open_page()
     faults = {"The store is down.": StoreError("The store is down."), "KeyError": KeyError("x")}
     for said, fault in faults.items():
-        workspace.agents.start = _raiser(fault)  # type: ignore[method-assign, assignment]
+        workspace.agents.start = _raiser(fault)  # type: ignore[method-assign]
         app.chat_input[0].set_value("What is 2 + 2?").run()
         assert not app.exception
         assert said in shown(app)

@@ -97,11 +97,8 @@ class Kinds:
     def treat(self, question: str, run: Run) -> Treated | None:
         """The answer by code, if the question is of a kind that is treated here: for agents."""
         finder = Finder(self._collection, self._embedding, self._reranker, self._filters, True)
-        kinds = recognise(question)
-        treated = self._several(question, finder, run) or self._first(kinds, finder, run)
-        if treated is None and kinds[0].kind is Kind.SUMMARY and scopes_of(kinds[0], finder):
-            return summary_by_code(scopes_of(kinds[0], finder), finder, run)
-        return treated
+        several = self._several(question, finder, run)
+        return several or self._first(recognise(question), finder, run)
 
     def _first(self, kinds: Sequence[Asked], finder: Finder, run: Run) -> Treated | None:
         """The treatment by the first kind that has what it needs."""
