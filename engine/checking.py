@@ -270,7 +270,7 @@ def missing_names(text: str, known: Known) -> list[str]:
         begins = end == 0 or _SENTENCE_END.search(text[end : match.start()]) is not None
         end = match.end()
         word = match[0]
-        if word == word.lower() or (begins and word[1:].islower()) or word == "I":
+        if word == word.lower() or (begins and word[1:] == word[1:].lower()) or word == "I":
             continue
         folded = _folded(word)
         parts = [part for part in _JOINT.split(folded) if part]

@@ -60,6 +60,7 @@ def test_an_answer_that_nothing_supports_is_noticed(question: str, read: str, an
         ("Which is larger, the mill or the barn?", "The barn is larger than the mill.", "The barn"),
         ("Who was it?", "Jessé de Forest led them.", "Jesse de Forest"),
         ("Which firm is it?", "It was made by O'Neill & Sons.", "O’Neill & Sons"),
+        ("Who built the tide mill?", MILL, "It was Hannah Voss. A mill stood there."),
         ("Who built the tide mill?", MILL, ""),
         ("What does the flag mean?", "Die Flagge bedeutet Sturm.", "Sturm."),
     ],
