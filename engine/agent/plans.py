@@ -38,6 +38,7 @@ from engine.agent.wording import plain
 SEARCH, CALCULATOR, UNITS = "search_documents", "calculator", "convert_units"
 SEARCHED = 8  # passages that are read for a value, so that its other values are seen too
 LENGTH = 400  # characters of a question; longer ones get no plan
+WORDS = 12  # of the name of a value
 
 _FORMS = read_forms(__file__)
 _WORDS = {name: _FORMS.filled(text) for name, text in _FORMS.data["words"].items()}
@@ -341,15 +342,11 @@ def _stated_sum(text: str) -> Sum | None:
         return None
     if stated is None or not stated.references:
         return None
-    states_numbers = bool(re.search(r"(?<!value_)\b\d", stated.expression))
     for reference in stated.references:
         if _is_this_year(reference):
             continue
-        if reference.lower() in _WORDS["pronouns"].split():
-            return None
-        if re.match(_WORDS["question"], reference, re.I) or len(reference.split()) > 12:
-            return None
-        if not states_numbers and not is_measurable(reference):
+        asks = re.match(_WORDS["question"], reference, re.I)
+        if asks or not is_measurable(reference) or len(reference.split()) > WORDS:
             return None
     return stated
 
