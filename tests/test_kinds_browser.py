@@ -61,7 +61,7 @@ def test_a_summary_shows_its_progress_stops_and_is_made_by_the_button_beside_a_s
     ask(asked, "How many ships did Varna receive in 1505?")
     expect(asked.get_by_text("finished after")).to_be_visible(timeout=SECONDS)
     wait_until_idle(asked)
-    asked.get_by_role("button", name="Summarise").first.click()
+    asked.get_by_role("button", name="Summarise", exact=True).first.click()
     expect(asked.get_by_text("Summary of chronicle.txt, read in", exact=False)).to_be_visible(
         timeout=SECONDS
     )
