@@ -41,7 +41,7 @@ from pages.parts.resources import safely
 TURNS = 7  # a warm-up, and the six pairs that a finding needs
 LABEL = f"Measure {TURNS} answers in this browser"
 KEY = "browser-stage"
-_HTML = '<button type="button"></button>'
+_HTML = f'<button type="button">{LABEL}</button>'
 _CSS = """
 button { font: inherit; font-family: var(--st-font); min-height: 2.5rem; padding: 0 0.875rem;
   border-radius: 0.375rem; border: 1px solid var(--st-border-color); cursor: pointer;
