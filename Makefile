@@ -26,7 +26,7 @@ check: setup-dev ## ruff, mypy --strict, and known vulnerabilities
 	@$(BIN)/python -m scripts.audit
 
 soak: setup-dev models ## The tests that run long
-	@$(BIN)/python -m pytest -rs -m soak
+	@$(BIN)/python -m pytest -rs -m soak --timeout 0
 
 setup: need-python
 	@$(PYTHON) -m scripts.setup

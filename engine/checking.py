@@ -10,26 +10,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from engine.english import MONTHS, ONES, TENS
 from engine.lexical import passage_terms
 from engine.llm.repetition import repeats_from
 from engine.splitting import sentence_spans
 
 # ---- Numbers
 
-_UNITS = """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-    sixteen seventeen eighteen nineteen
-"""
 _ORDINALS = """
     zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth
     thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth
 """
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _VALUES = {
-    **{word: number for number, word in enumerate(_UNITS.split())},
+    **{word: number for number, word in enumerate(ONES)},
     **{word: number for number, word in enumerate(_ORDINALS.split())},
-    **{word: 10 * number for number, word in enumerate(_TENS.split(), start=2)},
-    **{word[:-1] + "ieth": 10 * number for number, word in enumerate(_TENS.split(), start=2)},
+    **{word: 10 * number for number, word in enumerate(TENS, start=2)},
+    **{word[:-1] + "ieth": 10 * number for number, word in enumerate(TENS, start=2)},
     "dozen": 12,
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
@@ -52,7 +48,6 @@ _SCALE = re.compile(r"[\s-]*(hundred|thousand|million|billion)\b", re.IGNORECASE
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
 _JOINT = re.compile(r"['’&/-]")
 _SENTENCE_END = re.compile(r"[.!?:\n]")
-_MONTHS = "january february march april may june july august september october november december"
 _ISO_DATE = re.compile(r"\b\d{4}-(\d\d)-\d\d\b|\b\d{1,2}[./](\d\d?)[./]\d{2,4}\b")
 
 
@@ -131,7 +126,7 @@ class Known:
         for match in _ISO_DATE.finditer(text):
             month = int(match[1] or match[2])
             if 1 <= month <= 12:
-                words.add(_MONTHS.split()[month - 1])
+                words.add(MONTHS[month - 1])
         stems = frozenset(passage_terms(ungrouped(text)))
         names = "".join(word[0] if word[0].isupper() else " " for word in _WORD.findall(text))
         return cls(frozenset(numbers_in(text)), frozenset(words), stems, names)
@@ -160,7 +155,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _TIME_WORDS = frozenset(
-    f"""{_MONTHS} monday tuesday wednesday thursday friday saturday sunday mondays tuesdays
+    f"""{" ".join(MONTHS)} monday tuesday wednesday thursday friday saturday sunday mondays tuesdays
     wednesdays thursdays fridays saturdays sundays spring summer autumn fall winter before after
     during until till since while once when whenever upon ago today tomorrow yesterday now never
     always soon then daily weekly monthly yearly annually night morning afternoon evening noon

@@ -358,6 +358,7 @@ def test_on_a_phone_a_source_opens_as_a_sheet_from_below(answered: Page) -> None
 def test_on_a_phone_the_sidebar_closes_when_a_page_is_chosen_in_it(answered: Page) -> None:
     answered.set_viewport_size(PHONE)
     answered.reload()
+    wait_until_idle(answered)  # the script that closes the sidebar has been loaded
     answered.get_by_test_id("stExpandSidebarButton").click()
     answered.get_by_role("link", name="Library").click()
     expect(answered.get_by_role("heading", name="Library")).to_be_visible()

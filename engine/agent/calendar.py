@@ -15,12 +15,12 @@ from dateutil.easter import easter
 from dateutil.relativedelta import relativedelta
 
 from engine.agent.numbers import Token, tokens
+from engine.english import MONTHS
 from engine.errors import ToolError
 
 LENGTH = 300  # characters of a question; longer ones are not read
 
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-MONTHS: list[str] = _DATA["months"].split()
 WEEKDAYS: list[str] = _DATA["weekdays"].split()
 MONTH_NUMBERS = {
     **{name: number for number, name in enumerate(MONTHS, start=1)},

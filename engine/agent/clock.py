@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from engine.agent.calendar import MONTHS
 from engine.agent.date_tools import zone_name
 from engine.agent.wording import plain
+from engine.english import MONTHS
 
 _WORDS = (
     "time timezone clock hour hours minute minutes late early date dates day days today tonight "

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from engine.english import ONES, TENS
+
 LENGTH = 200  # characters of a number; longer ones have no value here
 
 
@@ -36,17 +38,8 @@ _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-",
 _SUPERSCRIPTS = {"\uf0b2": "squared", "\uf0b3": "cubed"}  # private characters, each one long
 _VULGAR = {"½": "0.5", "¼": "0.25", "¾": "0.75"}
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-)
-_UNITS = {word: value for value, word in enumerate(_SMALL.split())}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
-    )
-}
+_UNITS = {word: value for value, word in enumerate(ONES)}
+_TENS = {word: 10 * value for value, word in enumerate(TENS, start=2)}
 _SCALES = {
     "hundred": 10**2,
     "thousand": 10**3,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from engine.english import MONTHS
 from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of, words_for
-from engine.kinds.dates import MONTHS, Moment, moments
+from engine.kinds.dates import Moment, moments
 from engine.kinds.tables import ENTRY, HEADING, TEXT, TITLE, Table
 from engine.kinds.values import Comparable, comparable, number_of, unit_of, value_of
 from engine.kinds.words import related, term_of, terms_of, words_of

@@ -11,20 +11,8 @@ from datetime import date
 
 from dateutil.relativedelta import relativedelta
 
-MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+from engine.english import MONTHS
+
 _MONTH = r"(?P<month>{})".format("|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS))
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>1\d{3}|20\d{2}|21\d{2})"

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from engine.english import ONES, TENS
 from engine.reading.tables import has_header
 from engine.schema import Node
 
@@ -493,38 +494,13 @@ def _usual(names: Sequence[Iterable[str]]) -> list[str]:
     return [name for name, count in counts.items() if count >= max(FEWEST, 0.7 * len(names))]
 
 
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-
-
 def _number_word(word: str) -> int | None:
     """ "twenty-one" → 21."""
     tens, _, ones = word.lower().partition("-")
-    if tens in _ONES and not ones:
-        return _ONES.index(tens)
-    if tens in _TENS and (not ones or ones in _ONES[1:10]):
-        return 20 + 10 * _TENS.index(tens) + (_ONES.index(ones) if ones else 0)
+    if tens in ONES and not ones:
+        return ONES.index(tens)
+    if tens in TENS and (not ones or ones in ONES[1:10]):
+        return 20 + 10 * TENS.index(tens) + (ONES.index(ones) if ones else 0)
     return None
 
 

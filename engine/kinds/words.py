@@ -3,6 +3,7 @@
 import functools
 import re
 
+from engine.english import ONES
 from engine.lexical import stem
 
 _WORD = re.compile(r"[^\W_]+(?:[.'’:-][^\W_]+)*")
@@ -85,27 +86,7 @@ def term_of(word: str) -> str:
     return "" if word in _FUNCTION_WORDS else stem(_IRREGULAR.get(word, word))
 
 
-_NUMBERS = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
+_NUMBERS = [*ONES[2:], "twenty"]
 _NUMBER = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
 
 

@@ -205,7 +205,7 @@ def follow_turn(
         tick()
         response.wait_for(INTERVAL)
     tick()
-    slots.text.write_stream(_paced(response, tick))
+    slots.text.write_stream(paced(response, tick))
     ended = turn.answered(response)
     slots.state.caption(_ended_line(ended))
     if ended.problem:
@@ -213,7 +213,7 @@ def follow_turn(
     _show_outcome(slots, ended)
 
 
-def _paced(response: StreamingResponse, tick: Callable[[], None]) -> Iterator[str]:
+def paced(response: StreamingResponse, tick: Callable[[], None] = lambda: None) -> Iterator[str]:
     """The present text at once, and then the arriving text, one chunk in each interval."""
     shown = 0
     while True:

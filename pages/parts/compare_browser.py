@@ -32,10 +32,9 @@ from engine.measuring.record import Chunk, Outcome
 from engine.response import StreamingResponse
 from engine.schema import new_id
 from engine.workspace import Workspace
-from pages.parts.answer import INTERVAL
+from pages.parts.answer import INTERVAL, paced
 from pages.parts.compare_cells import cell
 from pages.parts.compare_running import shown_key
-from pages.parts.markdown import answer_markdown
 from pages.parts.resources import safely
 
 TURNS = 7  # a warm-up, and the six pairs that a finding needs
@@ -131,19 +130,10 @@ def _question(setup: Setup, turn: int) -> tuple[int, str]:
 
 def _pieces(series: Series, response: StreamingResponse) -> Iterator[str]:
     """The text at the pace of the Ask page."""
-    shown = 0
     while not response.text and not response.phase.ended:
         response.wait_for(INTERVAL)
     series.latest = response, time.time()
-    while True:
-        ended = response.phase.ended  # read before the text, so that no text is missed
-        text = response.text
-        if len(text) > shown:
-            yield answer_markdown(text[shown:])
-            shown = len(text)
-        if ended:
-            return
-        time.sleep(INTERVAL)
+    yield from paced(response)
 
 
 def _record(workspace: Workspace, series: Series) -> None:

@@ -28,50 +28,37 @@ def offer_exports(session: Session) -> None:
             "in any browser, without First Token and without a network.",
         )
         with st.popover("For other tools", icon=":material/download:"):
-            st.download_button(
-                "Tokens, JSONL",
-                lambda: to_jsonl(session),
-                f"{name}.jsonl",
-                "application/x-ndjson",
-                on_click="ignore",
-                key=f"jsonl-{session.experiment}",
-                help="Everything: each token's time, the text, the machine. It can be imported "
-                "again.",
-            )
-            st.download_button(
-                "Runs, CSV",
-                lambda: to_csv(session),
-                f"{name}.csv",
-                "text/csv",
-                on_click="ignore",
-                key=f"csv-{session.experiment}",
-                help="One row per run, for a spreadsheet.",
-            )
-            st.download_button(
-                "Summary, JSON",
-                lambda: to_vllm_json(session, budget),
-                f"{name}-vllm.json",
-                "application/json",
-                on_click="ignore",
-                key=f"vllm-{session.experiment}",
-                help="With the field names of vLLM's benchmark.",
-            )
-            st.download_button(
-                "Requests, JSONL",
-                lambda: to_aiperf_jsonl(session),
-                f"{name}-aiperf.jsonl",
-                "application/x-ndjson",
-                on_click="ignore",
-                key=f"aiperf-{session.experiment}",
-                help="One line per request, as AIPerf writes them.",
-            )
-            st.download_button(
-                "Stages, Chrome trace",
-                lambda: to_chrome_trace(session),
-                f"{name}-trace.json",
-                "application/json",
-                on_click="ignore",
-                key=f"trace-{session.experiment}",
-                help="Opens in Perfetto (ui.perfetto.dev) and in chrome://tracing.",
-            )
+            for label, key, make, ending, media_type, about in (
+                (
+                    "Tokens, JSONL", "jsonl", lambda: to_jsonl(session), ".jsonl",
+                    "application/x-ndjson", "Everything: each token's time, the text, the machine. "
+                    "It can be imported again.",
+                ),
+                (
+                    "Runs, CSV", "csv", lambda: to_csv(session), ".csv",
+                    "text/csv", "One row per run, for a spreadsheet.",
+                ),
+                (
+                    "Summary, JSON", "vllm", lambda: to_vllm_json(session, budget), "-vllm.json",
+                    "application/json", "With the field names of vLLM's benchmark.",
+                ),
+                (
+                    "Requests, JSONL", "aiperf", lambda: to_aiperf_jsonl(session), "-aiperf.jsonl",
+                    "application/x-ndjson", "One line per request, as AIPerf writes them.",
+                ),
+                (
+                    "Stages, Chrome trace", "trace", lambda: to_chrome_trace(session),
+                    "-trace.json", "application/json",
+                    "Opens in Perfetto (ui.perfetto.dev) and in chrome://tracing.",
+                ),
+            ):  # fmt: skip
+                st.download_button(
+                    label,
+                    make,
+                    f"{name}{ending}",
+                    media_type,
+                    on_click="ignore",
+                    key=f"{key}-{session.experiment}",
+                    help=about,
+                )
     st.caption("A file contains the questions and the answers.")
