@@ -81,7 +81,7 @@ def test_a_reader_that_waits_does_not_hold_up_the_model(api: ApiServer) -> None:
 
 
 # An answer that is larger than all buffers between server and reader, which loopback lets grow to
-# 2.6 MB. The real model would write it for an hour.
+# 2.6 MB. The real model would write it for an hour. It repeats itself, which `ignore_eos` allows.
 PIECE, PIECES = "tide " * 4000, 400
 SMALL = 2048  # bytes of the reader's buffer
 
@@ -91,7 +91,7 @@ def test_a_reader_whose_buffers_are_full_loses_nothing(
 ) -> None:
     made = count_calls(monkeypatch, chat, "_event")
     llm = ScriptedLLM([PIECE] * PIECES)
-    with api_server(tmp_path, llm) as api, api.ask(receive_buffer=SMALL) as slow:
+    with api_server(tmp_path, llm) as api, api.ask(receive_buffer=SMALL, ignore_eos=True) as slow:
         wait_until(llm.closed.is_set)  # the model has written everything, and nothing was read
         before = -1
         while made() > before:  # until nothing more can be sent
@@ -109,7 +109,7 @@ def test_a_reader_that_never_reads_does_not_keep_its_answer(
     llm = ScriptedLLM([PIECE] * 1_000_000, seconds=0.001)  # for more than a quarter of an hour
     with api_server(tmp_path, llm) as api:
         handles = open_files()
-        with api.ask(receive_buffer=SMALL) as stuck:
+        with api.ask(receive_buffer=SMALL, ignore_eos=True) as stuck:
             wait_until(llm.closed.is_set)
             wait_until(lambda: not answering())
             *_, last = frames(stuck)  # it gets what had been sent, and sees that the end is missing

@@ -122,6 +122,8 @@ class FunctionTool:
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, converted to the types of the signature.
 
+        They include the defaults if a person has to approve the call.
+
         Raises:
             ToolError: some are missing, unknown, or of the wrong type.
         """
@@ -133,8 +135,9 @@ class FunctionTool:
                 place, message = ".".join(map(str, each["loc"])), str(each["msg"]).lower()
                 faults.append(f"{place}: {message}" if place else message)
             raise ToolError(f"Wrong arguments for {self.name}: {'; '.join(faults)}.") from None
-        given = model.model_fields_set
-        return {name: getattr(model, name) for name in type(model).model_fields if name in given}
+        fields = type(model).model_fields
+        shown = fields.keys() if self.requires_approval else model.model_fields_set
+        return {name: getattr(model, name) for name in fields if name in shown}
 
     def invoke(self, arguments: Mapping[str, Any], run: Run) -> Any:
         """Call the function with checked arguments. An async function returns its coroutine.

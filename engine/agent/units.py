@@ -204,10 +204,12 @@ _SHARES: list[tuple[tuple[str, ...], Fraction]] = [
 
 def _continues(before: Quantity, unit: Unit) -> bool:
     """Whether a smaller unit of the same kind follows, as in "5 feet 11 inches"."""
+    from pint import PintError
+
     units = registry()
     try:
         ratio = units.Quantity(Fraction(1), unit.pint).to(before.unit.pint).magnitude
-    except Exception:  # other dimensions, or temperatures
+    except PintError:  # other dimensions, or temperatures
         return False
     return 0 < ratio < 1
 
