@@ -186,7 +186,7 @@ class VectorStoreIndex:
             response_mode=response_mode,
             options=options,
             first_token_budget=first_token_budget,
-            kinds=self.as_kinds(similarity_top_k, filters) if kinds else None,
+            kinds=self.as_kinds(similarity_top_k, filters, also=also) if kinds else None,
         )
 
     def as_kinds(
@@ -194,14 +194,15 @@ class VectorStoreIndex:
         similarity_top_k: int = 2,
         filters: Filters = Filters(),
         kept: KeptSummaries | None = None,
+        also: Sequence["VectorStoreIndex"] = (),
     ) -> Kinds:
         """The treatment of questions that are not for a fact, for a query engine over this index.
 
-        `kept`: where summaries are kept; None keeps none.
+        `filters` and `also`: as in `as_retriever`. `kept`: where summaries are kept; None keeps
+        none.
         """
-        return Kinds(
-            self.collection, self.embed_model, Settings.reranker, filters, similarity_top_k, kept
-        )
+        searched = [Searched(each.collection, each.embed_model) for each in (self, *also)]
+        return Kinds(searched, Settings.reranker, filters, similarity_top_k, kept)
 
     def _insert_source(
         self, source: Source, documents: list[Document], report: OnProgress, run: Run

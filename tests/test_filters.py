@@ -147,6 +147,30 @@ def test_collections_and_tags_say_which_documents_are_searched(library: Opened) 
     assert len(names_found(library, Filters(collections=both))) == 3
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "labels"),
+    [
+        ("What is the cheapest fare?", "**3 crowns**", {"fares.csv (letters)"}),
+        ("Summarise the letter", "was late again", {"letter.txt (letters)"}),
+        ("Which documents do I have?", "**fares.csv** (in letters, 1 passage,", set()),
+        ("What does the ferry note say about Sula?", "at noon", {"ferry.txt (default)"}),
+    ],
+)
+def test_summaries_and_tables_are_found_in_several_collections(
+    library: Opened, question: str, said: str, labels: set[str]
+) -> None:
+    fares = "Fare,Price\nAdult,14 crowns\nChild,7 crowns\nDog,3 crowns\n"
+    library.add("fares.csv", fares.encode(), "letters")
+    kinds = library.library.kinds("default", 3, Filters(collections=("default", "letters")))
+    treated = kinds.treat(question, Run())
+    assert treated is not None and said in "".join(treated.text), treated
+    assert labels <= {each.node.label for each in treated.sources}
+    assert (
+        library.library.kinds("default", 3, Filters()).treat("What is the cheapest fare?", Run())
+        is None
+    )
+
+
 def test_tags_stay_when_the_index_is_rebuilt_and_when_the_file_is_replaced(
     library: Opened,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -100,6 +101,14 @@ def test_a_double_question_is_divided_where_a_new_question_begins(
         ("2 h 30 min", Value(150, "minute")),  # type: ignore[arg-type]
         ("($1,234.50)", Value("-1234.50", "$")),  # type: ignore[arg-type]
         ("-$3", Value("-3", "$")),  # type: ignore[arg-type]
+        ("3.00E+08", Value(300_000_000)),  # type: ignore[arg-type]
+        ("-1.6e-19 C", Value("-1.6E-19", "c")),  # type: ignore[arg-type]
+        ("2 3/4", Value("2.75")),  # type: ignore[arg-type]
+        ("1/2 cups", Value("0.5", "cup")),  # type: ignore[arg-type]
+        ("2½", Value("2.5")),  # type: ignore[arg-type]
+        ("5/12", None),  # it may be a date
+        ("30:05", Value(1805, ":")),  # type: ignore[arg-type]
+        ("1:30:05", Value(5405, "::")),  # type: ignore[arg-type]
         ("(12 km)", None),
         ("A-1004", None),
         ("two of them", None),
@@ -110,7 +119,7 @@ def test_a_cell_is_a_number_with_a_unit_or_none(cell: str, value: Value | None) 
     found = value_of(cell)
     assert (found is None) == (value is None)
     if found and value:
-        assert (str(found.number), found.unit) == (str(value.number), value.unit)
+        assert (found.number, found.unit) == (Decimal(value.number), value.unit)
 
 
 def test_cells_are_compared_in_one_unit_or_not_at_all() -> None:
@@ -118,6 +127,8 @@ def test_cells_are_compared_in_one_unit_or_not_at_all() -> None:
     assert comparable(["850 g", "3 crowns"]) is None
     assert comparable(["2024-03-01", "17 June 2023"]) == [Moment(2024, 3, 1), Moment(2023, 6, 17)]
     assert comparable(["06:30", "7:45 pm"]) == [390, 1185]
+    assert comparable(["6:30", "0:45", "30:05"]) == [390, 45, 1805], "durations, of more than a day"
+    assert comparable(["3 €", "4 $"]) is None
     assert comparable(["Adult", "Child"]) is None
 
 

@@ -206,9 +206,8 @@ def test_stop_ends_a_summary_while_it_reads(samples: VectorStoreIndex, llm: Llam
                 time.sleep(0.005)
             raise AssertionError("It was not stopped.")
 
-    index = VectorStoreIndex(samples.collection, samples.embed_model)
+    index = VectorStoreIndex(samples.collection, Slow())  # type: ignore[arg-type]
     kinds = index.as_kinds(3)
-    kinds._embedding = Slow()  # type: ignore[assignment]
     synthesizer = ResponseSynthesizer(llm, streaming=True)
     engine = RetrieverQueryEngine(index.as_retriever(3), synthesizer, is_relevant, kinds)
     response = engine.start("Summarise the ice log")
@@ -223,7 +222,7 @@ def test_stop_ends_a_summary_while_it_reads(samples: VectorStoreIndex, llm: Llam
 
 @pytest.fixture(scope="module")
 def shelf(samples: VectorStoreIndex) -> Iterator[Shelf]:
-    yield Shelf(samples.collection)
+    yield Shelf([samples.collection])
 
 
 def test_the_text_of_a_document_is_read_without_repetitions(shelf: Shelf) -> None:

@@ -159,6 +159,31 @@ def test_counts_sums_and_extremes_are_computed(question: str, said: str) -> None
     assert treated is not None and said in treated.text[0], treated
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("What is the total duration of all recordings?", "**33:20**"),
+        ("What is the average duration?", "**11:07**"),
+        ("Which recording has the longest duration?", "**30:05** (Fog horn)"),
+        ("What is the total size of all recordings?", "**300,002,749.75**"),
+        ("What is the total tape of all recordings?", "**3.25 m**"),  # 2.5 m + 1/2 m + 25 cm
+        ("Which recordings have a weight of less than 900 g?", "2 of 3 rows"),
+    ],
+)
+def test_durations_fractions_powers_of_ten_and_mixed_units_are_computed(
+    question: str, said: str
+) -> None:
+    header = ["recording", "duration", "size", "tape", "weight_kg"]
+    rows = [
+        ["Fog horn", "30:05", "3.00E+08", "2½ m", "1.5"],
+        ["Mill wheel", "1:10", "2 3/4", "1/2 m", "0.8"],
+        ["Tide bell", "2:05", "2.747E+03", "25 cm", "0.3"],
+    ]
+    (table,) = tables("\n".join(row_line(header, row) for row in rows), "recordings.xlsx")
+    treated = answer_of(asked(question, table))
+    assert treated is not None and said in treated.text[0], treated
+
+
 def test_the_rows_that_were_used_are_shown_and_quoted() -> None:
     treated = answer_of(asked("What are the two most expensive items?", stock()))
     assert treated is not None

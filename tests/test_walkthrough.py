@@ -514,7 +514,9 @@ def test_the_code_behind_an_answer_about_one_document_asks_only_that(
     (turn,) = workspace.turns(conversation.id)
     _, only = behind_filters(workspace, "default", turn.filters)
     assert only == [log.source_id]
-    shown = executed(code_of_turn(turn, str(ROOT / "samples"), only=only), capsys)
+    code = code_of_turn(turn, str(ROOT / "samples"), only=only)
+    assert code.count("filters=only, also=others)") == 2, "the search, and the kinds of question"
+    shown = executed(code, capsys)
     assert {source.node.label for source in turn.sources} == {"ice-log.txt"}
     assert "ice-log.txt" in shown and "tide-mill.md" not in shown
 
@@ -543,3 +545,5 @@ def test_the_code_behind_a_comparison_runs_both_modes_with_its_setup(
 def test_the_code_behind_a_task_runs_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
     shown = executed(code_of_task("What is 7 * 6?", str(ROOT / "samples")), capsys)
     assert "calculator(" in shown and "42" in shown
+    code = code_of_task("Who?", "papers", "letters")
+    assert "document_search(index, filters=only, also=others)" in code

@@ -53,13 +53,19 @@ def shipped_tools(search: FunctionTool, now: Now = local_time) -> list[FunctionT
 WHOLE = 300
 
 
-def document_search(index: VectorStoreIndex, filters: Filters = Filters()) -> FunctionTool:
-    """Document search over an index. Lists, counts, summaries and the other kinds of question of
-    `engine/kinds/` are answered as on the Ask page."""
-    kinds = index.as_kinds(PASSAGES, filters)
-    return search_tool(
-        index.as_retriever(SEARCHED, filters=filters), kinds.treat, index.collection.nodes_of
-    )
+def document_search(
+    index: VectorStoreIndex, filters: Filters = Filters(), also: Sequence[VectorStoreIndex] = ()
+) -> FunctionTool:
+    """Document search over an index, and over those in `also`. Lists, counts, summaries and the
+    other kinds of question of `engine/kinds/` are answered as on the Ask page."""
+
+    def nodes_of(source_id: str) -> Sequence[Node]:
+        found = (each.collection.nodes_of(source_id) for each in (index, *also))
+        return next(filter(None, found), [])
+
+    kinds = index.as_kinds(PASSAGES, filters, also=also)
+    retriever = index.as_retriever(SEARCHED, filters=filters, also=also)
+    return search_tool(retriever, kinds.treat, nodes_of)
 
 
 def search_tool(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.embedding import Embedding, Reranker
+from engine.embedding import Reranker
 from engine.kinds.between import time_answer
 from engine.kinds.comparing import comparison
 from engine.kinds.finding import Finder, Treated, marked, merged
@@ -24,10 +24,9 @@ from engine.languages import ENGLISH, language_of_question
 from engine.llm.base import ContextFormat
 from engine.prompting import SUMMARY_SYSTEM
 from engine.response import Answer
-from engine.retrieving import is_relevant
+from engine.retrieving import Searched, is_relevant
 from engine.run import Phase, Run
 from engine.schema import Filters, NodeWithScore
-from engine.store import Collection
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.timing import KindRecord
 from engine.writing import write
@@ -40,21 +39,20 @@ NOT_FOUND_PART = "I did not find this in your documents."
 
 
 class Kinds:
-    """Treats the questions of one collection. Safe to use from many threads at once.
+    """Treats the questions of one collection, or of several. Safe to use from many threads at once.
 
     `kept`: where summaries are kept; None keeps none.
     """
 
     def __init__(
         self,
-        collection: Collection,
-        embedding: Embedding,
+        searched: Sequence[Searched],
         reranker: Reranker | None,
         filters: Filters = Filters(),
         passages: int = 3,
         kept: KeptSummaries | None = None,
     ) -> None:
-        self._collection, self._embedding, self._reranker = collection, embedding, reranker
+        self._searched, self._reranker = searched, reranker
         self._filters, self._passages, self._kept = filters, passages, kept
 
     def answer(self, answer: Answer, synthesizer: ResponseSynthesizer) -> str | None:
@@ -66,12 +64,13 @@ class Kinds:
         """
         run = answer.run
         with run.span("kind"):
-            language = language_of_question(answer.question, self._collection.languages)
+            known = {each for part in self._searched for each in part.collection.languages}
+            language = language_of_question(answer.question, known)
             if language not in ("", ENGLISH):
                 return None  # "Was kostet ein Fahrrad?" begins with no English "was"
             kinds = recognise(answer.question)
         small = synthesizer.context_format is ContextFormat.SENTENCES
-        finder = Finder(self._collection, self._embedding, self._reranker, self._filters, small)
+        finder = Finder(self._searched, self._reranker, self._filters, small)
         run.report(Phase.SEARCHING)
         treated = self._several(answer.question, finder, run)
         summary = treated is None and kinds[0].kind is Kind.SUMMARY
@@ -96,7 +95,7 @@ class Kinds:
 
     def treat(self, question: str, run: Run) -> Treated | None:
         """The answer by code, if the question is of a kind that is treated here: for agents."""
-        finder = Finder(self._collection, self._embedding, self._reranker, self._filters, True)
+        finder = Finder(self._searched, self._reranker, self._filters, True)
         several = self._several(question, finder, run)
         return several or self._first(recognise(question), finder, run)
 

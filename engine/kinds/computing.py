@@ -14,7 +14,7 @@ from engine.kinds.finding import Treated, sources_of
 from engine.kinds.querying import Query
 from engine.kinds.recognising import Kind
 from engine.kinds.tables import DETAIL, ENTRY, ITEM, TEXT, Row
-from engine.kinds.values import Comparable, comparable, value_of
+from engine.kinds.values import MINUTES, SECONDS, Comparable, comparable, in_one_unit, value_of
 
 # Rows that are shown
 SHOWN = 100
@@ -84,12 +84,14 @@ def _of_no_row(query: Query) -> Treated | None:
 
 
 def _total(query: Query, rows: Sequence[Row]) -> Treated | None:
-    """The sum or the mean of a column; None if its cells are no numbers."""
+    """The sum or the mean of a column; None if its cells are no numbers, or cannot be added."""
     found = [(row, value) for row in rows if (value := value_of(row.cells.get(query.column, "")))]
-    if not found:
+    alike = in_one_unit([value for _, value in found])
+    if not alike:
         return None
-    unit = Counter(value.unit for _, value in found).most_common(1)[0][0]
-    number = sum((value.number * _times(row, query) for row, value in found), Decimal(0))
+    unit = alike[0].unit
+    times = [_times(row, query) for row, _ in found]
+    number = sum((v.number * n for v, n in zip(alike, times, strict=True)), Decimal(0))
     name = f"{query.times} × {query.column}" if query.times else query.column
     if query.operation == "mean":
         number /= len(found)
@@ -97,9 +99,7 @@ def _total(query: Query, rows: Sequence[Row]) -> Treated | None:
     elif len(found) > 1:
         name = f"Sum of {name}"
     counted = f"{len(found)} row{'s' * (len(found) != 1)}{_where(query)}"
-    return _computed(
-        query, rows, f"{name}: **{_shown(number)}{f' {unit}' * bool(unit)}** ({counted})"
-    )
+    return _computed(query, rows, f"{name}: **{_shown(number, unit)}** ({counted})")
 
 
 def _times(row: Row, query: Query) -> Decimal:
@@ -141,20 +141,22 @@ def _extremes(query: Query, rows: Sequence[Row]) -> Treated | None:
 
 def _best_groups(query: Query, rows: Sequence[Row]) -> Treated | None:
     """The cells of a column whose rows have the highest or the lowest sums."""
-    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for row in rows:
-        if value := value_of(row.cells.get(query.column, "")):
-            sums[row.cells.get(query.group, "")] += value.number
-    if not sums:
+    found = [(row, value) for row in rows if (value := value_of(row.cells.get(query.column, "")))]
+    alike = in_one_unit([value for _, value in found])
+    if not alike:
         return None
+    unit = alike[0].unit
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for (row, _), value in zip(found, alike, strict=True):
+        sums[row.cells.get(query.group, "")] += value.number
     ordered = sorted(sums.items(), key=lambda each: each[1], reverse=query.operation == "highest")
     best, number = ordered[0]
     name = f"{query.operation.capitalize()} sum of {query.column}{_where(query)}"
     table = [_bar([query.group, query.column]), _bar(["---", "---"])]
-    table += [_bar([group, _shown(total)]) for group, total in ordered[:SHOWN]]
+    table += [_bar([group, _shown(total, unit)]) for group, total in ordered[:SHOWN]]
     did = f"{len(rows)} rows of {query.table.file_name}, added by {query.group}"
     sources = sources_of([row for row in rows if row.cells.get(query.group) == best])
-    first = f"{name}: **{best}** ({_shown(number)})\n\n"
+    first = f"{name}: **{best}** ({_shown(number, unit)})\n\n"
     return Treated(Kind.TABLE, did, sources, (first, *table))
 
 
@@ -183,8 +185,19 @@ def _name(row: Row) -> str:
     return ", ".join([cells[0], *list(letters)[:1]])
 
 
-def _shown(number: Decimal) -> str:
-    return f"{round(number, 2):,}".removesuffix(".00")
+def _shown(number: Decimal, unit: str) -> str:
+    """A number with its unit; a duration in the parts of its column; a very large or very small
+    number in powers of ten."""
+    if unit in (MINUTES, SECONDS):
+        whole = round(abs(number))
+        first, last = divmod(whole, 60)
+        text = (
+            f"{first}:{last:02}" if unit == MINUTES else f"{first // 60}:{first % 60:02}:{last:02}"
+        )
+        return "-" * (number < 0) + text
+    plain = not number or Decimal("0.005") <= abs(number) < 10**15
+    text = f"{round(number, 2):,}".removesuffix(".00") if plain else f"{number:.3G}"
+    return f"{text} {unit}".rstrip()
 
 
 def _item(row: Row) -> str:

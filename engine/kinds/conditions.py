@@ -13,7 +13,19 @@ from engine.english import MONTHS
 from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of, words_for
 from engine.kinds.dates import Moment, moments
 from engine.kinds.tables import ENTRY, HEADING, TEXT, TITLE, Table
-from engine.kinds.values import Comparable, comparable, number_of, unit_of, value_of
+from engine.kinds.values import (
+    MINUTES,
+    SECONDS,
+    Comparable,
+    Value,
+    comparable,
+    converted,
+    has_scale,
+    number_of,
+    unit_of,
+    usual_unit,
+    value_of,
+)
 from engine.kinds.words import related, term_of, terms_of, words_of
 
 # Words of questions that say nothing about which rows are meant
@@ -79,12 +91,16 @@ def _term(word: str) -> str:
     return found[0] if found else ""
 
 
+_LASTING = re.compile(r"\b(?:duration|length|hours|elapsed|worked)\b", re.IGNORECASE)
+
+
 class Orders:
     """What each column is compared by, computed when it is needed."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._found: dict[str, list[Comparable | None] | None] = {}
+        self._units: dict[str, str] = {}
 
     def __getitem__(self, column: str) -> list[Comparable | None] | None:
         if column not in self._found:
@@ -97,9 +113,27 @@ class Orders:
 
     def numbers(self, column: str) -> list[Decimal | None] | None:
         found = self[column]
+        if found and _LASTING.search(column):  # "1:30" is no time of day here
+            found = [Decimal(each) if isinstance(each, int) else each for each in found]
         if found is None or not all(each is None or isinstance(each, Decimal) for each in found):
             return None
         return found  # type: ignore[return-value]
+
+    def amount(self, column: str, text: str, unit: str) -> Decimal | None:
+        """The number of a question, "900" of "less than 900 g", in the unit of the column's
+        numbers; None if it has none there."""
+        number = number_of(text.strip("€$£ "))
+        if number is None:
+            return None
+        if column not in self._units:
+            in_name = (unit_of(word) for word in words_of(column))  # "weight_kg"
+            self._units[column] = usual_unit(map(value_of, self._table.column(column))) or next(
+                (each for each in in_name if has_scale(each)), ""
+            )
+        usual = self._units[column]
+        found = converted(Value(number, unit), usual)
+        # A unit that may only be a word of the question, "more than 5 bicycles"
+        return number if found is None and usual not in (MINUTES, SECONDS) else found
 
 
 _AT_LEAST = r"at least|no less than|from|(?:a )?minimum of"
@@ -125,19 +159,20 @@ def comparisons(
     """ "costs more than 5 crowns", "cheaper than 100", "between 10 and 20 kg"."""
     found: list[Condition] = []
     for match in (each for form in _COMPARISONS for each in list(form.finditer(words.left))):
-        amount, unit = number_of(match["amount"].strip("€$£ ")), unit_of(match["unit"] or "")
+        unit = unit_of(match["unit"] or "")
         sign = match.groupdict().get("sign", "between").lower()
         concepts, more = COMPARATIVES.get(sign.removesuffix(" than"), ((), False))
         before = words.left.partition(match[0])[0]
         column = _compared_column(before, words, table, names, orders, concepts, unit)
-        if not column or amount is None or match[0] not in words.left:
+        amount = orders.amount(column, match["amount"], unit) if column else None
+        if amount is None or match[0] not in words.left:
             continue
         rest = "" if not unit or _unit_fits(unit, column, table) else f" {match['unit']}"
         words.left = words.left.replace(match[0], f" , {rest}", 1)
         words.explain(words_for(column, table))
         values = orders.numbers(column) or []
         if sign == "between":
-            test = _in_range(values, number_of(match["low"]), amount)
+            test = _in_range(values, orders.amount(column, match["low"], unit), amount)
         elif re.fullmatch(rf"{_AT_LEAST}|{_OR_MORE}", sign):
             test = _in_range(values, amount, None)
         elif re.fullmatch(rf"{_AT_MOST}|{_OR_LESS}", sign):
@@ -319,13 +354,16 @@ def equal_numbers(
     """ "with 3 rooms", "90 minutes": a number before the name, or the unit, of a column."""
     found: list[Condition] = []
     for match in list(re.finditer(rf"(?<![\w.,-]){_AMOUNT}\b", words.left)):
-        amount, unit = number_of(match["amount"].strip("€$£ ")), match["unit"] or ""
+        unit = match["unit"] or ""
         term = term_of(unit)
         for column in table.columns:
             values = orders.numbers(column)
-            if values is None or amount is None or not term or column in used:
+            if values is None or not term or column in used:
                 continue
             if term in names[column] or _unit_fits(unit_of(unit), column, table):
+                amount = orders.amount(column, match["amount"], unit_of(unit))
+                if amount is None:
+                    continue
                 test = _in_range(values, amount, amount)
                 found.append(Condition(column, f"{column} is {match[0].strip()}", test))
                 words.left = words.left.replace(match[0], " , ", 1)

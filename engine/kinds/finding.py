@@ -10,7 +10,6 @@ from engine.kinds.tables import Row
 from engine.retrieving import HybridRetriever, Searched
 from engine.run import Run
 from engine.schema import Evidence, Filters, Node, NodeWithScore
-from engine.store import Collection
 
 # The score of a sentence that code has chosen: all of them are marked in their passages
 CHOSEN = 10.0
@@ -35,36 +34,38 @@ class Treated:
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """`small`: the model copies a fact from a sentence, and cannot write from several passages."""
+    """`searched`: one collection or several. `small`: the model copies a fact from a sentence, and
+    cannot write from several passages."""
 
-    collection: Collection
-    embedding: Embedding
+    searched: Sequence[Searched]
     reranker: Reranker | None
     filters: Filters
     small: bool
     shelf: Shelf = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.collection, self.filters))
+        collections = [each.collection for each in self.searched]
+        object.__setattr__(self, "shelf", Shelf(collections, self.filters))
+
+    @property
+    def embedding(self) -> Embedding:
+        return self.searched[0].embedding
 
     def within(self, source_ids: Sequence[str]) -> "Finder":
         """The same for these documents alone."""
         chosen = Filters(source_ids=tuple(source_ids))
-        return Finder(self.collection, self.embedding, self.reranker, chosen, self.small)
+        return Finder(self.searched, self.reranker, chosen, self.small)
 
     def passages(self, query: str, most: int, run: Run) -> list[NodeWithScore]:
         """The best passages by both searches, without the reranker."""
-        searched = [Searched(self.collection, self.embedding)]
-        return HybridRetriever(searched, None, most, self.filters).retrieve(query, run)
+        return HybridRetriever(self.searched, None, most, self.filters).retrieve(query, run)
 
     def retrieve(
         self, question: str, most: int, run: Run, earlier: str = ""
     ) -> list[NodeWithScore]:
         """The best passages, as for a question for a fact."""
-        searched = [Searched(self.collection, self.embedding)]
-        return HybridRetriever(searched, self.reranker, most, self.filters).retrieve(
-            question, run, earlier
-        )
+        retriever = HybridRetriever(self.searched, self.reranker, most, self.filters)
+        return retriever.retrieve(question, run, earlier)
 
     def scores(self, question: str, texts: Sequence[str], run: Run) -> list[float] | None:
         """The reranker's logits; None without a reranker that knows what its scores mean."""

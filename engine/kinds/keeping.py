@@ -89,6 +89,8 @@ class KeptSummaries:
         digest = hashlib.sha256(f"{VERSION}\n{model}".encode())
         for scope in scopes:
             digest.update(
-                f"\n{scope.book.source.content_hash}\n{scope.name}".encode("utf-8", "replace")
+                f"\n{scope.book.source.content_hash}\n{scope.name}{scope.book.collection}".encode(
+                    "utf-8", "replace"
+                )
             )
         return self.folder / f"{digest.hexdigest()[:32]}.json"

@@ -76,9 +76,9 @@ def _listed(books: Sequence[Book], did: str = "") -> Treated:
         title = f" – {book.title}" if book.title else ""
         added = datetime.fromisoformat(source.added_at).astimezone().strftime("%-d %B %Y, %H:%M")
         pages = f"{source.pages:,} pages, " if source.pages > 1 else ""
-        lines.append(
-            f"- **{source.path}**{title} ({pages}{source.passages:,} passages, added {added})\n"
-        )
+        passages = f"{source.passages:,} passage{'s' * (source.passages != 1)}"
+        place = f"in {book.collection}, " if book.collection else ""
+        lines.append(f"- **{source.path}**{title} ({place}{pages}{passages}, added {added})\n")
     if len(books) > LISTED:
         lines.append(f"\nThe {LISTED} that were added last are listed.\n")
     return Treated(Kind.LIBRARY, did or f"{count} in the library", [], tuple(lines))

@@ -265,11 +265,9 @@ def _extreme(reading: _Reading, word: str, most: int, place: int) -> Query | Non
     concepts, high = SUPERLATIVES[word]
     table = reading.table
     behind = reading.words.left[place : place + 80]
-    column = ""
     group = _group_column(reading)
-    for concept in concepts:
-        of_concept = reading.of_concept(reading.ordered, concept)
-        column = column or reading.named(of_concept, reading.question) or "".join(of_concept[:1])
+    fit = [c for concept in concepts for c in reading.of_concept(reading.ordered, concept)]
+    column = reading.named(fit, reading.question) or "".join(fit[:1])
     if not concepts:
         column = reading.named(reading.ordered, behind) or next(
             (

@@ -1,7 +1,8 @@
 """Shelf: the documents that a question may be about, and their text in order.
 
-These are the documents of a collection that match the question's filters. Passages overlap, so a
-document's text is given as pieces: each passage with the place where its new text begins.
+These are the documents of one collection or several that match the question's filters. Passages
+overlap, so a document's text is given as pieces: each passage with the place where its new text
+begins.
 """
 
 import threading
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from engine.kinds.tables import Piece, Table, tables_of
-from engine.schema import Filters
+from engine.schema import Filters, Node
 from engine.splitting import sentence_spans
 from engine.store import Collection, Source
 
@@ -50,10 +51,12 @@ _tables: _Recent[list[Table]] = _Recent(_TABLES)
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A document with the title in its text, which may be empty."""
+    """A document with the title in its text, which may be empty. `collection`: its own, where there
+    are several."""
 
     source: Source
     title: str
+    collection: str = ""
 
     @property
     def name(self) -> str:
@@ -61,34 +64,42 @@ class Book:
 
 
 class Shelf:
-    def __init__(self, collection: Collection, filters: Filters = Filters()) -> None:
-        self.collection = collection
+    """A document that is in two of the collections counts once. Of several collections, a passage's
+    metadata has `collection`, as with `HybridRetriever`."""
+
+    def __init__(self, collections: Sequence[Collection], filters: Filters = Filters()) -> None:
+        self.collections = collections
         self.filters = filters
 
-    def sources(self) -> list[Source]:
-        """The documents, the latest first."""
-        chosen = self.collection.matching(self.filters)
-        return [
-            each for each in self.collection.sources() if chosen is None or each.source_id in chosen
-        ]
-
     def books(self) -> list[Book]:
-        """The documents with their titles: the first line of each, if it is no sentence."""
-        sources = self.sources()
-        unknown = [each for each in sources if _titles.get(self._key(each)) is None]
-        firsts = [each.point_ids[0] for each in unknown if each.point_ids]
-        for node in filter(None, self.collection.nodes(firsts) if firsts else []):
-            line = node.text.strip().partition("\n")[0].strip()
-            heading = str(node.metadata.get("heading") or "").partition(" › ")[0]
-            title = line if len(line) <= 100 and line[-1:] not in ".;,:" else heading
-            named = node.metadata.get("file_type") not in ("csv", "spreadsheet", "json")
-            _titles.put((self.collection.name, node.source_id), title if named else "")
-        return [Book(each, _titles.get(self._key(each)) or "") for each in sources]
+        """The documents, the latest first, with their titles: the first line of each, if it is no
+        sentence."""
+        books: dict[str, Book] = {}
+        for collection in self.collections:
+            chosen = collection.matching(self.filters)
+            sources = [
+                each
+                for each in collection.sources()
+                if (chosen is None or each.source_id in chosen) and each.source_id not in books
+            ]
+            unknown = [each for each in sources if _titles.get(_key(collection, each)) is None]
+            firsts = [each.point_ids[0] for each in unknown if each.point_ids]
+            for node in filter(None, collection.nodes(firsts) if firsts else []):
+                line = node.text.strip().partition("\n")[0].strip()
+                heading = str(node.metadata.get("heading") or "").partition(" › ")[0]
+                title = line if len(line) <= 100 and line[-1:] not in ".;,:" else heading
+                named = node.metadata.get("file_type") not in ("csv", "spreadsheet", "json")
+                _titles.put((collection.name, node.source_id), title if named else "")
+            place = collection.title if len(self.collections) > 1 else ""
+            for each in sources:
+                title = _titles.get(_key(collection, each)) or ""
+                books[each.source_id] = Book(each, title, place)
+        return sorted(books.values(), key=lambda each: each.source.added_at, reverse=True)
 
     def pieces(self, source_id: str) -> list[Piece]:
         """The text of a document, in order, without repetitions."""
         pieces: list[Piece] = []
-        for node in self.collection.nodes_of(source_id):
+        for node in self._nodes(source_id):
             fresh = 0
             if pieces:
                 before = pieces[-1].node
@@ -101,19 +112,25 @@ class Shelf:
 
     def tables(self, source_id: str) -> list[Table]:
         """The tables and lists of a document."""
-        key = (self.collection.name, source_id)
+        key = ("\n".join(each.name for each in self.collections), source_id)
         found = _tables.get(key)
         if found is None:
             found = tables_of(self.pieces(source_id))
             _tables.put(key, found)
         return found
 
-    def only(self, source_ids: Sequence[str]) -> "Shelf":
-        """The same shelf with these documents alone."""
-        return Shelf(self.collection, replace(Filters(), source_ids=tuple(source_ids)))
+    def _nodes(self, source_id: str) -> list[Node]:
+        for collection in self.collections:
+            if nodes := collection.nodes_of(source_id):
+                if len(self.collections) == 1:
+                    return nodes
+                place = {"collection": collection.title}
+                return [replace(each, metadata={**each.metadata, **place}) for each in nodes]
+        return []
 
-    def _key(self, source: Source) -> tuple[str, str]:
-        return self.collection.name, source.source_id
+
+def _key(collection: Collection, source: Source) -> tuple[str, str]:
+    return collection.name, source.source_id
 
 
 def sentences(piece: Piece) -> list[tuple[int, int]]:

@@ -5,14 +5,13 @@ its current state. Runs are kept in memory until the program ends.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool
-from engine.agent.plans import SEARCHED
-from engine.agent.shipped import PASSAGES, search_tool, shipped_tools
+from engine.agent.shipped import document_search, shipped_tools
 from engine.llm.base import LLM
-from engine.schema import ChatMessage, Filters, Node
+from engine.schema import ChatMessage, Filters
 from engine.workspace.library import Library
 
 KEPT = 20  # runs; a run's events take about 100 KB
@@ -58,18 +57,8 @@ class AgentRuns:
 
     def tools(self, collection: str, filters: Filters = Filters()) -> list[FunctionTool]:
         """The tools for tasks on that collection. `filters` says which documents are searched."""
-        kinds = self._library.kinds(collection, PASSAGES, filters)
-
-        def nodes_of(source_id: str) -> Sequence[Node]:
-            indexes = map(self._library.index, filters.collections or (collection,))
-            found = (index.collection.nodes_of(source_id) for index in indexes)
-            return next(filter(None, found), [])
-
-        search = search_tool(
-            self._library.retriever(collection, SEARCHED, filters),
-            kinds.treat if kinds else lambda *_: None,
-            nodes_of,
-        )
+        index, *others = self._library.searched(collection, filters)
+        search = document_search(index, filters, others)
         tools = shipped_tools(search)
         for tool in tools:
             # An unavailable tool needs no approval: its call fails at once with the reason.

@@ -117,8 +117,7 @@ class Library:
         Raises:
             StoreError: there is no such collection.
         """
-        names = dict.fromkeys(filters.collections or (collection,))
-        first, *others = [self.index(name) for name in names]
+        first, *others = self.searched(collection, filters)
         return first.as_retriever(similarity_top_k, filters=filters, also=others)
 
     def kinds(
@@ -127,17 +126,23 @@ class Library:
         similarity_top_k: int,
         filters: Filters,
         kept: KeptSummaries | None = None,
-    ) -> Kinds | None:
-        """The treatment of questions that are not for a fact. None for several collections, which
-        it cannot join: such questions get the passages that are found in all of them.
+    ) -> Kinds:
+        """The treatment of questions that are not for a fact, of this collection or of those that
+        the filters name.
 
         Raises:
             StoreError: there is no such collection.
         """
-        names = list(dict.fromkeys(filters.collections or (collection,)))
-        if len(names) > 1:
-            return None
-        return self.index(names[0]).as_kinds(similarity_top_k, filters, kept)
+        first, *others = self.searched(collection, filters)
+        return first.as_kinds(similarity_top_k, filters, kept, others)
+
+    def searched(self, collection: str, filters: Filters) -> list[VectorStoreIndex]:
+        """The indexes of the collections that the filters name, or of this one.
+
+        Raises:
+            StoreError: there is no such collection.
+        """
+        return [self.index(name) for name in dict.fromkeys(filters.collections or (collection,))]
 
     def chosen(self, collection: str, filters: Filters) -> list[Source]:
         """The documents that a question with these filters is about."""

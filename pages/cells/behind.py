@@ -144,6 +144,5 @@ def _chosen(template: str, folders: Sequence[str], only: Sequence[str]) -> str:
     if len(folders) == 1 and not only:
         return template
     template = template.replace(OPEN_DOCUMENTS, OPEN_CHOSEN)
-    return re.sub(
-        r"as_retriever\((.*?)\)", r"as_retriever(\1, filters=only, also=others)", template
-    )
+    opening = r"(as_retriever|as_kinds|document_search)\((.*?)\)"
+    return re.sub(opening, r"\1(\2, filters=only, also=others)", template)
