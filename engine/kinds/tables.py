@@ -32,13 +32,14 @@ _FIRST_CELL = re.compile(rf"({_NAME}): \S")
 _CELL = re.compile(rf"(?:^|; )({_NAME}): (?=\S)")
 _PAIR = re.compile(rf"\s*(?:[-*•‣–+] )?({_NAME}):\s+(\S.*)")
 _BULLET = re.compile(r"\s*(?:[-*•‣–+]|\(?\d{1,3}[.)]|[a-z]\))\s+(\S.*)")
-_DOTS = re.compile(r"(.{2,60}?)\s*(?:\.{3,}|…+|\t+| {3,})\s*(\S.{0,40})$")
+_DOTS = re.compile(r"(\s*+\S.{0,59}?)(?>\s*(?:\.{3}|…|\t)[\s.…]*+| {3,}+)(\S.{0,40})")
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 _ROWS = re.compile(r"(?:rows?|items?|lines?) [\d–]+")  # a heading that readers give to rows
 _LONGEST_HEADING = 100  # characters
+_LONGEST_PAIR = 200
 _RULE = re.compile(r"\s*[=\-_*~]{3,}\s*")
 
 
@@ -165,7 +166,9 @@ def _sort(line: str) -> str:
         return "bars"
     if _BULLET.match(line):
         return "list"
-    if (match := _PAIR.fullmatch(line)) and len(match[1].split()) <= 6 and len(line) <= 200:
+    if len(line) > _LONGEST_PAIR:
+        return "text"
+    if (match := _PAIR.fullmatch(line)) and len(match[1].split()) <= 6:
         return "pairs"
     if _DOTS.fullmatch(line):
         return "dots"
