@@ -16,6 +16,7 @@ import pytest
 from engine.embedding import BgeEmbedding, CrossEncoder
 from engine.errors import GenerationError, MeasuringError, ServerError
 from engine.index import VectorStoreIndex
+from engine.llm import OpenAICompatible
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.llm.context import Context, Entry
 from engine.measuring import Experiment, Lane, Measurements, MeasuringJob, Mode, Setup, Trial
@@ -32,6 +33,7 @@ from engine.store import Collection
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import UNACCOUNTED, Trace, waterfall
 from tests.scripted import ScriptedLLM, ScriptedRetriever, words
+from tests.test_openai_compatible import Handler, Server
 
 SETUP = Setup(("When?",), "default", length=8)
 WARM = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
@@ -449,6 +451,48 @@ def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
     response = engine.query("When was the mill built?", stream=True)
     assert "1887" in str(response)
     assert spent(response.trace) == {slow: DELAY}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as started:
+        thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield started
+        started.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("slow", ["server", "decode"])
+def test_a_delay_of_a_server_shows_in_its_stage_and_nowhere_else(
+    clock: Clock, server: Server, mode: Mode, slow: str
+) -> None:
+    """The lane of another model, on a server: before its first text, or between two texts."""
+    began = threading.Event()
+
+    def play(handler: Handler) -> None:
+        clock.now += DELAY * (slow == "server")
+        handler.start()
+        handler.delta("It was")
+        assert began.wait(10), "the first text has come"
+        clock.now += DELAY * (slow == "decode")
+        handler.delta(" in 1887.", "stop")
+
+    server.play = play
+    llm = OpenAICompatible(server.url, "some-model", stall_seconds=10)
+    synthesizer = ResponseSynthesizer(llm)
+    engine = RetrieverQueryEngine(ScriptedRetriever(MILL), synthesizer)
+    response = engine.start("When?", stream=mode is Mode.STREAMING)
+    while not any(call.token_times for call in response.trace.calls):
+        time.sleep(0.001)
+    began.set()
+    assert str(response) == "It was in 1887."
+    assert spent(response.trace) == {slow: DELAY}
+    assert response.trace.metrics.ttft == (
+        DELAY if slow == "server" or mode is Mode.BLOCKING else 0
+    )
+    llm.close()
 
 
 # ---- With the real model
