@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pypdfium2 as pdfium
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from engine.errors import EmptyDocumentError
 from engine.reading import PagePicture, ReadingProcess, read_file, render_page
@@ -28,15 +28,38 @@ LINES = (
 )
 
 
+class Counting(ReadingProcess):
+    """Counts the pages that are recognised."""
+
+    pages = 0
+
+    def ask(
+        self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[dict[str, Any]]:
+        self.pages += request["task"] == "recognise"
+        return super().ask(request, while_waiting)
+
+
 @pytest.fixture(scope="module")
-def process() -> Iterator[ReadingProcess]:
-    with ReadingProcess() as started:
+def process() -> Iterator[Counting]:
+    """One for all tests: it loads the models once."""
+    with Counting() as started:
         yield started
 
 
 def drawn(*contents: bytes, dpi: int = 130) -> list[Image.Image]:
     pages = pdfium.PdfDocument(pdf(*contents))
     return [page.render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
+
+
+def cut(*contents: bytes, dpi: int = 130, margin: int = 40) -> list[Image.Image]:
+    """Pages cut to what is on them: lines are found sooner in a small picture."""
+    whole = drawn(*contents, dpi=dpi)
+    inked = [ImageChops.invert(page).getbbox() or (200, 200, 400, 300) for page in whole]
+    return [
+        page.crop((left - margin, top - margin, right + margin, bottom + margin))
+        for page, (left, top, right, bottom) in zip(whole, inked, strict=True)
+    ]
 
 
 def words(document: Document) -> str:
@@ -100,7 +123,7 @@ def test_a_scanned_page_among_pages_of_text_is_recognised_and_its_words_are_mark
 def test_lines_are_read_in_order_however_the_page_lies_and_marked_there(
     tmp_path: Path, process: ReadingProcess, turn: int
 ) -> None:
-    (page,) = drawn(pdf_lines(*LINES))
+    (page,) = cut(pdf_lines(*LINES))
     file = tmp_path / "page.png"
     page.rotate(turn, Image.Resampling.BICUBIC, expand=True, fillcolor="white").save(file)
     (document,) = read_file(file, process=process).documents
@@ -114,8 +137,7 @@ def test_lines_are_read_in_order_however_the_page_lies_and_marked_there(
     upright = upright.rotate(-turn, expand=True)
     left, top, right, bottom = upright.getbbox() or (0, 0, 0, 0)
     assert right - left > 5 * (bottom - top), "the fourth line runs across the upright page"
-    if turn != 2:  # which leaves borders
-        assert 0.15 < (top + bottom) / 2 / upright.height < 0.19
+    assert (top + bottom) / 2 > 0.55 * upright.height, "it is the last one"
 
 
 def test_columns_are_read_one_after_the_other_under_their_title(
@@ -127,7 +149,7 @@ def test_columns_are_read_one_after_the_other_under_their_title(
              "nothing comes after it."]  # fmt: skip
     title = pdf_lines("A title that runs across both of the columns of this page", top=740)
     page = title + pdf_lines(*left, top=700) + pdf_lines(*right, left=300, top=700)
-    drawn(page)[0].save(tmp_path / "page.jpg")
+    cut(page)[0].save(tmp_path / "page.jpg")
     (document,) = read_file(tmp_path / "page.jpg", process=process).documents
     found = words(document)
     places = [found.index(line) for line in (*left, *right)]
@@ -141,23 +163,36 @@ def test_the_cells_of_a_table_stay_in_their_rows(tmp_path: Path, process: Readin
         pdf_lines(name, top=700 - 20 * n) + pdf_lines(value, left=250, top=700 - 20 * n)
         for n, (name, value) in enumerate(rows)
     )
-    drawn(page)[0].save(tmp_path / "table.png")
+    cut(page)[0].save(tmp_path / "table.png")
     (document,) = read_file(tmp_path / "table.png", process=process).documents
     assert document.text.split("\n") == [" | ".join(row) for row in rows]
 
 
-def test_each_page_of_a_tiff_is_a_page_and_a_blank_one_is_named(
-    tmp_path: Path, process: ReadingProcess
+def test_each_page_of_a_tiff_is_a_page_a_blank_one_is_named_and_none_is_recognised_again(
+    tmp_path: Path, process: Counting
 ) -> None:
-    first, second, third = drawn(pdf_lines(LINES[0]), b" ", pdf_lines(LINES[3]))
-    first.save(tmp_path / "fax.tiff", save_all=True, append_images=[second, third])
-    read = read_file(tmp_path / "fax.tiff", process=process)
-    assert [(words(each), each.metadata["page_label"]) for each in read.documents] == [
-        (LINES[0], "1"),
-        (LINES[3], "3"),
+    fax, kept = tmp_path / "fax.tiff", tmp_path / RECOGNISED
+    first, second, third = cut(pdf_lines("Ferry"), b" ", pdf_lines("Lamp house"))
+    first.save(fax, save_all=True, append_images=[second, third])
+    process.pages = 0
+    whole = read_file(fax, recognised=kept, process=process)
+    assert [(words(each), each.metadata["page_label"]) for each in whole.documents] == [
+        ("Ferry", "1"),
+        ("Lamp house", "3"),
     ]
-    assert read.documents[0].metadata["page_count"] == 3
-    assert "Page 2 has no text." in read.notices
+    assert whole.documents[0].metadata["page_count"] == 3
+    assert "Page 2 has no text." in whole.notices
+    assert process.pages == 3
+    again = read_file(fax, recognised=kept, process=process)
+    assert process.pages == 3
+    assert (again.documents, again.notices) == (whole.documents, whole.notices)
+    # one that was interrupted after its first page goes on with the others
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:2]) + '{"text": "cut')
+    assert read_file(fax, recognised=kept, process=process).documents == whole.documents
+    assert process.pages == 5
+    kept.write_text("of another version\n")
+    assert read_file(fax, recognised=kept, process=process).documents == whole.documents
+    assert process.pages == 8
 
 
 @pytest.mark.parametrize("name", ["photo.heic", "photo.webp"])
@@ -173,11 +208,11 @@ RUBBISH = "Th1s 1$ n0t wh@t tbe p|ctvre sh0ws lt wss rec0gn|sed by s0me o1d pr0g
 def test_a_hidden_text_that_is_rubbish_gives_way_to_what_the_picture_shows(
     tmp_path: Path, process: ReadingProcess
 ) -> None:
-    (page,) = drawn(pdf_lines(*LINES))
+    (page,) = drawn(pdf_lines(*LINES[:2]))
     hidden = pdf_lines(*(RUBBISH[start : start + 60] for start in range(0, 300, 60)))
     file = put(tmp_path / "old.pdf", scanned(page, b"3 Tr " + hidden))
     read = read_file(file, process=process)
-    assert [words(each) for each in read.documents] == [" ".join(" ".join(LINES).split())]
+    assert [words(each) for each in read.documents] == [" ".join(LINES[:2])]
     assert any("hidden text that is not what the picture shows" in each for each in read.notices)
     good = put(tmp_path / "good.pdf", scanned(page, b"3 Tr " + pdf_lines(*LINES * 2)))
     (kept,) = read_file(good, process=process).documents
@@ -192,46 +227,22 @@ def test_prose_names_tables_and_codes_are_no_rubbish() -> None:
     assert not is_rubbish("船は正午と六時に出る。切符は四クローネ。" * 10)
 
 
-def test_what_is_too_poor_to_read_is_said(tmp_path: Path, process: ReadingProcess) -> None:
-    (page,) = drawn(pdf_lines(*LINES * 4), dpi=40)
-    chance = np.random.default_rng(0)
-    grey = np.asarray(page.convert("L").filter(ImageFilter.GaussianBlur(1.2)), np.float32)
-    noise = chance.normal(60, 40, grey.shape)
-    bad = Image.fromarray((grey * 0.5 + noise).clip(0, 255).astype("u1"))
-    bad.resize((page.width * 3, page.height * 3)).save(tmp_path / "bad.png")
-    with pytest.raises(EmptyDocumentError, match=r"^bad.png (cannot be read: its|is a) picture"):
+def blurred(dpi: int) -> Image.Image:
+    """Two lines, grey, noisy and out of focus."""
+    (page,) = cut(pdf_lines(*LINES[:2]), dpi=dpi, margin=12)
+    grey = np.asarray(page.convert("L").filter(ImageFilter.GaussianBlur(0.9)), np.float32)
+    noise = np.random.default_rng(0).normal(60, 6, grey.shape)
+    bad = Image.fromarray((grey * 0.6 + noise).clip(0, 255).astype("u1"))
+    return bad.resize((page.width * 3, page.height * 3))
+
+
+def test_what_is_too_poor_or_hard_to_read_is_said(tmp_path: Path, process: ReadingProcess) -> None:
+    blurred(dpi=44).save(tmp_path / "bad.png")
+    with pytest.raises(EmptyDocumentError, match=r"^bad.png cannot be read: its picture is too"):
         read_file(tmp_path / "bad.png", process=process)
-
-
-class Counting(ReadingProcess):
-    """Counts the pages that are recognised."""
-
-    pages = 0
-
-    def ask(
-        self, request: dict[str, Any], while_waiting: Callable[[], None] = lambda: None
-    ) -> Iterator[dict[str, Any]]:
-        self.pages += request["task"] == "recognise"
-        return super().ask(request, while_waiting)
-
-
-def test_recognised_pages_are_kept_and_not_recognised_again(tmp_path: Path) -> None:
-    first, second, third = drawn(pdf_lines(LINES[0]), b" ", pdf_lines(LINES[3]))
-    fax, kept = tmp_path / "fax.tiff", tmp_path / RECOGNISED
-    first.save(fax, save_all=True, append_images=[second, third])
-    with Counting() as process:
-        whole = read_file(fax, recognised=kept, process=process)
-        assert process.pages == 3
-        again = read_file(fax, recognised=kept, process=process)
-        assert process.pages == 3
-        assert (again.documents, again.notices) == (whole.documents, whole.notices)
-        # one that was interrupted after its first page goes on with the others
-        kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:2]) + '{"text": "cut')
-        assert read_file(fax, recognised=kept, process=process).documents == whole.documents
-        assert process.pages == 5
-        kept.write_text("of another version\n")
-        assert read_file(fax, recognised=kept, process=process).documents == whole.documents
-        assert process.pages == 8
+    blurred(dpi=54).save(tmp_path / "doubtful.png")
+    read = read_file(tmp_path / "doubtful.png", process=process)
+    assert any("letters that are hard to recognise" in each for each in read.notices)
 
 
 def test_without_recognition_scans_are_named_and_pictures_refused(process: ReadingProcess) -> None:
