@@ -37,14 +37,22 @@ def documents(read: Mapping[str, Any]) -> list[Document]:
 
 
 def measure(
-    embedder: Embedding | None = None, reranker: Reranker | None = None, top_k: int = 3
+    embedder: Embedding | None = None,
+    reranker: Reranker | None = None,
+    top_k: int = 3,
+    about: Sequence[str] = ("de", "fr", "es"),
 ) -> dict[str, dict[str, float]]:
-    """By the question's language and that of the documents, such as "en→de": the three rates."""
+    """By the question's language and that of the documents, such as "en→de": the three rates.
+
+    `about`: the languages of the documents that are asked about.
+    """
     read = json.loads(FILE.read_text("utf-8"))
     index = VectorStoreIndex.from_documents(documents(read), embed_model=embedder)
     retriever = index.as_retriever(top_k, reranker=reranker)
     found: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
     for each in read["questions"]:
+        if each["in"] not in about:
+            continue
         results = retriever.retrieve(each["ask"])
         asked = each.get("of", each["in"])
         group = asked if asked == each["in"] else f"{asked}→{each['in']}"

@@ -81,6 +81,16 @@ EVIDENCE = 3
 # The logit of a passage that was not scored: about the lowest that the model gives
 UNSCORED = -11.4
 
+# The notes for a language that the embedder, or only the reranker, does not know
+BY_WORDS = (
+    "The model that finds passages by meaning does not know {0}, so they were found mostly by "
+    "their words. Ask with words of the documents, or choose a model for many languages on the "
+    "Models page."
+)
+BY_MEANING = (
+    "The model that ranks sentences does not know {0}, so the quoted sentence may not be the best "
+    "one. Choose a model for many languages on the Models page."
+)
 NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
 
 
@@ -144,7 +154,7 @@ class HybridRetriever:
             if len(self._searched) > 1:
                 found = _merged(found)
         run.check()
-        unknown = self._unknown_language(question, found)
+        limits = self._limits(question, found)
         if self._reranker is not None:
             with run.span("rerank"):
                 reranker: Reranker = _TimedReranker(self._reranker)
@@ -153,10 +163,9 @@ class HybridRetriever:
                     reranker = _FollowUpReranker(reranker, question)
                     rate = rate and rate.beside(1)  # each sentence is scored twice
                 most = affordable(BUDGET, FEWEST, rate, run.trace.now(), run.search_until)
-                judged = not unknown and getattr(self._reranker, "calibrated", True)
+                judged = not limits and getattr(self._reranker, "calibrated", True)
                 found = rerank(whole, found, reranker, run, most, judged)
-        if unknown:
-            run.note(by_words(unknown))
+        run.note(limits)
         return found[: self.similarity_top_k]
 
     def _search(
@@ -180,24 +189,21 @@ class HybridRetriever:
             if node is not None  # it was deleted after the search
         ]
 
-    def _unknown_language(self, question: str, found: Sequence[NodeWithScore]) -> str:
-        """The language, of the question or the best passage, that an embedder or the reranker
+    def _limits(self, question: str, found: Sequence[NodeWithScore]) -> str:
+        """The note for a question or a best passage in a language that an embedder or the reranker
         does not know; empty if all know both."""
         if not found:
             return ""
-        languages = {each for part in self._searched for each in part.collection.languages}
-        asked = language_of_question(question, languages)
-        models: list[Embedding | Reranker] = [each.embedding for each in self._searched]
-        if self._reranker:
-            models.append(self._reranker)
-        return next(
-            (
-                language
-                for language in (asked, found[0].node.language)
-                if language and not all(knows(model, language) for model in models)
-            ),
-            "",
-        )
+        among = {each for part in self._searched for each in part.collection.languages}
+        asked = language_of_question(question, among)
+        languages = [each for each in (asked, found[0].node.language) if each]
+        for language in languages:
+            if not all(knows(each.embedding, language) for each in self._searched):
+                return BY_WORDS.format(name_of(language))
+        for language in languages:
+            if self._reranker is not None and not knows(self._reranker, language):
+                return BY_MEANING.format(name_of(language))
+        return ""
 
 
 def _merged(found: Sequence[NodeWithScore]) -> list[NodeWithScore]:
@@ -209,16 +215,6 @@ def _merged(found: Sequence[NodeWithScore]) -> list[NodeWithScore]:
     for each in sorted(found, key=lambda each: -each.score):
         best.setdefault((each.node.source_id, each.node.position), each)
     return list(best.values())
-
-
-def by_words(language: str) -> str:
-    """The note for an answer in a language that the search does not know."""
-    name = name_of(language)
-    return (
-        f"The search knows English, and this is {name}: passages were found mostly by their words. "
-        "Ask with words of the documents, or choose a search model for many languages on the "
-        "Models page."
-    )
 
 
 # The time of scoring on this machine by the number of sentences, for each type of reranker

@@ -95,14 +95,24 @@ def test_english_is_refused_as_before_and_has_no_note() -> None:
     assert run.notes == []
 
 
-def test_a_model_for_many_languages_gets_no_note(
-    german: VectorStoreIndex, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("many", "note"),
+    [
+        (["embedder", "reranker"], ""),
+        (["embedder"], "The model that ranks sentences does not know German"),
+        (["reranker"], "The model that finds passages by meaning does not know German"),
+    ],
+)
+def test_the_note_names_the_model_that_does_not_know_the_language(
+    many: list[str], note: str, german: VectorStoreIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    models = {"embedder": german.embed_model, "reranker": Settings.reranker}
+    for each in many:
+        monkeypatch.setattr(models[each], "languages", frozenset())
     run = Run()
-    monkeypatch.setattr(german.embed_model, "languages", frozenset())
-    monkeypatch.setattr(Settings.reranker, "languages", frozenset())
-    german.as_retriever(1).retrieve("Wie hoch ist der Leuchtturm?", run)
-    assert run.notes == []
+    found = german.as_retriever(1).retrieve("Wie hoch ist die Verschuldung von Peru?", run)
+    assert "".join(run.notes).startswith(note) and len(run.notes) == bool(note)
+    assert is_relevant(found) == bool(note)  # refused only where the reranker knows the language
 
 
 def test_a_model_that_reads_passages_is_asked_for_the_questions_language() -> None:
@@ -117,6 +127,6 @@ def test_a_model_that_reads_passages_is_asked_for_the_questions_language() -> No
 
 
 def test_most_german_questions_find_their_passage_first() -> None:
-    rates = measure()
+    rates = measure(about=["de"])
     assert rates["de"]["hit@1"] >= 0.75
     assert rates["all"]["refused"] == 0

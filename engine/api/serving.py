@@ -17,8 +17,8 @@ from engine.api.origin import LOOPBACK, Names, OwnOriginOnly
 from engine.api.routes import Api
 from engine.api.running import announce, running, withdraw
 from engine.config import Config
+from engine.cores import switch_threads_often
 from engine.errors import ConfigError, StoreInUseError
-from engine.settings import Settings
 from engine.workspace import Workspace
 
 LAST_WORDS = 5  # seconds for open connections when the server ends
@@ -79,7 +79,8 @@ def connected(config: Config) -> Iterator[Client]:
 
 @contextmanager
 def opened(config: Config) -> Iterator[Workspace]:
-    workspace = Workspace(config.data_dir / "app", config, Settings.llm)
+    switch_threads_often()
+    workspace = Workspace(config.data_dir / "app", config)
     try:
         yield workspace
     finally:

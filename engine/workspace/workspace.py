@@ -28,7 +28,14 @@ from engine.measuring.asking import Asker, Connection, InProcess, Means, OverHtt
 from engine.measuring.feeling import useful_by
 from engine.models.asking import Hub
 from engine.models.chat import ChatModel
-from engine.models.choosing import Choice, SearchChoice, configured_name, load_search_choice
+from engine.models.choosing import (
+    Choice,
+    SearchChoice,
+    configured_name,
+    load_choice,
+    load_search_choice,
+    open_chosen,
+)
 from engine.models.files import ModelFiles
 from engine.models.searching import SearchModels, SearchSwitch
 from engine.models.servers import Servers
@@ -110,14 +117,15 @@ def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> An
 class Workspace:
     """Everything in `folder`: library, uploads, conversations, measurements, settings.
 
-    `notices` has a sentence for each repair at the start. A page shows it until the user closes it.
+    `llm`: by default the model that was chosen on the Models page, else `Settings.llm`. `notices`
+    has a sentence for each repair at the start. A page shows it until the user closes it.
 
     Raises:
         FirstTokenError: something in the folder can be neither opened nor set aside.
         OSError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, config: Config, llm: LLM) -> None:
+    def __init__(self, folder: Path, config: Config, llm: LLM | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = _lock_folder(folder)
         try:
@@ -126,9 +134,16 @@ class Workspace:
             self._folder_lock.close()
             raise
 
-    def _open(self, folder: Path, config: Config, llm: LLM) -> None:
-        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
+    def _open(self, folder: Path, config: Config, llm: LLM | None) -> None:
         self.notices: list[str] = []
+        choice = Choice()
+        if llm is None:
+            chosen, problem = open_chosen(folder, config)
+            if chosen:
+                Settings.llm, choice = chosen, load_choice(folder, config)
+            self.notices += [problem] if problem else []
+            llm = Settings.llm
+        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
         self._settings_file = folder / "settings.json"
         default = AskSettings(first_token_budget=config.first_token_budget)
         self._settings = self._load_settings(default)
@@ -162,6 +177,7 @@ class Workspace:
         self.notices += self.models.notices
         self.servers = Servers(folder)
         self.switch = Switch(folder, config, self._answering, self._install)
+        self.switch.current = choice
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._lock = threading.RLock()

@@ -10,7 +10,6 @@ import functools
 import gc
 import logging
 import secrets
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import streamlit as st
 
 from engine import logs
+from engine.cores import switch_threads_often
 from engine.errors import ConfigError, FirstTokenError
 from pages.parts.shutdown import Shutdown
 
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Parameters = ParamSpec("Parameters")
-
-# Python's switch interval: the seconds that a busy thread may run while others wait; 5 ms by
-# default. The thread that computes an answer has to run several times per token, and a page's
-# script is a busy thread. Beside one, an answer was written at 37 tokens/s with 5 ms, at 60 with 1
-# ms, at 65 with 0.5 ms, at 71 with 0.1 ms, and without one at 95 (2-core AMD EPYC, default model).
-SWITCH_INTERVAL = 0.0005
 
 _lock = threading.Lock()
 _opened: list["Workspace"] = []
@@ -58,21 +52,12 @@ def open_workspace() -> "Workspace":
 
 
 def _open() -> "Workspace":
-    from engine.models.choosing import load_choice, open_chosen
     from engine.settings import Settings
     from engine.workspace import Workspace
 
     config = Settings.config
-    folder = config.data_dir / "app"
     try:
-        chosen, problem = open_chosen(folder, config)
-        if chosen:
-            Settings.llm = chosen
-        opened = Workspace(folder, config, Settings.llm)
-        if chosen:
-            opened.switch.current = load_choice(folder, config)
-        opened.notices += [problem] if problem else []
-        return opened
+        return Workspace(config.data_dir / "app", config)
     except OSError as error:
         log.exception("The workspace could not be opened")
         raise ConfigError(
@@ -93,7 +78,7 @@ def workspace() -> "Workspace":
 @asynccontextmanager
 async def opening(_app: st.App) -> AsyncIterator[None]:
     """The server's lifespan: configure the process, load the model, and shut down in order."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    switch_threads_often()
     shutdown = Shutdown(_close)
     if threading.current_thread() is threading.main_thread():
         shutdown.install()
