@@ -121,3 +121,15 @@ def test_an_address_that_cannot_be_used_is_refused(address: str, sentence: str) 
         models_of(checked_address(address), KEY)
     assert KEY not in str(caught.value)
     assert "pass@" not in str(caught.value)
+
+
+def test_a_copied_key_is_freed_of_spaces_and_refused_where_no_request_can_carry_it(
+    tmp_path: Path,
+) -> None:
+    servers = Servers(tmp_path)
+    server = servers.add("http://localhost:1/v1", "m", f" {KEY}\n")
+    assert servers.key(server) == KEY
+    for wrong in ("sk-mühle-4711", "sk-mill\n4711"):
+        with pytest.raises(ServerError, match="Copy it once more") as caught:
+            models_of("http://127.0.0.1:9/v1", wrong)
+        assert wrong not in str(caught.value)

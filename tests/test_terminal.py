@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from typing import Any
 import pytest
 
 from engine.api.client import Client
+from engine.api.serving import opened
+from engine.cores import SWITCH_INTERVAL
 from engine.embedding import BgeEmbedding
+from engine.models.choosing import Choice, save_choice
+from engine.models.servers import Servers
 from engine.settings import Settings
 from engine.terminal import main
 from tests.api_server import QUESTION, wait_until
@@ -22,11 +27,13 @@ MILL = ROOT / "samples" / "tide-mill.md"
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty data folder, which the commands use, with the models that are there."""
     config = replace(Settings.config, data_dir=tmp_path)
     monkeypatch.setattr("engine.terminal.default_config", lambda: config)
-    return tmp_path
+    interval = sys.getswitchinterval()
+    yield tmp_path
+    sys.setswitchinterval(interval)
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -63,6 +70,21 @@ def test_without_the_app_a_library_is_filled_searched_and_asked(
     assert "Hannah Voss" in capsys.readouterr().out
     assert main(["list"]) == 0
     assert "default/tide-mill.md" in capsys.readouterr().out
+
+
+def test_a_command_answers_with_the_chosen_model_and_switches_threads_as_the_app_does(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, config = data / "app", replace(Settings.config, data_dir=data)
+    folder.mkdir()
+    choice = Choice(server=Servers(folder).add("http://127.0.0.1:9/v1", "mill", "").id)
+    save_choice(folder, config, choice)
+    monkeypatch.setattr(Settings, "_parts", dict(Settings._parts))
+    sys.setswitchinterval(0.005)
+    with opened(config) as workspace:
+        assert workspace.llm.metadata.model_name == "mill"
+        assert workspace.switch.current == choice
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
 
 
 def test_what_cannot_be_done_is_a_sentence_and_a_status(

@@ -56,9 +56,9 @@ class Servers:
     def add(self, address: str, model: str, key: str) -> Server:
         """
         Raises:
-            ServerError: the address cannot be used, or nothing could be saved.
+            ServerError: the address or the key cannot be used, or nothing could be saved.
         """
-        server = Server(new_id(), checked_address(address), model)
+        server, key = Server(new_id(), checked_address(address), model), checked_key(key)
         with self._lock:
             keys = _read(self._keys_file, {}) | ({server.id: key} if key else {})
             self._write([*self.all(), server], keys)
@@ -103,13 +103,25 @@ def checked_address(address: str) -> str:
     return address
 
 
+def checked_key(key: str) -> str:
+    """The key without the spaces around it, which are easily copied with it.
+
+    Raises:
+        ServerError: it cannot be sent in a request's head.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ServerError("The key has a character that keys do not have. Copy it once more.")
+    return key
+
+
 def models_of(address: str, key: str = "") -> list[str]:
     """The names of the models that a server says it has.
 
     Raises:
         ServerError: it cannot be reached, or refuses; says what to do.
     """
-    address = checked_address(address)
+    address, key = checked_address(address), checked_key(key)
     shown = public_address(address)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
