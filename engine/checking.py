@@ -202,6 +202,8 @@ def _not_an_answer(answer: str, question: str, read: Sequence[str]) -> str:
     """The problem of a text that is no answer to this question, from these passages."""
     if repeats_from(answer) is not None:
         return "The model repeated itself."
+    if answer.rstrip().endswith("?"):  # an echo, in any language
+        return "The model wrote a question."
     asks = _ASKS.search(question)
     if asks is None:
         return ""  # "yes" is an answer

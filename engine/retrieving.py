@@ -81,7 +81,8 @@ EVIDENCE = 3
 # The logit of a passage that was not scored: about the lowest that the model gives
 UNSCORED = -11.4
 
-# The notes for a language that the embedder, or only the reranker, does not know
+# The notes for a language that the embedder, or only the reranker, does not know; and for a question
+# that found nothing, while some documents are in such a language
 BY_WORDS = (
     "The model that finds passages by meaning does not know {0}, so they were found mostly by "
     "their words. Ask with words of the documents, or choose a model for many languages on the "
@@ -90,6 +91,10 @@ BY_WORDS = (
 BY_MEANING = (
     "The model that ranks sentences does not know {0}, so the quoted sentence may not be the best "
     "one. Choose a model for many languages on the Models page."
+)
+ALSO_IN = (
+    "Documents in {0} were searched mostly by their words, because a model of the search does not "
+    "know the language. Ask about them in the same language."
 )
 NOT_FOUND = "I did not find this in your documents. The closest passages are shown."
 
@@ -166,6 +171,8 @@ class HybridRetriever:
                 judged = not limits and getattr(self._reranker, "calibrated", True)
                 found = rerank(whole, found, reranker, run, most, judged)
         run.note(limits)
+        if not is_relevant(found):
+            run.note(self._not_known_well())
         return found[: self.similarity_top_k]
 
     def _search(
@@ -201,9 +208,20 @@ class HybridRetriever:
             if not all(knows(each.embedding, language) for each in self._searched):
                 return BY_WORDS.format(name_of(language))
         for language in languages:
-            if self._reranker is not None and not knows(self._reranker, language):
+            if not knows(self._reranker, language):
                 return BY_MEANING.format(name_of(language))
         return ""
+
+    def _not_known_well(self) -> str:
+        """The note where nothing was found, although it may be in a language that an embedder or
+        the reranker does not know."""
+        unknown = {
+            name_of(language)
+            for part in self._searched
+            for language in part.collection.languages
+            if not (knows(part.embedding, language) and knows(self._reranker, language))
+        }
+        return ALSO_IN.format(" and ".join(sorted(unknown))) if unknown else ""
 
 
 def _merged(found: Sequence[NodeWithScore]) -> list[NodeWithScore]:

@@ -95,8 +95,8 @@ class Run:
         self.progress = Progress(phase, done, total, reused)
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence for the reader of the answer. An empty one is ignored."""
-        if sentence:
+        """Keep a sentence for the reader of the answer, once. An empty one is ignored."""
+        if sentence and sentence not in self.notes:
             self.notes.append(sentence)
 
     @property

@@ -24,6 +24,7 @@ MILL = "The tide mill was built in 1684 by Hannah Voss. The dam broke on 9 Janua
         # the question again
         ("Who built the tide mill?", MILL, "The tide mill was built by the tide mill."),
         ("Who built the tide mill?", MILL, 'The answer is: "The tide mill was built".'),
+        ("Wer hat die Mühle gebaut?", "Ana baute sie.", "Wer hat die Mühle der Insel gebaut?"),
         # the same again and again
         ("Who built the tide mill?", MILL, "Hannah Voss built the mill. " * 4),
         # an answer of another kind

@@ -78,6 +78,7 @@ def test_what_is_there_is_not_refused_and_a_note_says_what_the_search_can_do(
     (found,) = retriever.retrieve("Wie lange dauerten die Bauarbeiten an der Mühle?", run)
     assert "drei Jahre" in found.text
     assert is_relevant([found])
+    retriever.retrieve("Wie lange dauerte der Bau?", run)  # as a follow-up is searched, twice
     (note,) = run.notes
     assert "German" in note
     assert "Models page" in note
@@ -93,6 +94,15 @@ def test_english_is_refused_as_before_and_has_no_note() -> None:
     assert not is_relevant(index.as_retriever(1).retrieve("What is the capital of Peru?", run))
     assert is_relevant(index.as_retriever(1).retrieve("Who built the tide mill?", run))
     assert run.notes == []
+
+
+def test_where_nothing_is_found_the_documents_that_may_have_it_are_named() -> None:
+    run = Run()
+    text = "The tide mill was built by Jorge Abend in 1684."
+    index = VectorStoreIndex.from_documents([Document(text), Document(MILL)])
+    assert not is_relevant(index.as_retriever(1).retrieve("Which colour was the tide mill's roof?", run))
+    (note,) = run.notes
+    assert note.startswith("Documents in German were searched mostly by their words")
 
 
 @pytest.mark.parametrize(

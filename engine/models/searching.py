@@ -184,7 +184,11 @@ class SearchModels:
 
 
 def _from(before: int, total: int, on_progress: OnProgress) -> Callable[[str, int, int], None]:
-    return lambda _stage, done, _total: on_progress(before + done, total)
+    def report(stage: str, done: int, _total: int) -> None:
+        if stage == "downloading":  # not "checking", which begins at 0 again
+            on_progress(before + done, total)
+
+    return report
 
 
 def _find(name: str, offered: tuple[Offered, ...], variable: str) -> Offered:

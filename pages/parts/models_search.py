@@ -23,9 +23,19 @@ WHY = (
 def choose_search_models(workspace: Workspace) -> None:
     switch = workspace.search_switch
     st.markdown(WHY)
-    embedder = _choice("Finds passages by meaning", BgeEmbedding.name, embedders(), "embedder")
+    embedder = _choice(
+        "Finds passages by meaning",
+        BgeEmbedding.name,
+        embedders(),
+        switch.current.embedder,
+        "embedder",
+    )
     reranker = _choice(
-        "Ranks sentences against the question", CrossEncoder.name, rerankers(), "reranker"
+        "Ranks sentences against the question",
+        CrossEncoder.name,
+        rerankers(),
+        switch.current.reranker,
+        "reranker",
     )
     choice = SearchChoice(embedder, reranker)
     here = workspace.search_models.is_here
@@ -47,8 +57,10 @@ def _busy(workspace: Workspace) -> bool:
     return workspace.search_switch.step.at_work or bool(workspace.library.reembedder.pending)
 
 
-def _choice(label: str, default: str, offered: tuple[Offered, ...], key: str) -> str:
-    """The name of a model; empty for the default one."""
+def _choice(
+    label: str, default: str, offered: tuple[Offered, ...], in_use: str, key: str
+) -> str:
+    """The name of a model; empty for the default one. At first it is the one in use."""
     known = {each.name: each for each in offered}
 
     def described(name: str) -> str:
@@ -59,7 +71,13 @@ def _choice(label: str, default: str, offered: tuple[Offered, ...], key: str) ->
         return f"{name} ({languages}; {each.gigabytes:g} GB; {each.licence})"
 
     names = [default, *known]
-    name = st.selectbox(label, names, format_func=described, key=f"search-{key}")
+    name = st.selectbox(
+        label,
+        names,
+        index=names.index(in_use or default),
+        format_func=described,
+        key=f"search-{key}",
+    )
     return "" if name == default else str(name)
 
 
