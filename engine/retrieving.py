@@ -81,8 +81,8 @@ EVIDENCE = 3
 # The logit of a passage that was not scored: about the lowest that the model gives
 UNSCORED = -11.4
 
-# The notes for a language that the embedder, or only the reranker, does not know; and for a question
-# that found nothing, while some documents are in such a language
+# The notes for a language that the embedder, or only the reranker, does not know; and for nothing
+# found, while some documents are in such a language
 BY_WORDS = (
     "The model that finds passages by meaning does not know {0}, so they were found mostly by "
     "their words. Ask with words of the documents, or choose a model for many languages on the "
