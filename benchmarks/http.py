@@ -1,6 +1,6 @@
 """The time to first token as another program sees it over HTTP, beside our own trace of it.
 
-    python -m benchmarks.http [--requests 24] [--without-guidellm]
+    python -m benchmarks.http [--requests N] [--without-guidellm]
 
 Two clients ask the running app through /v1/chat/completions, with 1, 2, 4 and 8 requests at once:
 GuideLLM, and plain sockets, which add next to nothing. Each of their requests is matched, by its
@@ -48,9 +48,21 @@ class Seen:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=24, help="for each number at once")
-    parser.add_argument("--without-guidellm", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.http",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=24,
+        metavar="N",
+        help="of each client, for each number of requests at once (default 24)",
+    )
+    parser.add_argument(
+        "--without-guidellm", action="store_true", help="measure with plain sockets only"
+    )
     options = parser.parse_args()
     guidellm = None if options.without_guidellm else environment()
     with tempfile.TemporaryDirectory() as name, running_app(Path(name)) as app:

@@ -81,10 +81,15 @@ def _share(values: Sequence[bool]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--embedder", default="")
-    parser.add_argument("--reranker", default="")
-    parser.add_argument("--json", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.languages",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for what in ("--embedder", "--reranker"):
+        name = "of fastembed's list (default: the one of First Token)"
+        parser.add_argument(what, default="", metavar="NAME", help=name)
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     config, weights = Settings.config, Settings.weights
     folder = config.data_dir / "app"
