@@ -55,7 +55,10 @@ def show_code(target: Target, question: str) -> None:
         st.caption("With OpenAI's package: `pip install openai`.")
         st.code(python(target, question), language="python", wrap_lines=True)
     with tabs[2]:
-        st.caption("For Node. In a browser, only pages of this app may ask.")
+        st.caption(
+            "Save it as `ask.mjs`, and run `node ask.mjs`. In a browser, only pages of this app may "
+            "ask."
+        )
         st.code(javascript(target, question), language="javascript", wrap_lines=True)
     with tabs[3]:
         st.caption("Claude Code")

@@ -1,6 +1,7 @@
 """What other programs are given to copy: commands, code and configurations. No widgets.
 
-Everything works as it stands: with the app's address, the collection, and the key where one is set.
+Everything works as it stands, with the app's address, the collection, and the key where one is set;
+only the name of a file to add is the reader's.
 """
 
 import json
@@ -99,7 +100,7 @@ def python(target: Target, question: str) -> str:
 
 
 def javascript(target: Target, question: str) -> str:
-    """For Node, Deno and Bun. A browser allows it on the app's own pages only."""
+    """An ES module for Node, Deno and Bun. A browser allows it on the app's own pages only."""
     body = {
         "model": target.model,
         "stream": True,
@@ -115,6 +116,7 @@ const answer = await fetch({json.dumps(target.url + "/v1/chat/completions")}, {{
   }},
   body: JSON.stringify({shown}),
 }});
+if (!answer.ok) throw new Error(await answer.text());
 let rest = "", text = "";
 for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {{
   const frames = (rest + part).split("\\n\\n");
@@ -158,6 +160,6 @@ def terminal(target: Target, question: str) -> str:
             f"{shlex.quote(str(target.python))} -m engine ask {asked}{collection}",
             f"{shlex.quote(str(target.python))} -m engine search {asked} --json{collection}",
             f"{shlex.quote(str(target.python))} -m engine list{collection}",
-            f"{shlex.quote(str(target.python))} -m engine add README.md{collection}",
+            f"{shlex.quote(str(target.python))} -m engine add YOUR-FILE.pdf{collection}",
         ]
     )
