@@ -56,8 +56,8 @@ def show_code(target: Target, question: str) -> None:
         st.code(python(target, question), language="python", wrap_lines=True)
     with tabs[2]:
         st.caption(
-            "Save it as `ask.mjs`, and run `node ask.mjs`. In a browser, only pages of this app may "
-            "ask."
+            "Save it as `ask.mjs`, and run `node ask.mjs`. In a browser, only pages of this app "
+            "can ask it."
         )
         st.code(javascript(target, question), language="javascript", wrap_lines=True)
     with tabs[3]:

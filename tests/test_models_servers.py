@@ -17,7 +17,7 @@ from engine.config import Config
 from engine.errors import ServerError
 from engine.llm import OpenAICompatible
 from engine.models.choosing import Choice
-from engine.models.servers import KEYS, Servers, checked_address, models_of
+from engine.models.servers import KEYS, SERVERS, Servers, checked_address, models_of
 from engine.models.switching import open_proven
 from engine.run import Run
 from engine.schema import ChatMessage
@@ -133,3 +133,14 @@ def test_a_copied_key_is_freed_of_spaces_and_refused_where_no_request_can_carry_
         with pytest.raises(ServerError, match="Copy it once more") as caught:
             models_of("http://127.0.0.1:9/v1", wrong)
         assert wrong not in str(caught.value)
+
+
+def test_damaged_files_are_set_aside_and_not_overwritten(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    server = servers.add("http://localhost:1/v1", "m", KEY)
+    (tmp_path / KEYS).write_text(f'{{"{server.id}": "{KEY}"')  # cut off
+    (tmp_path / SERVERS).write_text("{}")
+    assert servers.all() == [] and servers.key(server) == ""
+    aside = {each.name.split("-", 4)[4]: each for each in (tmp_path / "set-aside").iterdir()}
+    assert KEY in aside[KEYS].read_text() and SERVERS in aside
+    assert stat.S_IMODE(aside[KEYS].stat().st_mode) == 0o600

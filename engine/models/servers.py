@@ -7,13 +7,14 @@ it goes to its server and nowhere else.
 import json
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from engine.durable import write_whole
+from engine.durable import set_aside, write_whole
 from engine.errors import ServerError
 from engine.redacting import public_address, redact
 from engine.schema import new_id
@@ -149,11 +150,18 @@ def models_of(address: str, key: str = "") -> list[str]:
 
 
 def _read(file: Path, otherwise: Any) -> Any:
+    """The file's content. A damaged one is set aside: the next change would overwrite it."""
     try:
         read = json.loads(file.read_text("utf-8"))
-        return read if isinstance(read, type(otherwise)) else otherwise
+        if isinstance(read, type(otherwise)):
+            return read
+        raise ValueError("it has another shape")
     except FileNotFoundError:
-        return otherwise
-    except (OSError, ValueError):
+        pass
+    except OSError:
         log.exception("%s cannot be read", file.name)
-        return otherwise
+    except ValueError:
+        log.exception("%s is damaged", file.name)
+        with suppress(OSError):
+            set_aside(file, file.parent)
+    return otherwise
