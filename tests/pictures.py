@@ -1,8 +1,8 @@
 """The README's pictures, taken of the real app with the samples: `python -m tests.pictures`.
 
-Also a recording of about ten seconds: a question, its quotation, its answer, its page;
-`python -m tests.pictures recording` takes it alone. Take them on a quiet machine: the figures in
-them are real.
+Also a recording of about ten seconds: a question, its quotation, its answer, its page. With names,
+such as `compare recording`, it takes only these. Take them on a quiet machine: the figures in them
+are real.
 """
 
 import base64
@@ -144,14 +144,17 @@ def _save(picture: bytes, file: Path) -> None:
     whole.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
-def take(browser: Browser, url: str) -> None:
+def take(browser: Browser, url: str, wanted: list[str]) -> None:
     for page in (ask, library, agent, compare, walkthrough, models):
+        if wanted and page is not ask and page.__name__ not in wanted:  # `ask` adds the samples
+            continue
         with browser.new_context(viewport=DESKTOP) as context:
             tab = context.new_page()
             tab.set_default_timeout(LIMIT)
             page(tab, url)
             tab.wait_for_timeout(1000)  # until charts and fonts are drawn
-            _save(tab.screenshot(), DOCS / f"{page.__name__}.png")
+            if not wanted or page.__name__ in wanted:
+                _save(tab.screenshot(), DOCS / f"{page.__name__}.png")
 
 
 def take_recording(browser: Browser, url: str) -> None:
@@ -171,9 +174,10 @@ def main(wanted: list[str]) -> None:
         running_app(Path(data)) as app,
         chromium() as browser,
     ):
-        if "recording" not in wanted:
-            take(browser, app.url)
-        take_recording(browser, app.url)
+        if wanted != ["recording"]:
+            take(browser, app.url, wanted)
+        if not wanted or "recording" in wanted:
+            take_recording(browser, app.url)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ def test_answers_are_measured_up_to_the_text_that_can_be_seen(compared: Page) ->
     compared.get_by_role("radio", name="In the browser").click()
     for stage in ("to the app", "rerank", "to the page", "to the screen"):
         expect(compared.locator(".ft-label", has_text=stage)).to_be_visible()
-    expect(compared.get_by_text("6 times in process and 6 times in the browser")).to_be_visible()
+    expect(compared.get_by_text("6 in process and 6 in the browser")).to_be_visible()
 
 
 @pytest.mark.soak

@@ -234,8 +234,8 @@ def test_several_questions_are_measured_together_and_their_lengths_shown(
     assert session.setup.questions == (QUESTION, "When was the tide mill of Quernsay built?")
     app.run()
     assert not app.exception
-    counts = "6 times streaming and 6 times non-streaming"
-    assert f"2 questions answered {counts}" in texts(app), texts(app)
+    counts = "12 answers to 2 questions, 6 streaming and 6 non-streaming, in turn"
+    assert f"Measured: {counts}" in texts(app), texts(app)
     table = next(f.value for f in app.dataframe if "question" in f.value.columns)
     assert list(table["question"]) == list(session.setup.questions)
     assert all(table["prompt tokens"]) and all(table["answer tokens"])

@@ -5,11 +5,11 @@ from statistics import median
 from engine.measuring.feeling import first_useful
 from engine.measuring.findings import (
     Comparison,
-    capital,
     compare,
     counted,
     first_words_differ,
     likely_range,
+    only_modes_differ,
     same_text,
     two,
     verdict,
@@ -35,6 +35,7 @@ def result(session: Session) -> Section:
     section.blocks += [
         Finding(verdict(session.setup, comparison)),
         Chart(_bars(session, comparison)),
+        Note("Seconds from the question, in the middle of all runs (median). Shorter is better."),
         Note(whether_to_believe(session, comparison)),
         Note(about(session, session.counted)),
     ]
@@ -42,17 +43,18 @@ def result(session: Session) -> Section:
 
 
 def what_was_compared(session: Session) -> str:
-    """The lanes, the questions and the runs, in one sentence."""
+    """What the lanes are, the answers and the questions."""
     names, setup = session.setup.names, session.setup
-    asked = (
-        "the same question"
-        if len(setup.questions) == 1
-        else counted(len(setup.questions), "question")
+    lanes = (
+        "A streaming answer appears while it is written, a non-streaming one when it is complete. "
+        if only_modes_differ(setup)
+        else ""
     )
-    runs = " and ".join(
-        f"{counted(len(session.of(lane)), 'time')} {name}" for lane, name in enumerate(names)
+    asked = "one question" if len(setup.questions) == 1 else f"{len(setup.questions)} questions"
+    runs = " and ".join(f"{len(session.of(lane))} {name}" for lane, name in enumerate(names))
+    return (
+        f"{lanes}Measured: {counted(len(session.counted), 'answer')} to {asked}, {runs}, in turn."
     )
-    return f"{capital(asked)} answered {runs}, in alternating order."
 
 
 def _bars(session: Session, comparison: Comparison) -> str:
@@ -89,7 +91,7 @@ def first_useful_median(session: Session, lane: int) -> float | None:
 
 
 def whether_to_believe(session: Session, comparison: Comparison) -> str:
-    """How sure the finding is, why, and for what it holds."""
+    """How sure each half of the finding is, why, and for what it holds."""
     if not comparison.enough_pairs:
         return (
             f"**Not to be relied on yet.** {counted(comparison.pairs, 'pair')} of runs ended, and "
@@ -97,27 +99,30 @@ def whether_to_believe(session: Session, comparison: Comparison) -> str:
         )
     first = session.setup.names[0]
     pairs = [(a.metrics.ttft or 0.0, b.metrics.ttft or 0.0) for a, b in session.pairs]
-    sooner = sum(one < other for one, other in pairs)
+    sooner, later = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
+    came = (
+        f"sooner with {first} in {sooner}" if sooner >= later else f"later with {first} in {later}"
+    )
     words = comparison.words.ratio
-    said = [f"The first words came sooner with {first} in {sooner} of {len(pairs)} pairs of runs"]
+    times = ""
     if words.excludes(1) and words.low and words.high:
-        sure = "You can rely on this."
         low, high = (words.low, words.high) if words.low > 1 else (1 / words.high, 1 / words.low)
-        said[0] += f", {two(low)} to {two(high)} times (95 % confidence)"
-    elif whole_answer_differs(comparison) or first_words_differ(comparison):
-        sure = "You can rely on this."
-    else:
-        sure = "This may be chance."
-    whole = ""
-    if not whole_answer_differs(comparison):
-        whole = (
-            f"For the whole answer it is {likely_range(comparison.extra)}: more pairs of runs, or "
-            "fewer other programs on this computer, make it clearer"
-        )
+        times = f", {two(low)} to {two(high)} times (95 % confidence)"
+    whole = whole_answer_differs(comparison)
+    clearer = "More runs, or fewer other programs on this computer, make it clearer."
     scope = "this question" if len(session.setup.questions) == 1 else "these questions"
-    said += [part for part in (whole, *cautions(session)) if part]
-    said.append(f"It holds for {scope} on this computer")
-    return f"**{sure}** {'. '.join(said)}."
+    said = [
+        "**First words: you can rely on it.**"
+        if first_words_differ(comparison)
+        else "**First words: this may be chance.**",
+        f"They came {came} of {len(pairs)} pairs of runs{times}.",
+        "**Whole answer: you can rely on it.**" if whole else "**Whole answer: not clear yet.**",
+        f"With {first}, it takes {likely_range(comparison.extra)}.",
+        *([] if whole else [clearer]),
+        *(f"{each}." for each in cautions(session)),
+        f"This holds for {scope} on this computer.",
+    ]
+    return " ".join(said)
 
 
 def cautions(session: Session) -> list[str]:
