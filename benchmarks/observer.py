@@ -40,10 +40,11 @@ from tests.browser import ROOT, chromium, open_page, running_app, wait_until_idl
 
 RUNS = 12
 SAMPLE = ROOT / "samples" / "tide-mill.md"
+# Questions for a fact: of the other kinds, code writes many answers, which have no first token.
 QUESTIONS = (
     "Who built the tide mill?",
     "What broke the mill dam?",
-    "Describe how the tide mill works.",
+    "What is the water wheel made of?",
     "When was the tide mill built?",
 )
 LIMIT = 120_000  # milliseconds
@@ -160,8 +161,9 @@ def _ask(tab: Page, url: str, question: str, kept: Path) -> Sight:
     tab.evaluate(WATCH)
     tab.get_by_test_id("stChatInputTextArea").fill(question)
     tab.keyboard.press("Enter")
+    expect(tab.get_by_text("finished after").last).to_be_visible(timeout=LIMIT)
     figures = tab.get_by_text(re.compile(r"first token [\d.]+ s")).last
-    expect(figures).to_be_visible(timeout=LIMIT)
+    assert figures.is_visible(), f"The model did not write the answer to: {question}"
     wait_until_idle(tab)
     trace = _latest(kept)
     reported = trace.metrics.ttft or 0.0

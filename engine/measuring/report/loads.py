@@ -7,10 +7,11 @@ from engine.measuring.findings import two
 from engine.measuring.load import Level, finding, levels, queue_finding
 from engine.measuring.record import Session
 from engine.measuring.report.captions import about
-from engine.measuring.report.drawing import HUES, from_zero, line, point, word_at, xy
+from engine.measuring.report.drawing import HUES, from_zero, key, line, point, word_at, xy
 from engine.measuring.report.section import Chart, Finding, Note, Section, Table
 
 HEIGHT = 300  # pixels
+COLOURS = ("first words, seen when streaming", "whole answer, seen when not")
 TITLES = ("tokens a second, all readers together", "seconds")
 
 
@@ -22,13 +23,13 @@ def load(session: Session) -> Section:
     )
     found = levels(session)
     said = finding(found)
-    section.blocks += [Finding(said), Chart(_plot(found, said))]
+    section.blocks += [Finding(said), Chart(key(COLOURS) + _plot(found, said))]
     section.blocks.append(
         Note(
-            "Blue: the median time to the first words, which a streaming reader sees. Orange: to "
-            "the whole answer, which somebody sees who does not stream. Filled, with a line: a "
-            "closed loop, each reader asks again when an answer has ended. Rings: an open loop, "
-            "questions come at random moments (Poisson, the same moments each time)."
+            "Medians. Further right is more work done, further up is a longer wait. Dots: so many "
+            "readers at once, each of whom asks again when an answer has ended (closed loop). "
+            "Rings: questions come at random moments, so many percent of the highest rate (open "
+            "loop, Poisson, the same moments each time)."
         )
     )
     if queue := queue_finding(found):
