@@ -20,6 +20,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ SOURCES = ".sources"  # the suffix of the second collection, which has the recor
 
 _HEAD = struct.Struct("<BIHII")  # mark, checksum; bytes of the id, the dense vector, the terms
 _MARK = 1  # a pickle begins with 0x80
+_READ_AT_ONCE = 1 << 20  # bytes
 _AT_ONCE = 500  # rows of one query; SQLite takes at least 999 parameters
 NO_TERMS = stored.SparseVector(indices=[], values=[])
 
@@ -102,6 +104,7 @@ class Disk(CollectionPersistence):
             DamagedStoreError: a row is damaged.
         """
         self._legacy_keys = {}
+        self._read_ahead()
         self.terms: AllTerms | None = None
         whole = self.location.parent.name.endswith(SOURCES)
         there: set[str] = set()
@@ -135,6 +138,16 @@ class Disk(CollectionPersistence):
                 np.frombuffer(b"".join(weights), "<f4"),
             )
         self._replace(older, outdated)
+
+    def _read_ahead(self) -> None:
+        """Bring the file from the disk into the system's cache, from its beginning to its end.
+
+        SQLite reads it page by page, in the order of the rows: where the system has nothing of it
+        yet, 100,000 points took 36 to 63 s instead of 4.
+        """
+        with suppress(OSError), self.location.open("rb") as file:
+            while file.read(_READ_AT_ONCE):
+                pass
 
     def payloads(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The payloads of those of the points that are there, by id.
