@@ -7,6 +7,7 @@ the default. `.env.example` lists every variable.
 import difflib
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,10 @@ from engine.errors import ConfigError
 from engine.redacting import redact
 
 LONGEST_WAIT = 60.0  # seconds, for the first word
+
+# What a value may be, and how a sentence says it
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}"), "at most 40 letters, digits and dashes"
+_QUANTIZATION = re.compile("none|scalar|binary"), "none, scalar or binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,16 @@ class Config:
         page has another setting; 0 means no limit.
     deterministic: the same question gets the same words, even while other programs compute. If
         False, flash attention is used if it is faster.
-    qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections.
+    qdrant_url, qdrant_api_key: a Qdrant server instead of the embedded collections; several
+        addresses, with commas between them, are the nodes of one cluster.
+    qdrant_prefix: before the names of all collections on the server, so that several libraries can
+        share it.
+    qdrant_timeout: the longest wait for one answer of the server, in seconds.
+    qdrant_shards, qdrant_replicas: into how many parts new collections are divided, and how many
+        nodes have each part. 0 shards: as many as nodes.
+    qdrant_write_consistency: how many replicas confirm a write; 0: all that are alive.
+    qdrant_quantization: how the server keeps vectors in memory: "none", "scalar", "binary".
+    qdrant_on_disk: whether the server reads vectors and its index from the disk.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
         model.
     embed_model, rerank_model: models for the search, by their names in fastembed's list; empty
@@ -60,6 +74,13 @@ class Config:
     deterministic: bool = True
     qdrant_url: str = field(default="", repr=False)  # an address may carry a password
     qdrant_api_key: str = field(default="", repr=False)  # keys stay out of logs
+    qdrant_prefix: str = ""
+    qdrant_timeout: int = 30
+    qdrant_shards: int = 0
+    qdrant_replicas: int = 1
+    qdrant_write_consistency: int = 0
+    qdrant_quantization: str = "none"
+    qdrant_on_disk: bool = False
     openai_base_url: str = field(default="", repr=False)
     openai_model: str = ""
     openai_api_key: str = field(default="", repr=False)
@@ -112,8 +133,19 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         state_cache_mb=_whole_number(known, "state_cache_mb", default.state_cache_mb),
         first_token_budget=_seconds(known, "first_token_budget", default.first_token_budget),
         deterministic=_boolean(known, "deterministic", default.deterministic),
-        qdrant_url=_address(known, "qdrant_url"),
+        qdrant_url=_addresses(known, "qdrant_url"),
         qdrant_api_key=known.get("qdrant_api_key", ""),
+        qdrant_prefix=_one_of(known, "qdrant_prefix", default.qdrant_prefix, _PREFIX),
+        qdrant_timeout=_whole_number(known, "qdrant_timeout", default.qdrant_timeout, 1),
+        qdrant_shards=_whole_number(known, "qdrant_shards", default.qdrant_shards),
+        qdrant_replicas=_whole_number(known, "qdrant_replicas", default.qdrant_replicas, 1),
+        qdrant_write_consistency=_whole_number(
+            known, "qdrant_write_consistency", default.qdrant_write_consistency
+        ),
+        qdrant_quantization=_one_of(
+            known, "qdrant_quantization", default.qdrant_quantization, _QUANTIZATION
+        ),
+        qdrant_on_disk=_boolean(known, "qdrant_on_disk", default.qdrant_on_disk),
         openai_base_url=_address(known, "openai_base_url"),
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
@@ -155,13 +187,24 @@ def _refuse_misspelt(file: Mapping[str, str | None]) -> None:
             raise ConfigError(f"{name} in .env is not a setting. Did you mean {close[0]}?")
 
 
-def _whole_number(values: Mapping[str, str], name: str, default: int) -> int:
+def _whole_number(values: Mapping[str, str], name: str, default: int, least: int = 0) -> int:
     text = values.get(name, str(default))
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        limit = f", at least {least}" if least else ""
         raise ConfigError(
-            f"{name.upper()} must be a whole number, not {text!r}. Change it in .env."
+            f"{name.upper()} must be a whole number{limit}, not {text!r}. Change it in .env."
         )
     return int(text)
+
+
+def _one_of(
+    values: Mapping[str, str], name: str, default: str, allowed: tuple[re.Pattern[str], str]
+) -> str:
+    pattern, what = allowed
+    text = values.get(name, default)
+    if not pattern.fullmatch(text):
+        raise ConfigError(f"{name.upper()} must be {what}, not {text!r}. Change it in .env.")
+    return text
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
@@ -193,6 +236,12 @@ def _address(values: Mapping[str, str], name: str) -> str:
             "in .env."
         )
     return text.rstrip("/")
+
+
+def _addresses(values: Mapping[str, str], name: str) -> str:
+    """One address or several, with commas between them."""
+    texts = values.get(name, "").replace(",", " ").split()
+    return ",".join(_address({name: text}, name) for text in texts)
 
 
 def _folder(values: Mapping[str, str], name: str, default: Path) -> Path:

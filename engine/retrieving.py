@@ -181,9 +181,8 @@ class HybridRetriever:
         """The best passages of one collection, by both searches together."""
         collection = searched.collection
         within = collection.matching(self.filters)
-        dense = collection.search_dense(vector, CANDIDATES, within)
         terms = question_terms(question, collection.languages)
-        lexical = collection.search_terms(terms, CANDIDATES, within)
+        dense, lexical = collection.search(vector, terms, CANDIDATES, within)
         fused = fuse(dense, lexical, collection.passages)
         fused = fused[: max(self.similarity_top_k, CONTENDERS)]
         nodes = collection.nodes([point_id for point_id, _ in fused])

@@ -23,7 +23,7 @@ from qdrant_client.local.persistence import CollectionPersistence as Disk
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
 from engine.lexical import Terms, passage_terms, question_terms
 from engine.schema import Node
-from engine.store import Collection, DamagedStoreError, Source, Store, open_store
+from engine.store import Collection, DamagedStoreError, QdrantServer, Source, Store, open_store
 from engine.store.connection import Connection
 from engine.store.disk import unpacked
 
@@ -377,7 +377,7 @@ def test_a_source_added_again_while_it_is_being_deleted_is_whole(
 def on_a_server(monkeypatch: pytest.MonkeyPatch) -> Store:
     """The calls a server gets, answered by Qdrant's client in memory."""
     if url := os.environ.get("TEST_QDRANT_URL"):
-        return Store(Connection(url=url))
+        return Store(Connection(server=QdrantServer(url)))
     monkeypatch.setattr(Connection, "embedded", False)
     return Store(Connection())
 
@@ -447,7 +447,7 @@ def test_on_a_server_what_was_abandoned_long_ago_is_deleted_at_opening(
     store = on_a_server(monkeypatch)
     collection = opened(store)
     add(collection, "a")
-    monkeypatch.setattr("engine.store.collection.ABANDONED_AFTER", timedelta(0))
+    monkeypatch.setattr("engine.store.server_points.ABANDONED_AFTER", timedelta(0))
     client = store._connection.client
     with collection.adding(Source("b", "b.txt", passages=5)) as writer:
         writer.add(*passages("b", 5))
@@ -456,7 +456,7 @@ def test_on_a_server_what_was_abandoned_long_ago_is_deleted_at_opening(
         assert client.count("notes").count == 5
         writer.add(*passages("b", 0))
         with pytest.raises(StoreError, match=r"b\.txt was not stored completely"):
-            collection._check_complete(client, Source("b", "b.txt", passages=5))
+            collection._check_complete(Source("b", "b.txt", passages=5))
         writer.terms.clear()
         writer.add(*passages("b", 5))
 
@@ -712,4 +712,4 @@ def test_a_folder_that_cannot_be_written_can_be_searched(
 
 def test_a_server_that_does_not_answer_is_named() -> None:
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:9"):
-        opened(open_store(url="http://127.0.0.1:9"))
+        opened(open_store(server=QdrantServer("http://127.0.0.1:9")))

@@ -3,42 +3,44 @@
 A source exists if its record exists. Records are in a second, small collection. A record is written
 after the last point of its source, and deleted before the first. Points without a record are not
 found, and are deleted when the collection is opened the next time.
+
+In an embedded collection, the connection's lock is held during each operation. On a server, no lock
+is held while a request is under way.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient, models
+from qdrant_client import QdrantClient
 
 from engine.errors import DuplicateDocumentError, StoreError
 from engine.languages import ENGLISH
 from engine.lexical import Terms
 from engine.schema import Filters, Node
 from engine.store import points
-from engine.store.connection import Connection, gc_paused
+from engine.store.connection import Connection, gc_paused, is_missing
 from engine.store.disk import SOURCES
 from engine.store.embedded import EmbeddedPoints
-from engine.store.points import DENSE, TERMS, WRITTEN_AT, Hit, Source
+from engine.store.points import DENSE, TERMS, Exported, Hit, Source
+from engine.store.records import Records
+from engine.store.server_points import ServerPoints
 
 log = logging.getLogger(__name__)
 
 # Points written or deleted during one hold of the lock. A search waits for them, about 15 ms.
 SLICE = 16
+# Points of one request to a server, about 1 MB of JSON
+BATCH = 128
 # The embedded collection was measured up to this many passages: beside other programs, a search
 # then takes 12 to 21 ms and opening 4 s, with 0.5 GB of memory (benchmarks/README.md). All three
 # grow with the number.
 EMBEDDED_LIMIT = 100_000
-# On a server, younger points without a record may belong to a source that another process is
-# writing.
-ABANDONED_AFTER = timedelta(hours=1)
 
 
 class Collection:
@@ -54,17 +56,18 @@ class Collection:
         """Sources that had lost points when the collection was opened; they are not found."""
         self._connection = connection
         self._store = store  # keeps the store alive as long as its collections
-        self._sources: dict[str, Source] = {}
-        self._writing: set[str] = set()
-        self._hidden: dict[str, list[str]] = {}  # source id → points whose record is deleted
-        self._undeleted: set[str] = set()  # sources whose record could not be deleted
-        self._deleting = threading.Lock()  # taken before the connection's lock, never after
+        self._records = Records()
+        self.step = SLICE if connection.embedded else BATCH
+        self._points = ServerPoints(name, self._guarded, connection.search_params)
         self.embedded: EmbeddedPoints | None = None  # None on a server
         self._read_records()
         with gc_paused():
-            self._read_points()
+            if connection.embedded:
+                self._open_embedded()
+            else:
+                self._open_on_server()
         if not connection.read_only:
-            for source_id in list(self._hidden):
+            for source_id in self._records.hidden():
                 try:
                     self.purge(source_id)
                 except StoreError:  # a full disk: they stay hidden until the next opening
@@ -73,12 +76,12 @@ class Collection:
 
     @property
     def passages(self) -> int:
-        return sum(source.passages for source in self._sources.copy().values())
+        return sum(source.passages for source in self._records.all())
 
     @property
     def languages(self) -> set[str]:
         """Those of the sources, as ISO 639-1."""
-        return {source.language or ENGLISH for source in self._sources.copy().values()}
+        return {source.language or ENGLISH for source in self._records.all()}
 
     @property
     def crowded(self) -> bool:
@@ -87,16 +90,15 @@ class Collection:
 
     def sources(self) -> list[Source]:
         """The complete sources, the latest first."""
-        with self._guarded():
-            if not self._connection.embedded:
-                self._read_records()  # another process may have changed them
-            return sorted(self._sources.values(), key=lambda each: each.added_at, reverse=True)
+        with self._unless_deleted():
+            self._catch_up()
+            return sorted(self._records.all(), key=lambda each: each.added_at, reverse=True)
 
     def find(self, source_id: str) -> Source | None:
         """The record of a source; None if there is no such source."""
-        with self._guarded():
-            self._refresh_records({source_id})
-            return self._sources.get(source_id)
+        with self._unless_deleted():
+            self._include({source_id})
+            return self._records.get(source_id)
 
     @contextmanager
     def adding(self, source: Source) -> Iterator["Writer"]:
@@ -109,32 +111,30 @@ class Collection:
             StoreError: it could not be written. The other sources are unchanged.
         """
         self.purge(source.source_id)  # points that an earlier deletion has left
-        with self._guarded():
-            self._refresh_records({source.source_id})
-            if source.source_id in self._sources or source.source_id in self._writing:
-                raise DuplicateDocumentError(
-                    f"{source.file_name} is in the collection already. Delete it first to add "
-                    "it again."
-                )
-            self._writing.add(source.source_id)
+        with self._unless_deleted():
+            self._include({source.source_id})
+        if not self._records.begin(source.source_id):
+            raise DuplicateDocumentError(
+                f"{source.file_name} is in the collection already. Delete it first to add it again."
+            )
         try:
             writer = Writer(self, self._connection, source)
             yield writer
+            if not self._connection.embedded:
+                self._points.drop_others(source)
+                self._check_complete(source)
             with self._changing() as client:
-                if not self._connection.embedded:
-                    self._check_complete(client, source)
                 client.upsert(self.name + SOURCES, [points.record(source)])
-                self._sources[source.source_id] = source
+                self._records.put(source)
                 if self.embedded:
                     self.embedded.add(source.source_id, writer.terms)
         except BaseException:
-            with self._connection.lock:
-                self._hidden[source.source_id] = source.point_ids
+            self._records.drop(source.source_id, source.point_ids, recorded=False)
             with suppress(StoreError):  # on a full disk, the next opening does it
                 self.purge(source.source_id)
             raise
         finally:
-            self._writing.discard(source.source_id)
+            self._records.end(source.source_id)
 
     def delete(self, source_id: str) -> bool:
         """Delete a source with all its passages. False if there is no such source."""
@@ -150,16 +150,15 @@ class Collection:
             StoreError: the record could not be deleted. This process hides the source anyway,
                 and `purge` tries again.
         """
-        with self._changing() as client:
-            self._refresh_records({source_id})
-            source = self._sources.pop(source_id, None)
+        with self._records.alone(source_id), self._unless_deleted(changing=True):
+            self._include({source_id})
+            source = self._records.get(source_id)
             if source is None:
                 return False
-            self._hidden[source_id] = source.point_ids
+            self._records.drop(source_id, source.point_ids, recorded=True)
             if self.embedded:
                 self.embedded.hide(source_id)
-            self._undeleted.add(source_id)
-            self._delete_record(client, source_id)
+            self._delete_record(source_id)
             return True
 
     def change(self, source: Source) -> None:
@@ -168,52 +167,51 @@ class Collection:
         Raises:
             StoreError: it is not there, or could not be written.
         """
-        with self._changing() as client:
+        with self._records.alone(source.source_id), self._unless_deleted(changing=True):
             before = self.find(source.source_id)
             if before is None:
                 raise StoreError(f"{source.file_name} is not in the collection any more.")
             if before.path != source.path:
                 facts = {"file_name": source.file_name, "directory": source.directory}
-                for start in range(0, source.passages, SLICE):
-                    ids = source.point_ids[start : start + SLICE]
-                    if self.embedded:
-                        self.embedded.change(ids, lambda each: _with_metadata(each, facts))
-                    else:
-                        client.set_payload(self.name, facts, [*ids], key="metadata")
-            client.upsert(self.name + SOURCES, [points.record(source)])
-            self._sources[source.source_id] = source
+                for start in range(0, source.passages, self.step):
+                    ids = source.point_ids[start : start + self.step]
+                    with self._changing() as client:
+                        if self.embedded:
+                            self.embedded.change(ids, lambda each: _with_metadata(each, facts))
+                        else:
+                            client.set_payload(self.name, facts, [*ids], key="metadata")
+            with self._changing() as client:
+                client.upsert(self.name + SOURCES, [points.record(source)])
+            self._records.put(source)
 
     def unhide(self, source: Source) -> bool:
         """Undo `hide`. False if passages have been deleted already."""
-        with self._deleting, self._changing() as client:
-            ids = self._hidden.get(source.source_id)
-            if ids is None:
+        with self._records.alone(source.source_id), self._unless_deleted(changing=True):
+            if not self._records.is_hidden(source.source_id):
                 return False
-            if self.embedded:
-                whole = self.embedded.unhide(source)
-            else:
-                found = client.retrieve(self.name, ids, with_payload=False)
-                whole = len(found) == source.passages
-            if not whole:
+            unhide = self.embedded.unhide if self.embedded else self._points.is_whole
+            if not unhide(source):
                 return False
-            client.upsert(self.name + SOURCES, [points.record(source)])
-            del self._hidden[source.source_id]
-            self._undeleted.discard(source.source_id)
-            self._sources[source.source_id] = source
+            with self._changing() as client:
+                client.upsert(self.name + SOURCES, [points.record(source)])
+            self._records.put(source)
             return True
 
     def purge(self, source_id: str) -> None:
         """Delete the passages that `hide` has left. Searches can run between the slices."""
-        with self._deleting:
-            ids = self._hidden.get(source_id, [])
-            if source_id in self._undeleted:
+        if not self._records.is_hidden(source_id):
+            return
+        with self._records.alone(source_id):
+            if self._records.is_recorded(source_id):
+                with self._changing():
+                    self._delete_record(source_id)
+            ids = self._records.hidden_points(source_id)
+            if not self._connection.embedded and self._read_again({source_id}):
+                ids = []  # another process has written this source meanwhile: they are its points
+            for start in range(0, len(ids), self.step):
                 with self._changing() as client:
-                    self._delete_record(client, source_id)
-            for start in range(0, len(ids), SLICE):
-                with self._changing() as client:
-                    client.delete(self.name, list(ids[start : start + SLICE]))
-            with self._connection.lock:
-                self._hidden.pop(source_id, None)
+                    client.delete(self.name, [*ids[start : start + self.step]])
+            self._records.purged(source_id)
 
     def matching(self, filters: Filters) -> frozenset[str] | None:
         """The ids of the sources that match. None stands for all."""
@@ -221,20 +219,33 @@ class Collection:
             return frozenset()
         if not filters.narrow:
             return None
-        if not self._connection.embedded:
-            with self._guarded():
-                self._read_records()  # another process may have changed them
+        with self._unless_deleted():
+            self._catch_up()
         named = frozenset(filters.source_ids)
         others = replace(filters, source_ids=())
         return frozenset(
             each.source_id
-            for each in list(self._sources.values())
+            for each in self._records.all()
             if each.source_id in named
             or (
                 others.narrow
                 and others.match(each.source_id, each.file_name, each.directory, each.tags)
             )
         )
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        terms: Terms,
+        limit: int,
+        within: AbstractSet[str] | None = None,
+    ) -> tuple[list[Hit], list[Hit]]:
+        """`search_dense` and `search_terms`; of a server, both are asked at once."""
+        if self.embedded or not terms:
+            return self.search_dense(vector, limit, within), self.search_terms(terms, limit, within)
+        queries = [(vector.tolist(), DENSE), (points.sparse(terms), TERMS)]
+        dense, lexical = self._query(queries, limit, within)
+        return dense, lexical
 
     def search_dense(
         self, vector: NDArray[np.float32], limit: int, within: AbstractSet[str] | None = None
@@ -243,7 +254,7 @@ class Collection:
         sources.
         """
         if self.embedded is None:
-            return self._query(vector.tolist(), DENSE, limit, within)
+            return self._query([(vector.tolist(), DENSE)], limit, within)[0]
         with self._guarded():
             return self.embedded.search_dense(vector, limit, within)
 
@@ -256,22 +267,18 @@ class Collection:
         if not terms:
             return []
         if self.embedded is None:
-            return self._query(points.sparse(terms), TERMS, limit, within)
+            return self._query([(points.sparse(terms), TERMS)], limit, within)[0]
         with self._guarded():
             return self.embedded.search_terms(terms, limit, within)
 
     def nodes(self, point_ids: Sequence[str]) -> list[Node | None]:
         """The passages of hits, in their order; None for a passage that has been deleted since."""
-        with self._guarded() as client:
-            if self.embedded:
-                payloads = self.embedded.payloads(point_ids)
-            else:
-                records = client.retrieve(self.name, list(point_ids), with_payload=True)
-                payloads = {str(each.id): each.payload or {} for each in records}
+        with self._unless_deleted():
+            payloads = (self.embedded or self._points).payloads(point_ids)
             found = {
                 point_id: points.node(payload)
                 for point_id, payload in payloads.items()
-                if payload["source_id"] not in self._hidden
+                if not self._records.is_hidden(payload["source_id"])
             }
         return [found.get(point_id) for point_id in point_ids]
 
@@ -281,111 +288,143 @@ class Collection:
         nodes = self.nodes(source.point_ids) if source else []
         return [node for node in nodes if node is not None]
 
+    def export(self, source: Source) -> Iterator[Exported]:
+        """Its passages, in order, with all that is stored of them.
+
+        Raises:
+            StoreError: a passage is missing.
+        """
+        ids = source.point_ids
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            if self.embedded:
+                with self._guarded():
+                    found = self.embedded.export(part)
+            else:
+                found = self._points.export(part)
+            if len(found) != len(part):
+                raise StoreError(f"{source.file_name} has lost passages. Add it again.")
+            yield from (found[each] for each in part)
+
     def _query(
-        self, query: Any, using: str, limit: int, within: AbstractSet[str] | None = None
-    ) -> list[Hit]:
+        self, queries: Sequence[tuple[Any, str]], limit: int, within: AbstractSet[str] | None
+    ) -> list[list[Hit]]:
         """On a server: search, drop hits of incomplete sources, and search with a larger limit if
         few remain.
         """
+        if within is not None and not within:
+            return [[] for _ in queries]
         wanted = limit
-        chosen = None
-        if within is not None:
-            condition = models.FieldCondition(
-                key="source_id", match=models.MatchAny(any=sorted(within))
-            )
-            chosen = models.Filter(must=[condition])
         while True:
-            with self._guarded() as client:
-                found = client.query_points(
-                    self.name,
-                    query=query,
-                    using=using,
-                    query_filter=chosen,
-                    limit=wanted,
-                    with_payload=["source_id"],
-                ).points
-                self._refresh_records({points.source_id(each) for each in found})
-                whole = [each for each in found if points.source_id(each) in self._sources]
-            if len(whole) >= limit or len(found) < wanted:
-                return [Hit(str(each.id), each.score) for each in whole[:limit]]
+            found = self._points.search(queries, wanted, within)
+            self._include({source_id for hits in found for source_id, _ in hits})
+            whole = [
+                [hit for source_id, hit in hits if self._records.get(source_id)] for hits in found
+            ]
+            if all(
+                len(kept) >= limit or len(hits) < wanted
+                for kept, hits in zip(whole, found, strict=True)
+            ):
+                return [kept[:limit] for kept in whole]
             wanted *= 4
 
-    def _delete_record(self, client: QdrantClient, source_id: str) -> None:
-        client.delete(self.name + SOURCES, [Source(source_id, "").record_id])
-        self._undeleted.discard(source_id)
+    def _delete_record(self, source_id: str) -> None:
+        with self._changing() as client:
+            client.delete(self.name + SOURCES, [Source(source_id, "").record_id])
+        self._records.unrecorded(source_id)
 
     @contextmanager
     def _guarded(self) -> Iterator[QdrantClient]:
-        with self._connection.guarded() as client:
-            if self.deleted:
-                raise StoreError(
-                    f"The collection {self.name!r} was deleted. Choose another collection."
-                )
-            yield client
+        if self.deleted:
+            raise self._was_deleted()
+        try:
+            with self._connection.guarded() as client:
+                yield client
+        except StoreError as error:
+            if not is_missing(error):
+                raise
+            self.deleted = True  # by another process
+            raise self._was_deleted() from error
 
     @contextmanager
     def _changing(self) -> Iterator[QdrantClient]:
         with self._connection.changing(), self._guarded() as client:
             yield client
 
-    def _refresh_records(self, source_ids: set[str]) -> None:
-        """On a server, read the records of sources that another process has added."""
-        unknown = source_ids - self._sources.keys() - self._writing - self._hidden.keys()
+    @contextmanager
+    def _unless_deleted(self, changing: bool = False) -> Iterator[None]:
+        """Embedded: nothing else happens in the block. On a server, that would be a lock over the
+        network."""
+        if self._connection.embedded:
+            with self._changing() if changing else self._guarded():
+                yield
+        elif self.deleted:
+            raise self._was_deleted()
+        else:
+            yield
+
+    def _was_deleted(self) -> StoreError:
+        return StoreError(f"The collection {self.title!r} was deleted. Choose another collection.")
+
+    # What other processes have changed, on a server
+
+    def _catch_up(self) -> None:
+        if self._connection.embedded:
+            return
+        self._read_records()
+        for source in self._read_again(set(self._records.incomplete())):
+            if self._points.is_whole(source):
+                self._records.found_whole(source.source_id)
+                self._include({source.source_id})
+
+    def _include(self, source_ids: set[str]) -> None:
+        """Read the records of sources that another process may have added."""
+        unknown = self._records.unknown(source_ids)
         if unknown and not self._connection.embedded:
-            ids = [Source(each, "").record_id for each in unknown]
-            for each in self._connection.client.retrieve(self.name + SOURCES, ids):
-                if source := points.from_record(each):
-                    self._sources[source.source_id] = source
+            self._records.include(lambda: self._read_again(unknown))
+
+    def _read_again(self, source_ids: set[str]) -> list[Source]:
+        if not source_ids:
+            return []
+        ids = [Source(each, "").record_id for each in source_ids]
+        with self._guarded() as client:
+            found = client.retrieve(self.name + SOURCES, ids)
+        return [source for each in found if (source := points.from_record(each))]
 
     def _read_records(self) -> None:
-        found = [points.from_record(each) for each in self._scroll(self.name + SOURCES)]
-        self._sources = {
-            source.source_id: source
-            for source in found
-            if source and source.source_id not in self._hidden
-        }
+        records = self._points.scroll(None, True, self.name + SOURCES)
+        self._records.replace(
+            lambda: [source for each in records if (source := points.from_record(each))]
+        )
 
-    def _read_points(self) -> None:
-        """At opening, find sources that have lost points, and points to delete."""
-        if self._connection.embedded:
-            with self._guarded() as client:
-                self.embedded = EmbeddedPoints(client, self.name)
-                self.incomplete, lost = self.embedded.open(self._sources.values())
-            for source in self.incomplete:
-                del self._sources[source.source_id]
-                lost.pop(source.source_id, None)
-            self._hidden = lost
-            return
-        known = models.MatchAny(any=list(self._sources))
-        condition = models.FieldCondition(key="source_id", match=known)
-        others = models.Filter(must_not=[condition] if self._sources else [])
-        newest = (datetime.now(UTC) - ABANDONED_AFTER).isoformat()
-        for point in self._scroll(self.name, chosen=others):
-            if (point.payload or {}).get(WRITTEN_AT, "") <= newest:
-                self._hidden.setdefault(points.source_id(point), []).append(str(point.id))
+    # At opening: sources that have lost points, and points to delete
 
-    def _check_complete(self, client: QdrantClient, source: Source) -> None:
+    def _open_embedded(self) -> None:
+        with self._guarded() as client:
+            self.embedded = EmbeddedPoints(client, self.name)
+            self.incomplete, lost = self.embedded.open(self._records.all())
+        for source in self.incomplete:
+            self._records.lose(source.source_id)
+            lost.pop(source.source_id, None)
+        for source_id, point_ids in lost.items():
+            self._records.drop(source_id, point_ids, recorded=False)
+
+    def _open_on_server(self) -> None:
+        wrong, strangers = self._points.check(self._records.all())
+        for source in wrong:
+            # unless another process has just deleted it
+            if self._read_again({source.source_id}) and not self._points.is_whole(source):
+                self.incomplete.append(source)
+                self._records.lose(source.source_id)
+        self._include(strangers)  # what another process has just completed is none
+        for source_id in self._records.unknown(strangers):
+            if abandoned := self._points.abandoned(source_id):
+                self._records.drop(source_id, abandoned, recorded=False)
+
+    def _check_complete(self, source: Source) -> None:
         """Raise if points are missing: another process may have deleted them as abandoned."""
-        written = len(client.retrieve(self.name, source.point_ids, with_payload=False))
-        if written != source.passages:
+        if not self._points.is_whole(source):
             raise StoreError(f"{source.file_name} was not stored completely. Add it again.")
-
-    def _scroll(self, name: str, chosen: models.Filter | None = None) -> Iterator[models.Record]:
-        """All points, or those that match the filter `chosen`. Records have their whole payload."""
-        payload = True if name.endswith(SOURCES) else ["source_id", WRITTEN_AT]
-        place: Any = None
-        while True:
-            with self._connection.guarded() as client:
-                found, place = client.scroll(
-                    name,
-                    scroll_filter=chosen,
-                    limit=10_000,
-                    offset=place,
-                    with_payload=payload,
-                )
-            yield from found
-            if place is None:
-                return
 
 
 class Writer:
@@ -408,14 +447,13 @@ class Writer:
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`on_progress` gets the number of nodes of this source that are stored."""
-        for start in range(0, len(nodes), SLICE):
-            part = slice(start, start + SLICE)
+        step = self._collection.step
+        for start in range(0, len(nodes), step):
+            part = slice(start, start + step)
             ids = self._ids[self.written : self.written + len(nodes[part])]
-            with self._connection.changing() as client:
-                client.upsert(
-                    self._collection.name,
-                    points.points(ids, nodes[part], vectors[part], terms[part]),
-                )
+            made = points.points(ids, nodes[part], vectors[part], terms[part])
+            with self._connection.room_to_write, self._connection.changing() as client:
+                client.upsert(self._collection.name, made)
                 if self._collection.embedded:
                     self._collection.embedded.stored(ids)
             self.terms.update(zip(ids, terms[part], strict=True))

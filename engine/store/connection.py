@@ -1,6 +1,7 @@
-"""Connection: one Qdrant client, one lock, and Qdrant's errors as sentences.
+"""Connection: one Qdrant client, and Qdrant's errors as sentences.
 
-The embedded client has no locks, so every call goes through `guarded`, including reads.
+The embedded client has no locks, so every call goes through `guarded`, including reads, and one
+waits for another. A client of a server takes calls of many threads at once.
 """
 
 import errno
@@ -14,16 +15,18 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from weakref import finalize
 
 from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from engine.durable import set_aside
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
-from engine.redacting import public_address, redact
+from engine.redacting import redact
 from engine.store.disk import SOURCES, DamagedStoreError
+from engine.store.server import QdrantServer
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +34,13 @@ log = logging.getLogger(__name__)
 TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM)
 
 
+# Requests at once that write to a server. The threads of other documents wait here, and not in the
+# server, whose searches would wait with them.
+WRITES_AT_ONCE = 4
+
+
 class Connection:
-    """To a server (`url`), to a folder (`path`), or to memory (neither).
+    """To a server, to a folder (`path`), or to memory (neither).
 
     With `aside`, a damaged folder is moved into `<aside>/set-aside`, and an empty one is opened in
     its place. `set_aside` is the new place of the damaged one. If the disk is too full for an empty
@@ -47,17 +55,20 @@ class Connection:
     """
 
     def __init__(
-        self, path: Path | None = None, url: str = "", api_key: str = "", aside: Path | None = None
+        self,
+        path: Path | None = None,
+        server: QdrantServer | None = None,
+        aside: Path | None = None,
     ) -> None:
-        self.path, self.url = path, url
+        self.path, self.server = path, server
         self.lock = threading.RLock()
+        self.room_to_write = threading.BoundedSemaphore(WRITES_AT_ONCE)
+        self.search_params = server.search_params if server else None
         self.set_aside: Path | None = None
         self.read_only = self.temporary = False
-        if url:
-            with _explaining(public_address(url)):
-                self.client = QdrantClient(
-                    url=url, api_key=api_key or None, check_compatibility=False
-                )
+        if server:
+            with _explaining(server.shown):
+                self.client = server.connect()
         elif path is None:
             self.client = QdrantClient(":memory:")
         else:
@@ -68,12 +79,13 @@ class Connection:
 
     @property
     def embedded(self) -> bool:
-        return not self.url
+        return self.server is None
 
     @contextmanager
     def guarded(self) -> Iterator[QdrantClient]:
-        """Hold the lock, and turn every exception of Qdrant into a StoreError."""
-        with self.lock:
+        """Hold the lock of an embedded client, and turn every exception of Qdrant into a
+        StoreError."""
+        with self.held():
             try:
                 yield self.client
             except (StoreError, DuplicateDocumentError):
@@ -81,6 +93,12 @@ class Connection:
             except Exception as fault:
                 log.exception("Qdrant refused an operation")
                 raise self._explained(fault) from fault
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock of an embedded client during several calls."""
+        with nullcontext() if self.server else self.lock:
+            yield
 
     @contextmanager
     def changing(self) -> Iterator[QdrantClient]:
@@ -123,10 +141,10 @@ class Connection:
                 self.client, self.temporary = QdrantClient(":memory:"), True
 
     def _explained(self, fault: Exception) -> StoreError:
-        if self.url:
+        if self.server:
             return StoreError(
-                f"The Qdrant server at {public_address(self.url)} failed ({redact(str(fault))}). "
-                "Check that it runs, or clear QDRANT_URL in .env to use the embedded collection."
+                f"The Qdrant server at {self.server.shown} failed ({_reason(fault)}). Check that "
+                "it runs, then try again."
             )
         if is_full(fault):
             return StoreError(
@@ -150,6 +168,22 @@ def gc_paused() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def is_missing(error: StoreError) -> bool:
+    """Whether a server has said that a collection is not there."""
+    cause = error.__cause__
+    return isinstance(cause, UnexpectedResponse) and cause.status_code == 404
+
+
+def _reason(fault: Exception) -> str:
+    """In one line. A server's own words, where it said any."""
+    if isinstance(fault, UnexpectedResponse):
+        with suppress(ValueError, LookupError, TypeError):
+            return redact(str(fault.structured()["status"]["error"]))
+    if isinstance(fault, ResponseHandlingException) and fault.source:
+        return redact(f"{type(fault.source).__name__}: {fault.source}")
+    return redact(" ".join(str(fault).split()))
 
 
 def is_full(fault: BaseException) -> bool:

@@ -155,21 +155,26 @@ class Disk(CollectionPersistence):
         Raises:
             StoreError: a row is damaged.
         """
-        found: dict[str, dict[str, Any]] = {}
+        return {row.id: row.facts for row in self.rows(ids)}
+
+    def rows(self, ids: Sequence[str]) -> Iterator[Row]:
+        """Those of the points that are there.
+
+        Raises:
+            StoreError: a row is damaged.
+        """
         for start in range(0, len(ids), _AT_ONCE):
             keys = [self._key(each) for each in ids[start : start + _AT_ONCE]]
             places = ",".join("?" * len(keys))
-            rows = self.storage.execute(f"SELECT point FROM points WHERE id IN ({places})", keys)
-            for (value,) in rows:
+            found = self.storage.execute(f"SELECT point FROM points WHERE id IN ({places})", keys)
+            for (value,) in found:
                 try:
-                    row = unpacked(value)
+                    yield unpacked(value)
                 except DamagedStoreError as damage:
                     raise StoreError(
                         "The search index is damaged. Start First Token again: the index is then "
                         "rebuilt from your documents."
                     ) from damage
-                found[row.id] = row.facts
-        return found
 
     def change(self, payloads: dict[str, dict[str, Any]]) -> None:
         """Give points other payloads, all of them or none."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from engine.lexical import TermIndex, Terms
+from engine.store import points
 from engine.store.disk import NO_TERMS, Disk
-from engine.store.points import DENSE, TERMS, Hit, Source
+from engine.store.points import DENSE, TERMS, Exported, Hit, Source
 
 _KEPT = 8  # choices of sources whose rows are remembered
 # With fewer rows than this share, they are copied before the product; else all rows are multiplied.
@@ -133,6 +134,34 @@ class EmbeddedPoints:
             each: dict(self._points.payload[row])
             for each in point_ids
             if (row := self._points.ids.get(each)) is not None and not self._points.deleted[row]
+        }
+
+    def export(self, point_ids: Sequence[str]) -> dict[str, Exported]:
+        """Those of the points that are there, by id."""
+        if self._disk:
+            return {
+                row.id: points.exported(
+                    row.facts,
+                    {
+                        DENSE: np.frombuffer(row.dense, "<f4"),
+                        TERMS: models.SparseVector(
+                            indices=np.frombuffer(row.terms, "<u4").tolist(),
+                            values=np.frombuffer(row.weights, "<f4").tolist(),
+                        ),
+                    },
+                )
+                for row in self._disk.rows(point_ids)
+            }
+        rows = {each: self._points.ids[each] for each in self.payloads(point_ids)}
+        return {
+            each: points.exported(
+                self._points.payload[row],
+                {
+                    DENSE: self._points.vectors[DENSE][row],
+                    TERMS: self._points.sparse_vectors[TERMS][row],
+                },
+            )
+            for each, row in rows.items()
         }
 
     def change(

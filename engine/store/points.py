@@ -4,6 +4,8 @@ The ids of a source's points are computed from its id and its number of passages
 enough to find or delete them.
 """
 
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -64,6 +66,26 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Exported:
+    """A passage with all that is stored of it. `vector`: float32."""
+
+    node: Node
+    vector: NDArray[np.float32]
+    terms: Terms
+
+    def add_to(self, checksum: "hashlib._Hash") -> None:
+        """Two passages with the same checksum are equal in everything."""
+        facts = asdict(self.node)
+        facts["metadata"] = dict(self.node.metadata)
+        text = json.dumps(facts, sort_keys=True)
+        terms = sorted(self.terms.items())
+        checksum.update(text.encode())
+        checksum.update(self.vector.astype("<f4").tobytes())
+        checksum.update(np.array([term for term, _ in terms], "<u4").tobytes())
+        checksum.update(np.array([weight for _, weight in terms], "<f4").tobytes())
+
+
 def record(source: Source) -> models.PointStruct:
     return models.PointStruct(
         id=source.record_id, vector={}, payload={**asdict(source), "whole": True}
@@ -92,6 +114,17 @@ def points(
         )
         for point_id, node, vector, weights in zip(ids, nodes, vectors, terms, strict=True)
     ]
+
+
+def exported(payload: Any, vectors: Any) -> Exported:
+    """Of a point with its vectors, as the client gives them."""
+    terms = vectors.get(TERMS)
+    pairs = zip(terms.indices, terms.values, strict=True) if terms else ()
+    return Exported(
+        node(payload),
+        np.array(vectors[DENSE], np.float32),
+        {int(term): float(weight) for term, weight in pairs},
+    )
 
 
 def node(payload: Mapping[str, Any]) -> Node:

@@ -1,4 +1,4 @@
-"""Store: the collections of one folder, of one server, or of memory."""
+"""Store: the collections of one folder, of a server, or of memory."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from engine.store.collection import Collection
 from engine.store.connection import Connection
 from engine.store.disk import SOURCES
 from engine.store.points import DENSE, TERMS
+from engine.store.server import QdrantServer
 
 # Written into each collection. Increase it when old code cannot read the points of new code.
 SCHEMA = 1
@@ -21,6 +22,8 @@ SCHEMA = 1
 # Between a collection's name and what names its index for another model than the first: a character
 # that no collection's name has.
 _INDEX = "~"
+# On a server, between the prefix of a library and a collection's name; no name has it either.
+_PREFIX = "+"
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 
 
@@ -29,7 +32,10 @@ class Store:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._collections: dict[str, Collection] = {}
+        self._opened: dict[tuple[str, str], tuple[int, Collection]] = {}  # by name and model
+        self._opening = threading.Lock()  # held while a collection is opened or deleted
+        server = connection.server
+        self._prefix = f"{server.prefix}{_PREFIX}" if server and server.prefix else ""
 
     @property
     def set_aside(self) -> Path | None:
@@ -45,6 +51,11 @@ class Store:
     def temporary(self) -> bool:
         """Whether the disk was too full to open a folder in place of the damaged one."""
         return self._connection.temporary
+
+    @property
+    def server(self) -> QdrantServer | None:
+        """Where it is; None if it is embedded."""
+        return self._connection.server
 
     def collection(
         self,
@@ -67,30 +78,39 @@ class Store:
             raise StoreError(
                 f"{name!r} cannot name a collection. Use letters, digits, spaces, dots and dashes."
             )
-        with self._connection.guarded() as client:
+        known = self._already(name, embedding, dimension)
+        if known:
+            return known
+        with self._opening, self._connection.held():
+            known = self._already(name, embedding, dimension)
+            if known:
+                return known
             there = self._indexes(name)
             index = there.get(embedding)
             if index is None:
                 if not there and not create:
                     raise StoreError(
-                        f"The collection {name!r} does not exist. Choose another "
-                        "collection."
+                        f"The collection {name!r} does not exist. Choose another collection."
                     )
                 if there and not (create and beside):
                     self._check(next(iter(there.values())), embedding, dimension)
-                index = f"{name}{_INDEX}{_short(embedding)}" if there else name
+                first = f"{self._prefix}{name}"
+                index = f"{first}{_INDEX}{_short(embedding)}" if there else first
                 self._make(index, embedding, dimension)
             self._check(index, embedding, dimension)
-            if index not in self._collections:
-                if not self._connection.embedded:  # so that filters are quick
-                    client.create_payload_index(
-                        index, "source_id", models.PayloadSchemaType.KEYWORD
-                    )
-                self._collections[index] = Collection(self._connection, name, index, store=self)
-            return self._collections[index]
+            if self.server:
+                self._adapt(index, self.server)
+            opened = Collection(self._connection, name, index, store=self)
+            self._opened[name, embedding] = dimension, opened
+            return opened
+
+    def _already(self, name: str, embedding: str, dimension: int) -> Collection | None:
+        found, opened = self._opened.get((name, embedding), (0, None))
+        return opened if opened and not opened.deleted and found == dimension else None
 
     def collections(self) -> list[str]:
-        return sorted({index.partition(_INDEX)[0] for index in self._all_indexes()})
+        names = {index.partition(_INDEX)[0] for index in self._all_indexes()}
+        return sorted(name.removeprefix(self._prefix) for name in names)
 
     def embeddings(self, name: str) -> list[str]:
         """The models for which a collection has an index."""
@@ -109,7 +129,8 @@ class Store:
     def _all_indexes(self) -> list[str]:
         with self._connection.guarded() as client:
             names = {each.name for each in client.get_collections().collections}
-        return sorted(name for name in names if name + SOURCES in names)
+        ours = {each for each in names if each.rpartition(_PREFIX)[0] == self._prefix[:-1]}
+        return sorted(name for name in ours if name + SOURCES in ours)
 
     def _indexes(self, name: str) -> dict[str, str]:
         """The names of a collection's indexes, by their models."""
@@ -117,15 +138,18 @@ class Store:
         with self._connection.guarded() as client:
             names = [each.name for each in client.get_collections().collections]
             for index in sorted(names):
-                if index.partition(_INDEX)[0] == name and not index.endswith(SOURCES):
+                first = index.partition(_INDEX)[0]
+                if first == f"{self._prefix}{name}" and not index.endswith(SOURCES):
                     known = client.get_collection(index).config.metadata or {}
                     found[str(known.get("embedding", ""))] = index
         return found
 
     def _delete_index(self, index: str) -> None:
-        with self._connection.changing() as client:
-            if opened := self._collections.pop(index, None):
-                opened.deleted = True
+        with self._opening, self._connection.changing() as client:
+            for key, (_, opened) in list(self._opened.items()):
+                if opened.name == index:
+                    del self._opened[key]
+                    opened.deleted = True
             client.delete_collection(index)
             client.delete_collection(index + SOURCES)
 
@@ -148,7 +172,8 @@ class Store:
             # The records' collection is created first, because passages need it. An old one is
             # left from an interrupted deletion.
             client.delete_collection(name + SOURCES)
-            client.create_collection(name + SOURCES, vectors_config={})
+            options = self.server.collection_options() if self.server else {}
+            client.create_collection(name + SOURCES, vectors_config={}, **options)
             client.create_collection(
                 name,
                 vectors_config={
@@ -158,7 +183,32 @@ class Store:
                     TERMS: models.SparseVectorParams(modifier=models.Modifier.IDF)
                 },
                 metadata={"schema": SCHEMA, "embedding": embedding, "dimension": dimension},
+                **options,
             )
+
+    def _adapt(self, name: str, server: QdrantServer) -> None:
+        """On a server: an index of the field that searches are filtered by, and the settings for
+        memory and disk, if they are others than the collection's."""
+        with self._connection.guarded() as client:
+            found = client.get_collection(name)
+            if "source_id" not in found.payload_schema:
+                client.create_payload_index(name, "source_id", models.PayloadSchemaType.KEYWORD)
+            if self._connection.read_only:
+                return
+            vectors = found.config.params.vectors
+            dense = vectors[DENSE] if isinstance(vectors, dict) else None
+            on_disk = bool(dense and dense.on_disk)
+            if on_disk != server.on_disk:
+                client.update_collection(
+                    name,
+                    vectors_config={DENSE: models.VectorParamsDiff(on_disk=server.on_disk)},
+                    hnsw_config=models.HnswConfigDiff(on_disk=server.on_disk),
+                )
+            quantized = server.quantized
+            if found.config.quantization_config != quantized:
+                client.update_collection(
+                    name, quantization_config=quantized or models.Disabled.DISABLED
+                )
 
     def _check(self, name: str, embedding: str, dimension: int) -> None:
         with self._connection.guarded() as client:
@@ -189,9 +239,11 @@ _opening = threading.Lock()
 
 
 def open_store(
-    path: Path | str | None = None, url: str = "", api_key: str = "", aside: Path | None = None
+    path: Path | str | None = None,
+    server: QdrantServer | None = None,
+    aside: Path | None = None,
 ) -> Store:
-    """The Store of a folder (one for all callers), of a server (`url`), or a new one in memory.
+    """The Store of a server, of a folder (one for all callers), or a new one in memory.
 
     With `aside`, a damaged folder is moved into `<aside>/set-aside`, and an empty store is opened.
 
@@ -200,8 +252,8 @@ def open_store(
         DamagedStoreError: its files are damaged, and `aside` is not given.
         StoreError: it cannot be read, or the server cannot be reached.
     """
-    if url or path is None:
-        return Store(Connection(url=url, api_key=api_key))
+    if server or path is None:
+        return Store(Connection(server=server))
     folder = Path(path).expanduser().resolve()
     with _opening:
         store = _open_stores.get(folder) or Store(Connection(folder, aside=aside))

@@ -20,7 +20,7 @@ from engine.reading import read_file
 from engine.retrieving import HybridRetriever
 from engine.run import Run
 from engine.schema import Document, Filters, Node
-from engine.store import Source, open_store
+from engine.store import QdrantServer, Source, open_store
 from engine.workspace.adding import Adder
 from engine.workspace.deletions import Deletions, refused
 from engine.workspace.indexes import Indexes
@@ -55,10 +55,7 @@ class Library:
         """`open_embedding` opens the embedding model of a name that a collection records."""
         self.notices: list[str] = []
         self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
-        path = None if config.qdrant_url else folder / "qdrant"
-        self._store = open_store(
-            path, config.qdrant_url, config.qdrant_api_key, aside=folder
-        )
+        self._store = open_store(folder / "qdrant", QdrantServer.from_config(config), folder)
         self._read_only = (
             f"The folder {folder} cannot be written. You can read and ask; nothing can be added or "
             "deleted until its permissions are changed and First Token is started again."
@@ -80,6 +77,11 @@ class Library:
         if not self._store.read_only:
             self._compare()
             self.reembedder.start(self._indexes.older())
+
+    @property
+    def server(self) -> QdrantServer | None:
+        """The server that has the index; None if it is in the library's folder."""
+        return self._store.server
 
     def collections(self) -> list[str]:
         return self._store.collections()

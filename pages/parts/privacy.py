@@ -27,9 +27,8 @@ def what_leaves(workspace: Workspace) -> list[str]:
     server = getattr(workspace.llm, "address", "") or public_address(config.openai_base_url)
     if server and workspace.llm.metadata.model_file is None:
         sentences.append(f"Questions and the passages found for them are sent to {server}.")
-    if config.qdrant_url:
-        server = public_address(config.qdrant_url)
-        sentences.append(f"Passages of your documents are stored at {server}.")
+    if qdrant := workspace.library.server:
+        sentences.append(f"Passages of your documents are stored at {qdrant.shown}.")
     if config.tavily_api_key:
         sentences.append("The agent's web searches are sent to Tavily.")
     return sentences

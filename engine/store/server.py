@@ -1,0 +1,193 @@
+"""A Qdrant server, or the nodes of a cluster: its settings, and how requests reach it.
+
+Every request of this package may be repeated: points are written under ids that are computed from
+their source, and a deletion that is repeated deletes nothing more. So a request that failed on its
+way, or that a node could not serve, is sent again, to another node if there is one.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from qdrant_client import QdrantClient, models
+
+from engine.addresses import Addresses, split_addresses
+from engine.config import Config
+from engine.redacting import public_address, redact
+
+log = logging.getLogger(__name__)
+
+# Answers of a node that is starting, overloaded, or cut off from the others. A wrong request gets
+# another one.
+_PASSING = (429, 500, 502, 503, 504)
+# Seconds from the first failure in which a request is sent again. A person waits for a search. A
+# document that is being added can wait until a node has started again.
+READ_PATIENCE, WRITE_PATIENCE = 5.0, 30.0
+# Seconds between two attempts, doubled each time, and at most
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
+CONNECTIONS = 64  # at once; also the number that stays open between requests
+
+
+@dataclass(frozen=True, slots=True)
+class QdrantServer:
+    """`url`: its address, or several with commas between them, which are nodes of one cluster.
+
+    The other fields are explained at `Config`. Shards and replicas are those of collections that
+    are made from then on; quantization and storage are changed in existing ones too.
+    """
+
+    url: str
+    api_key: str = field(default="", repr=False)
+    prefix: str = ""
+    timeout: int = 30
+    shards: int = 0
+    replicas: int = 1
+    write_consistency: int = 0
+    quantization: str = "none"
+    on_disk: bool = False
+
+    @classmethod
+    def from_config(cls, config: Config) -> "QdrantServer | None":
+        """None: the embedded collections."""
+        if not config.qdrant_url:
+            return None
+        return cls(
+            config.qdrant_url,
+            config.qdrant_api_key,
+            config.qdrant_prefix,
+            config.qdrant_timeout,
+            config.qdrant_shards,
+            config.qdrant_replicas,
+            config.qdrant_write_consistency,
+            config.qdrant_quantization,
+            config.qdrant_on_disk,
+        )
+
+    @property
+    def shown(self) -> str:
+        """The addresses without secrets."""
+        return ", ".join(map(public_address, split_addresses(self.url)))
+
+    def connect(self) -> QdrantClient:
+        """A client. It is safe to use from many threads at once."""
+        addresses = split_addresses(self.url)
+        return QdrantClient(
+            url=addresses[0],
+            api_key=self.api_key or None,
+            timeout=self.timeout,
+            check_compatibility=False,
+            transport=_Transport(addresses),
+        )
+
+    def collection_options(self) -> dict[str, Any]:
+        """For the creation of a collection: on how many nodes its parts are, and who confirms."""
+        return {
+            "shard_number": self.shards or None,
+            "replication_factor": self.replicas,
+            # A source is complete when its record is there. So a write counts when every replica
+            # that is alive has it; a dead one is brought up to date by the server.
+            "write_consistency_factor": self.write_consistency or self.replicas,
+        }
+
+    @property
+    def quantized(
+        self,
+    ) -> models.ScalarQuantization | models.BinaryQuantization | None:
+        """How vectors are kept in memory for the search, besides the exact ones."""
+        if self.quantization == "scalar":
+            return models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(
+                    type=models.ScalarType.INT8, quantile=0.99, always_ram=True
+                )
+            )
+        if self.quantization == "binary":
+            return models.BinaryQuantization(
+                binary=models.BinaryQuantizationConfig(always_ram=True)
+            )
+        return None
+
+    @property
+    def search_params(self) -> models.SearchParams | None:
+        """With quantization, more candidates are taken, and ranked by their exact vectors."""
+        if self.quantized is None:
+            return None
+        oversampling = 4.0 if self.quantization == "binary" else 2.0
+        return models.SearchParams(
+            quantization=models.QuantizationSearchParams(rescore=True, oversampling=oversampling)
+        )
+
+
+class _Transport(httpx.BaseTransport):
+    """Sends each request to a node, and again if that failed."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = Addresses(addresses)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        self._http = httpx.HTTPTransport(limits=limits)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        patience = WRITE_PATIENCE if request.method == "PUT" else READ_PATIENCE
+        given_up = 0.0
+        wait = _FIRST_WAIT
+        tried: set[str] = set()
+        while True:
+            with self._addresses.one(tried) as address:
+                outcome = self._attempt(address, request)
+            if isinstance(outcome, httpx.Response) and outcome.status_code not in _PASSING:
+                return outcome
+            tried.add(address)
+            given_up = given_up or time.monotonic() + patience
+            pause = 0.0
+            if len(tried) == len(self._addresses.all):  # else another node may answer at once
+                pause = _asked_wait(outcome) or wait * random.uniform(0.5, 1.5)
+                wait = min(2 * wait, _LONGEST_WAIT)
+                tried.clear()
+            if time.monotonic() + pause > given_up:
+                if isinstance(outcome, httpx.Response):
+                    return outcome
+                raise outcome
+            log.warning("%s: %s. Sent again.", public_address(address), _said(outcome))
+            time.sleep(pause)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _attempt(
+        self, address: str, request: httpx.Request
+    ) -> httpx.Response | httpx.TransportError:
+        try:
+            response = self._http.handle_request(_to(address, request))
+            response.read()
+        except httpx.TransportError as fault:
+            self._addresses.failed(address)
+            return fault
+        self._addresses.answered(address)
+        return response
+
+
+def _to(address: str, request: httpx.Request) -> httpx.Request:
+    node = httpx.URL(address)
+    url = request.url.copy_with(scheme=node.scheme, host=node.host, port=node.port)
+    headers = request.headers.copy()
+    headers["Host"] = url.netloc.decode("ascii")
+    return httpx.Request(
+        request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+
+
+def _asked_wait(outcome: httpx.Response | httpx.TransportError) -> float:
+    """The seconds that an overloaded server asks to wait; 0 if it does not."""
+    if isinstance(outcome, httpx.Response):
+        after = str(outcome.headers.get("Retry-After", ""))
+        return float(after) if after.isdecimal() else 0.0
+    return 0.0
+
+
+def _said(outcome: httpx.Response | httpx.TransportError) -> str:
+    if isinstance(outcome, httpx.Response):
+        return redact(f"{outcome.status_code} {outcome.text[:200]}")
+    return type(outcome).__name__
