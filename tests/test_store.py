@@ -7,7 +7,9 @@ import pickle
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.connection import Connection as Pipe
@@ -22,10 +24,19 @@ from qdrant_client.local.persistence import CollectionPersistence as Disk
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
 from engine.lexical import Terms, passage_terms, question_terms
-from engine.schema import Node
-from engine.store import Collection, DamagedStoreError, QdrantServer, Source, Store, open_store
+from engine.schema import Node, new_id
+from engine.store import (
+    Collection,
+    DamagedStoreError,
+    QdrantServer,
+    Source,
+    Store,
+    open_store,
+    points,
+)
 from engine.store.connection import Connection
 from engine.store.disk import unpacked
+from tests.on_a_server import URL, remove, store_at
 
 MODEL, DIMENSION = "test-model", 8
 WORDS = ("amber", "birch", "cedar", "delta", "fjord", "grove", "heron", "knoll", "maple")
@@ -66,9 +77,35 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "qdrant"
 
 
+class InMemoryServer(Connection):
+    embedded = False
+
+
+@contextmanager
+def on_a_server() -> Iterator[Store]:
+    """With TEST_QDRANT_URL, on that server; else the same calls, answered by Qdrant's client in
+    memory."""
+    if URL:
+        prefix = f"test-{new_id()}"
+        yield store_at(prefix)
+        remove({prefix})
+        return
+    yield Store(InMemoryServer())
+
+
 @pytest.fixture
-def collection() -> Collection:
-    return opened(open_store())
+def server() -> Iterator[Store]:
+    with on_a_server() as store:
+        yield store
+
+
+@pytest.fixture(params=["embedded", "server"])
+def collection(request: pytest.FixtureRequest) -> Iterator[Collection]:
+    if request.param == "embedded":
+        yield opened(open_store())
+        return
+    with on_a_server() as store:
+        yield opened(store)
 
 
 def points_on_disk(folder: Path) -> int:
@@ -374,18 +411,10 @@ def test_a_source_added_again_while_it_is_being_deleted_is_whole(
     assert len(collection.nodes_of("a")) == collection.passages == 100
 
 
-def on_a_server(monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The calls a server gets, answered by Qdrant's client in memory."""
-    if url := os.environ.get("TEST_QDRANT_URL"):
-        return Store(Connection(server=QdrantServer(url)))
-    monkeypatch.setattr(Connection, "embedded", False)
-    return Store(Connection())
-
-
 def test_the_embedded_search_by_terms_gives_what_a_server_gives(
-    monkeypatch: pytest.MonkeyPatch, collection: Collection
+    server: Store,
 ) -> None:
-    on_server = opened(on_a_server(monkeypatch))
+    collection, on_server = opened(open_store()), opened(server)
     for source_id in "abc":
         add(collection, source_id, 20)
         add(on_server, source_id, 20)
@@ -398,11 +427,10 @@ def test_the_embedded_search_by_terms_gives_what_a_server_gives(
 
 
 def test_on_a_server_a_young_unfinished_source_is_left_to_whoever_writes_it(
-    monkeypatch: pytest.MonkeyPatch,
+    server: Store,
 ) -> None:
-    store = on_a_server(monkeypatch)
-    theirs = opened(store)
-    ours = Store(store._connection)
+    theirs = opened(server)
+    ours = Store(server._connection)
     nodes, vectors, terms = passages("a", 5)
     with theirs.adding(Source("a", "a.txt", passages=5)) as writer:
         writer.add(nodes, vectors, terms)
@@ -413,14 +441,13 @@ def test_on_a_server_a_young_unfinished_source_is_left_to_whoever_writes_it(
 
 
 def test_on_a_server_a_search_beside_an_ingestion_reads_no_list_of_sources(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, server: Store
 ) -> None:
-    store = on_a_server(monkeypatch)
-    ours = opened(store)
-    theirs = opened(Store(store._connection))
+    ours = opened(server)
+    theirs = opened(Store(server._connection))
     for number in range(20):
         add(ours, f"known{number}")
-    client = store._connection.client
+    client = server._connection.client
     calls: list[str] = []
 
     def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -442,23 +469,95 @@ def test_on_a_server_a_search_beside_an_ingestion_reads_no_list_of_sources(
 
 
 def test_on_a_server_what_was_abandoned_long_ago_is_deleted_at_opening(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, server: Store
 ) -> None:
-    store = on_a_server(monkeypatch)
-    collection = opened(store)
+    collection = opened(server)
     add(collection, "a")
     monkeypatch.setattr("engine.store.server_points.ABANDONED_AFTER", timedelta(0))
-    client = store._connection.client
+    client, name = server._connection.client, collection.name
     with collection.adding(Source("b", "b.txt", passages=5)) as writer:
         writer.add(*passages("b", 5))
-        assert client.count("notes").count == 10
-        opened(Store(store._connection))
-        assert client.count("notes").count == 5
+        assert client.count(name).count == 10
+        opened(Store(server._connection))
+        assert client.count(name).count == 5
         writer.add(*passages("b", 0))
         with pytest.raises(StoreError, match=r"b\.txt was not stored completely"):
             collection._check_complete(Source("b", "b.txt", passages=5))
         writer.terms.clear()
         writer.add(*passages("b", 5))
+
+
+def test_on_a_server_points_of_another_division_of_the_text_are_deleted(server: Store) -> None:
+    collection = opened(server)
+    nodes, vectors, terms = passages("a", 9)
+    with collection.adding(Source("a", "a.txt", passages=5)) as writer:
+        # a process that ended had divided it into 9 passages
+        collection._connection.client.upsert(
+            collection.name,
+            points.points(Source("a", "a.txt", passages=9).point_ids, nodes, vectors, terms),
+        )
+        writer.add(nodes[:5], vectors[:5], terms[:5])
+    assert collection._connection.client.count(collection.name).count == 5
+
+
+def test_on_a_server_a_source_that_has_lost_a_point_is_written_again(server: Store) -> None:
+    add(opened(server), "a")
+    add(opened(server), "b")
+    lost = Source("a", "a.txt", passages=5).point_ids[2]
+    server._connection.client.delete(opened(server).name, [lost])
+    again = opened(Store(server._connection))
+    assert [each.source_id for each in again.incomplete] == ["a"]
+    assert found(again, "a") == {"b"}
+    assert [each.source_id for each in again.sources()] == ["b"]
+    add(again, "a")
+    assert found(again, "a") == {"a", "b"}
+    assert len(again.nodes_of("a")) == 5
+
+
+def test_on_a_server_no_search_waits_for_another(
+    server: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = opened(server)
+    add(collection, "a")
+    client = server._connection.client
+    query, meeting = client.query_batch_points, threading.Barrier(3)
+    monkeypatch.setattr(server._connection, "held", nullcontext)  # of the client in memory
+
+    def together(*arguments: Any, **named: Any) -> Any:
+        meeting.wait(30)
+        return query(*arguments, **named)
+
+    monkeypatch.setattr(client, "query_batch_points", together)
+    _, vectors, terms = passages("a", 5)
+    with ThreadPoolExecutor(3) as threads:
+        searches = [threads.submit(collection.search, vectors[0], terms[0], 1) for _ in range(3)]
+        assert [search.result() for search in searches] == [searches[0].result()] * 3
+
+
+def test_libraries_with_different_prefixes_share_a_server(server: Store) -> None:
+    other = Store(server._connection)
+    other._prefix = f"other-{server._prefix.removesuffix('+')}+"
+    add(opened(server), "a")
+    assert other.collections() == []
+    add(opened(other), "b")
+    assert (server.collections(), other.collections()) == (["notes"], ["notes"])
+    assert found(opened(server), "a") == {"a"}
+    other.delete_collection("notes")
+    assert [each.source_id for each in opened(server).sources()] == ["a"]
+    with pytest.raises(StoreError, match="does not exist"):
+        other.collection("notes", MODEL, DIMENSION, create=False)
+
+
+def test_on_a_server_a_collection_that_another_process_has_deleted_is_named(server: Store) -> None:
+    if not URL:
+        pytest.skip("The client in memory raises an error of its own.")
+    stale = opened(server)
+    Store(server._connection).delete_collection("notes")
+    _, vectors, _ = passages("a", 5)
+    with pytest.raises(StoreError, match="'notes' was deleted"):
+        stale.search_dense(vectors[0], 5)
+    add(opened(server), "a")
+    assert found(opened(server), "a") == {"a"}
 
 
 def test_a_hidden_source_comes_back_at_once(folder: Path) -> None:
@@ -710,6 +809,7 @@ def test_a_folder_that_cannot_be_written_can_be_searched(
     assert sorted((each, each.stat().st_mtime_ns) for each in folder.rglob("*")) == before
 
 
-def test_a_server_that_does_not_answer_is_named() -> None:
+def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.store.server.READ_PATIENCE", 0.2)
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:9"):
         opened(open_store(server=QdrantServer("http://127.0.0.1:9")))

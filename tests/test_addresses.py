@@ -1,0 +1,111 @@
+"""Several addresses of one service: who gets a request, and what happens when one fails."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.addresses import Addresses, split_addresses
+from engine.errors import StoreError
+from engine.store import QdrantServer, open_store
+
+COLLECTIONS = b'{"result": {"collections": []}, "status": "ok", "time": 0}'
+
+
+class Node(ThreadingHTTPServer):
+    """Answers each request with the next of `statuses`, then with 200."""
+
+    def __init__(self, *statuses: int) -> None:
+        node = self
+        self.asked: list[str] = []
+        self.left = list(statuses)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                node.asked.append(self.headers["Host"])
+                status = node.left.pop(0) if node.left else 200
+                self.send_response(status)
+                self.send_header("Retry-After", "0")
+                self.send_header("Content-Length", str(len(COLLECTIONS)))
+                self.end_headers()
+                self.wfile.write(COLLECTIONS)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with Node() as running:
+        yield running
+        running.shutdown()
+
+
+GONE = "http://127.0.0.1:9"
+
+
+def test_the_address_with_the_least_to_do_is_chosen() -> None:
+    addresses = Addresses(["a", "b", "c"])
+    with addresses.one() as first, addresses.one() as second, addresses.one() as third:
+        assert {first, second, third} == {"a", "b", "c"}
+    with addresses.one() as busy:
+        for _ in range(4):
+            with addresses.one() as other:
+                assert other != busy
+    chosen = []
+    for _ in range(6):
+        with addresses.one() as each:
+            chosen.append(each)
+    assert sorted(chosen) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_one_that_failed_is_left_out_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = Addresses(["a", "b"])
+    addresses.failed("a")
+    for _ in range(4):
+        with addresses.one() as chosen:
+            assert chosen == "b"
+    with addresses.one(tried={"b"}) as chosen:
+        assert chosen == "a", "what has just failed for this request comes last"
+    monkeypatch.setattr("engine.addresses.LEFT_OUT", 0.0)
+    with addresses.one() as first, addresses.one() as second:
+        assert {first, second} == {"a", "b"}
+
+
+def test_addresses_are_split_at_commas_and_blanks() -> None:
+    assert split_addresses("http://a:1/, http://b:2 http://c") == [
+        "http://a:1",
+        "http://b:2",
+        "http://c",
+    ]
+
+
+@pytest.mark.parametrize("statuses", [(503,), (429, 500), (502, 504, 503)])
+def test_a_passing_fault_is_not_seen(node: Node, statuses: tuple[int, ...]) -> None:
+    node.left = list(statuses)
+    assert open_store(server=QdrantServer(node.address)).collections() == []
+    assert len(node.asked) == len(statuses) + 1
+
+
+def test_a_fault_that_stays_is_a_sentence(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.store.server.READ_PATIENCE", 0.3)
+    node.left = [503] * 1000
+    with pytest.raises(StoreError, match=r"The Qdrant server at http://127.* failed .* try again"):
+        open_store(server=QdrantServer(node.address)).collections()
+
+
+def test_another_node_answers_for_one_that_is_gone(node: Node) -> None:
+    store = open_store(server=QdrantServer(f"{GONE},{node.address}"))
+    for _ in range(4):
+        assert store.collections() == []
+    assert node.asked == [httpx.URL(node.address).netloc.decode()] * 4
