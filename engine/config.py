@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from engine.addresses import split_addresses
 from engine.errors import ConfigError
 from engine.redacting import redact
 
@@ -170,6 +171,19 @@ def default_config() -> Config:
     return load_config()
 
 
+def checked_addresses(text: str) -> str:
+    """The addresses of a Qdrant server or cluster, with commas between them.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
+    each = split_addresses(text)
+    for address in each:
+        if not address.startswith(("http://", "https://")):
+            raise ConfigError(f"{redact(address)!r} must begin with http:// or https://.")
+    return ",".join(each)
+
+
 def _read(env_file: Path) -> dict[str, str | None]:
     try:
         return dotenv_values(env_file)
@@ -240,8 +254,7 @@ def _address(values: Mapping[str, str], name: str) -> str:
 
 def _addresses(values: Mapping[str, str], name: str) -> str:
     """One address or several, with commas between them."""
-    texts = values.get(name, "").replace(",", " ").split()
-    return ",".join(_address({name: text}, name) for text in texts)
+    return ",".join(_address({name: text}, name) for text in split_addresses(values.get(name, "")))
 
 
 def _folder(values: Mapping[str, str], name: str, default: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The terminal's commands, on the app's own library: ask, search, add, list, serve, mcp.
+"""The terminal's commands, on the app's own library: ask, search, add, list, move, serve, mcp.
 
 They go through the running app where there is one, and else open the library themselves. Either
 way, nothing that is indexed is embedded again. `ask` with files answers from those alone.
@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.config import default_config
+from engine.config import checked_addresses, default_config
 from engine.errors import DocumentError, FirstTokenError
 from engine.response import StreamingResponse
 
-POLL = 0.2  # seconds between two looks at a file that is being added
+POLL = 0.2  # seconds between two looks at a file that is being added, or at a move
+EMBEDDED = "embedded"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     for each in (ask, search, add, command("list", _list, "the documents of the library")):
         each.add_argument("--collection", help="default: default; of list: all")
         each.add_argument("--json", action="store_true", help="JSON on standard output")
+
+    move = command("move", _move, "move the search index to a Qdrant server, or back")
+    move.add_argument(
+        "to",
+        help="the server's address, such as http://localhost:6333 (its key is QDRANT_API_KEY in "
+        f".env), or {EMBEDDED!r}: into the folder of this computer",
+    )
 
     serve = command("serve", _serve, "the API without the pages")
     serve.add_argument("--host", default="localhost")
@@ -181,6 +189,29 @@ def _files_in(paths: Sequence[Path]) -> Iterator[Path]:
             yield from _files_in(sorted(each for each in path.iterdir() if each.name[0] != "."))
         else:
             yield path
+
+
+def _move(options: argparse.Namespace) -> int:
+    """Ctrl-C stops it; the same command goes on. The app must not run, since it has the index."""
+    from engine.api.serving import opened
+    from engine.workspace.moving import MoveStage
+
+    url = "" if options.to == EMBEDDED else checked_addresses(options.to)
+    with opened(default_config()) as workspace:
+        move = workspace.library.begin_move(url)
+        shown = ""
+        while not move.ended.wait(POLL):
+            before, shown = shown, f"{move.stage}: {move.done:,} of {move.total:,} passages"
+            if shown != before:
+                print(shown, file=sys.stderr, flush=True)
+        if move.stage is not MoveStage.DONE:
+            print(move.problem or "Stopped.", file=sys.stderr)
+            return 1
+        print(
+            f"The search index is at {move.to} now: {move.total:,} passages, with the same "
+            "checksums. The former index has not been changed."
+        )
+    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from pages.parts.deleting import (
 from pages.parts.facts import counted, facts_of
 from pages.parts.folders import directories_of
 from pages.parts.markdown import plain_markdown
+from pages.parts.moving import show_place
 from pages.parts.passages import LEAVE, open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
@@ -108,8 +109,8 @@ def show_documents(workspace: Workspace, collection: str) -> None:
     if workspace.library.index(collection).collection.crowded:
         st.warning(
             f"This collection has more than {EMBEDDED_LIMIT:,} passages. From this size on, a "
-            "Qdrant server searches it faster and opens it sooner: start one, and set QDRANT_URL "
-            "in .env."
+            "Qdrant server searches it faster and opens it sooner: start one, and move the search "
+            "index there, below."
         )
     if len(documents) >= SEARCH_FROM or any(each.directory or each.tags for each in documents):
         documents = _found(documents)
@@ -292,6 +293,7 @@ def main() -> None:
     show_undo(workspace)
     show_documents(workspace, collection)
     show_trash(workspace, collection)
+    show_place(workspace)
 
 
 main()

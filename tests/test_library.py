@@ -23,6 +23,7 @@ from engine.workspace.adding import Adder
 from engine.workspace.ingestion import Ingestor, Stage, Upload
 from engine.workspace.originals import Originals
 from tests.making import pdf, pdf_lines, rewritten, zipped
+from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.opened import BREAD, FERRY, MILL, Opened
 
 FILES = Path(__file__).parent / "files"

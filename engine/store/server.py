@@ -51,13 +51,11 @@ class QdrantServer:
     on_disk: bool = False
 
     @classmethod
-    def from_config(cls, config: Config) -> "QdrantServer | None":
-        """None: the embedded collections."""
-        if not config.qdrant_url:
-            return None
+    def from_config(cls, config: Config, url: str = "", api_key: str = "") -> "QdrantServer":
+        """The server of .env, or another one with the other settings of .env."""
         return cls(
-            config.qdrant_url,
-            config.qdrant_api_key,
+            url or config.qdrant_url,
+            api_key or config.qdrant_api_key,
             config.qdrant_prefix,
             config.qdrant_timeout,
             config.qdrant_shards,

@@ -116,6 +116,16 @@ class Store:
         """The models for which a collection has an index."""
         return list(self._indexes(name))
 
+    def dimensions(self, name: str) -> dict[str, int]:
+        """The length of the vectors of each model for which a collection has an index."""
+        found = {}
+        with self._connection.guarded() as client:
+            for embedding, index in self._indexes(name).items():
+                known = client.get_collection(index).config.metadata or {}
+                if known.get("schema") == SCHEMA:
+                    found[embedding] = int(known["dimension"])
+        return found
+
     def delete_collection(self, name: str) -> None:
         """Delete it with all its sources. One that is not there is no error."""
         for index in self._indexes(name).values():

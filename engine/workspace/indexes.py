@@ -61,6 +61,10 @@ class Indexes:
         )
         return VectorStoreIndex(opened, embedding, _splitter(embedding))
 
+    def use(self, store: Store) -> None:
+        """Another store has the same collections now."""
+        self._store = store
+
     def find_older(self) -> None:
         """Note the collections that another model than the chosen one filled."""
         with self._lock:

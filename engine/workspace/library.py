@@ -20,12 +20,14 @@ from engine.reading import read_file
 from engine.retrieving import HybridRetriever
 from engine.run import Run
 from engine.schema import Document, Filters, Node
-from engine.store import QdrantServer, Source, open_store
+from engine.store import QdrantServer, Source, Store, open_store
 from engine.workspace.adding import Adder
 from engine.workspace.deletions import Deletions, refused
-from engine.workspace.indexes import Indexes
+from engine.workspace.indexes import STILL_SEARCHED, Indexes
 from engine.workspace.ingestion import Packed, Upload, safe_name
+from engine.workspace.moving import Gate, Move
 from engine.workspace.originals import Original, Originals
+from engine.workspace.place import PLACE, load_place, save_place
 from engine.workspace.rebuilding import Rebuilder
 from engine.workspace.reembedding import Reembedder
 
@@ -55,7 +57,12 @@ class Library:
         """`open_embedding` opens the embedding model of a name that a collection records."""
         self.notices: list[str] = []
         self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
-        self._store = open_store(folder / "qdrant", QdrantServer.from_config(config), folder)
+        self._folder, self._config = folder, config
+        self._store = self._open_at(load_place(folder, config))
+        self.move: Move | None = None
+        """The last move of the index."""
+        self._former: list[Store] = []  # places that the index has left and that are still open
+        self._gate = Gate()  # documents are added inside
         self._read_only = (
             f"The folder {folder} cannot be written. You can read and ask; nothing can be added or "
             "deleted until its permissions are changed and First Token is started again."
@@ -68,10 +75,18 @@ class Library:
         self._deletions = Deletions(self._originals, self._indexes, self._lock)
         self._adder = Adder(self._originals, self._indexes, self.repairs, self._lock)
         self._rebuilder = Rebuilder(
-            self._adder.add_again, lambda done: self.on_ready(done.collection, done.source_id)
+            self._add_again, lambda done: self.on_ready(done.collection, done.source_id)
         )
         self.reembedder = Reembedder(self._reread, self._indexes.old_and_new, self._finish)
-        self._indexes.find_older()
+        try:
+            self._indexes.find_older()
+        except StoreError as error:
+            if self.server is None:
+                raise
+            raise StoreError(
+                f"{error} If it will not come back, clear QDRANT_URL in .env and delete "
+                f"{folder / PLACE}: the index is then rebuilt on this computer from your documents."
+            ) from error
         if not self._store.read_only or DEFAULT_COLLECTION in self.collections():
             self.create(DEFAULT_COLLECTION)
         if not self._store.read_only:
@@ -281,6 +296,11 @@ class Library:
             StoreError: a file could not be moved, or the store could not be written.
         """
         with self._lock:
+            if self.moving:
+                raise StoreError(
+                    "The search index is being moved. Delete the collection when that is done, or "
+                    "stop the move on the Library page."
+                )
             self._rebuilder.cancel(collection)
             self._deletions.delete_collection(collection)
             self._store.delete_collection(collection)
@@ -301,7 +321,8 @@ class Library:
         """
         if self._store.read_only:
             raise StoreError(self._read_only)
-        packed = self._adder.take(upload)
+        with self._gate:
+            packed = self._adder.take(upload)
         if upload.replaces and upload.replaces != upload.source_id:
             self.delete(upload.collection, [upload.replaces])
         return packed
@@ -318,13 +339,88 @@ class Library:
         """Try again to index one of `repairs`."""
         self._rebuilder.again(upload, password)
 
+    # Moving the index
+
+    @property
+    def moving(self) -> bool:
+        return self.move is not None and not self.move.ended.is_set()
+
+    def begin_move(self, url: str, api_key: str = "") -> Move:
+        """Move the index to a Qdrant server, in the background; without `url`, into the folder.
+
+        Documents can be asked and changed meanwhile. The index in its former place stays as it is.
+
+        Raises:
+            StoreError: the index is there, or is being moved, or cannot be moved now.
+        """
+        with self._lock:
+            if self.moving:
+                raise StoreError("The index is being moved already.")
+            if self._store.read_only:
+                raise StoreError(self._read_only)
+            if self.reembedder.pending:
+                raise StoreError(
+                    "The documents are being embedded with another model. Move the index when that "
+                    "is done."
+                )
+            if url == (self.server.url if self.server else ""):
+                raise StoreError("The index is there already.")
+            server = QdrantServer.from_config(self._config, url, api_key) if url else None
+            self.move = Move(self._store, server, lambda: self._open_at(server), self._switch)
+            return self.move
+
+    def _open_at(self, server: QdrantServer | None) -> Store:
+        return open_store(self._folder / "qdrant", server, self._folder)
+
+    def _switch(self, store: Store, finish: Callable[[], None], run: Run) -> None:
+        """Let another store answer, in which `finish` completes the index."""
+        self._gate.close(run.check)
+        try:
+            with self._lock:
+                finish()
+                run.check()
+                save_place(self._folder, self._config, store.server)
+                former, self._store = self._store, store
+                self._indexes.use(store)
+                self._finish_deletions()
+                self._former.append(former)  # a search that has just begun may still use it
+                timer = threading.Timer(STILL_SEARCHED, self._leave, [former])
+                timer.daemon = True
+                timer.start()
+        finally:
+            self._gate.open()
+
+    def _leave(self, former: Store) -> None:
+        with self._lock:
+            if former in self._former and former is not self._store:
+                former.close()
+            self._former = [each for each in self._former if each is not former]
+
+    def _finish_deletions(self) -> None:
+        """What the new place still has, and is in the trash."""
+        trashed = self._originals.deleted()
+        for name in self.collections():
+            index = self.index(name)
+            for source in index.sources():
+                place = (name, source.source_id)
+                if place in trashed and not self._originals.find(*place):
+                    self._deletions.finish(index, *place)
+
+    def _add_again(self, upload: Upload) -> None:
+        with self._gate:
+            self._adder.add_again(upload)
+
     def close(self) -> None:
         self._closing = True
+        if self.move:
+            self.move.stop()
+            self.move.ended.wait(30)
         self._indexes.close()
         self._deletions.close()
         self.reembedder.close()
         self._rebuilder.close()
-        self._store.close()
+        for store in {*self._former, self._store}:
+            store.close()
 
     # The start
 
