@@ -51,7 +51,7 @@ class Config:
     qdrant_quantization: how the server keeps vectors in memory: "none", "scalar", "binary".
     qdrant_on_disk: whether the server reads vectors and its index from the disk.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
-        model.
+        model; several addresses, with commas between them, have the same model and key.
     embed_model, rerank_model: models for the search, by their names in fastembed's list; empty
         means the default ones, for English.
     hf_endpoint, hf_token, hf_hub_offline: the hub that models are downloaded from, who asks it, and
@@ -147,7 +147,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
             known, "qdrant_quantization", default.qdrant_quantization, _QUANTIZATION
         ),
         qdrant_on_disk=_boolean(known, "qdrant_on_disk", default.qdrant_on_disk),
-        openai_base_url=_address(known, "openai_base_url"),
+        openai_base_url=_addresses(known, "openai_base_url"),
         openai_model=known.get("openai_model", ""),
         openai_api_key=known.get("openai_api_key", ""),
         hf_endpoint=_address(known, "hf_endpoint"),

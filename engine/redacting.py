@@ -52,11 +52,13 @@ def _without_queries(text: str) -> str:
 
 
 def public_address(address: str) -> str:
-    """An address without user, password, query and fragment; empty stays empty."""
-    if not address:
-        return ""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    """An address, or several with commas between them, without users, passwords, queries and
+    fragments; empty stays empty."""
+    shown = []
+    for each in filter(None, address.split(",")):
+        parts = urlsplit(each.strip())
+        shown.append(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/"))
+    return ", ".join(shown)
 
 
 def redact_values(value: Any, secrets: Sequence[str] = ()) -> Any:

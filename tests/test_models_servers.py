@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ import pytest
 
 from engine.config import Config
 from engine.errors import ServerError
-from engine.llm import OpenAICompatible
+from engine.llm import GenerationOptions, OpenAICompatible
 from engine.models.choosing import Choice
 from engine.models.servers import KEYS, SERVERS, Servers, checked_address, models_of
 from engine.models.switching import open_proven
@@ -27,12 +27,16 @@ KEY = "sk-mill-4711-secret"
 SECONDS = 120.0
 
 
+processes: dict[str, "subprocess.Popen[bytes]"] = {}  # by port
+
+
 @contextmanager
 def serving(command: list[str], port: str, log: Path) -> Iterator[str]:
     """The address of a server that was started with this command, once it answers."""
     address = f"http://127.0.0.1:{port}/v1"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    processes[port] = process
     try:
         deadline = time.monotonic() + SECONDS
         while True:
@@ -144,3 +148,31 @@ def test_damaged_files_are_set_aside_and_not_overwritten(tmp_path: Path) -> None
     aside = {each.name.split("-", 4)[4]: each for each in (tmp_path / "set-aside").iterdir()}
     assert KEY in aside[KEYS].read_text() and SERVERS in aside
     assert stat.S_IMODE(aside[KEYS].stat().st_mode) == 0o600
+
+
+@pytest.mark.soak
+def test_one_of_two_real_servers_is_killed_in_mid_answer(
+    chat_model_path: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        addresses = []
+        for number in range(2):
+            port = free_port()
+            command = [sys.executable, "-m", "llama_cpp.server", "--model", str(chat_model_path)]
+            command += ["--port", port, "--n_ctx", "2048", "--model_alias", "mill"]
+            started = serving(command, port, tmp_path / f"log{number}")
+            addresses.append(stack.enter_context(started))
+        llm = OpenAICompatible(",".join(addresses), "mill")
+        run, pieces = Run(), list[str]()
+        question = [ChatMessage("user", "Tell a long story of a mill, a cat and the sea.")]
+        with pytest.raises(ServerError, match="before the answer's end"):
+            for piece in llm.stream_chat(question, GenerationOptions(max_tokens=500), run):
+                pieces.append(piece)
+                if len(pieces) == 20:
+                    answering = str(run.trace.calls[0].settings["server"])
+                    processes[str(httpx.URL(answering).port)].kill()
+        assert len(pieces) >= 20, "every chunk that came is there"
+        again = Run()
+        assert "".join(llm.stream_chat(question, GenerationOptions(max_tokens=20), again)).strip()
+        assert again.trace.calls[0].settings["server"] != answering
+        llm.close()

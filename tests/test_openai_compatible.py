@@ -453,3 +453,88 @@ def test_a_server_that_quotes_the_key_does_not_put_it_into_the_error(server: Ser
     assert "refused (401)" in str(error)
     assert "my-own-key" not in str(error)
     assert "k-9f8e7d" not in str(error)
+
+
+# Several servers
+
+
+@pytest.fixture
+def second() -> Iterator[Server]:
+    with Server() as started:
+        thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        started.play = lambda handler: handler.stream("Second")
+        yield started
+        started.shutdown()
+        thread.join()
+
+
+def asked(llm: OpenAICompatible) -> tuple[str, BaseException | None]:
+    pieces, error = read(llm)
+    return "".join(pieces), error
+
+
+def test_a_question_goes_to_the_server_with_the_fewest(server: Server, second: Server) -> None:
+    llm = OpenAICompatible(f"{server.url},{second.url}", "some-model")
+    go_on = threading.Event()
+
+    def held(handler: Handler) -> None:
+        handler.start()
+        handler.delta("Slow")
+        go_on.wait(10)
+        handler.delta("", "stop")
+
+    server.play = held
+    slow = llm.stream_chat(MESSAGES)
+    assert next(slow) == "Slow"
+    assert [asked(llm)[0] for _ in range(3)] == ["Second"] * 3
+    go_on.set()
+    list(slow)
+    assert llm.address == f"{server.url}, {second.url}"
+    llm.close()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_another_server_answers_for_one_that_cannot(
+    server: Server, second: Server, status: int
+) -> None:
+    server.play = refuse(status, "busy")
+    llm = OpenAICompatible(f"{server.url},{second.url}", "some-model")
+    assert [asked(llm) for _ in range(4)] == [("Second", None)] * 4
+    assert len(server.bodies) == 1, "one that failed is left out for a while"
+    second.play = refuse(503, "busy too")
+    pieces, error = asked(llm)
+    assert pieces == "" and "busy" in str(error)
+    llm.close()
+
+
+def test_another_server_answers_for_one_that_is_gone(second: Server) -> None:
+    llm = OpenAICompatible(f"http://127.0.0.1:9/v1,{second.url}", "some-model")
+    run = Run()
+    assert read(llm, run) == (["Second"], None)
+    assert run.trace.calls[0].settings["server"] == f"{second.url}/chat/completions"
+    llm.close()
+
+
+def test_a_wrong_request_is_not_sent_to_every_server(server: Server, second: Server) -> None:
+    server.play = second.play = refuse(400, "no such field")
+    llm = OpenAICompatible(f"{server.url},{second.url}", "some-model")
+    assert "no such field" in str(asked(llm)[1])
+    assert len(server.bodies) + len(second.bodies) == 1
+    llm.close()
+
+
+def test_an_answer_that_broke_off_ends_and_the_next_comes_from_another_server(
+    server: Server, second: Server
+) -> None:
+    def break_off(handler: Handler) -> None:
+        handler.start()
+        handler.delta("Half")
+
+    server.play = break_off
+    llm = OpenAICompatible(f"{server.url},{second.url}", "some-model")
+    found = [asked(llm) for _ in range(4)]
+    (half,) = [each for each in found if each[0] == "Half"]
+    assert "before the answer's end" in str(half[1])
+    assert found.count(("Second", None)) == 3
+    llm.close()

@@ -12,12 +12,13 @@ from typing import Any
 
 import httpx
 
+from engine.addresses import split_addresses
 from engine.budget import Rate, RateEstimate
 from engine.config import Config
 from engine.errors import ConfigError
 from engine.llm.base import LLM, GenerationOptions, LLMMetadata
 from engine.llm.openai_connections import Connections
-from engine.llm.openai_request import Piece, Request, Server
+from engine.llm.openai_request import Piece, Request, Server, Servers
 from engine.llm.tool_calls import ToolRequestMessage, ToolResultMessage, ToolSpec
 from engine.run import Run
 from engine.schema import ChatMessage
@@ -31,6 +32,11 @@ _BYTES_PER_TOKEN = 3  # gives too many tokens: English has four to five in the u
 
 class OpenAICompatible(LLM):
     """A model on a server. Safe to use from many threads. `close` ends its connections.
+
+    `base_url`: of one server, or of several with commas between them, which have the same model. An
+    answer comes from the one that has the fewest under way. A server that fails before its first
+    word is replaced by another one; one that fails later ends the answer with an error. Both are
+    left out for a while.
 
     `stall_seconds`: the longest time without data from the server. `native_tools`: the model was
     trained for OpenAI's tool calls.
@@ -49,19 +55,16 @@ class OpenAICompatible(LLM):
         native_tools: bool = False,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
+        bases = split_addresses(base_url)
+        if not bases or not all(each.startswith(("http://", "https://")) for each in bases):
             raise ConfigError(
                 "OPENAI_BASE_URL must begin with http:// or https://. Set it in .env."
             )
         if not model:
             raise ConfigError("OPENAI_MODEL must name the server's model. Set it in .env.")
-        try:
-            base = httpx.URL(base_url)
-        except httpx.InvalidURL:  # its text may quote a part of a password
-            raise ConfigError("OPENAI_BASE_URL is not a valid address. Set it in .env.") from None
-        url = str(base.copy_with(path=f"{base.path.rstrip('/')}/chat/completions"))
-        self._server = Server(url, api_key, stall_seconds)
-        self._connections = Connections(self._server)
+        servers = [Server(_chat_url(each), api_key, stall_seconds) for each in bases]
+        self._servers = Servers(servers)
+        self._connections = Connections(api_key, stall_seconds)
         self._rate = RateEstimate()
         weakref.finalize(self, self._connections.close)  # at the latest when the process ends
         self._metadata = LLMMetadata(
@@ -90,7 +93,8 @@ class OpenAICompatible(LLM):
     @property
     def address(self) -> str:
         """Where requests go, without user, password and query."""
-        return self._server.public_url.removesuffix("/chat/completions")
+        shown = (each.public_url.removesuffix("/chat/completions") for each in self._servers.all)
+        return ", ".join(shown)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """An upper estimate, because the server's tokeniser is not known."""
@@ -196,7 +200,7 @@ class OpenAICompatible(LLM):
                 self._rate.record(tokens, record.token_times[0] - began)
             end(error)
 
-        request = Request(self._server, body, run, record, write, learn_and_end)
+        request = Request(self._servers, body, run, record, write, learn_and_end)
         cancel = self._connections.start(request)
         forget = run.on_cancel(cancel)
 
@@ -248,3 +252,11 @@ class OpenAICompatible(LLM):
         if isinstance(message, ToolResultMessage):
             turn["tool_call_id"] = message.request_id
         return turn
+
+
+def _chat_url(base_url: str) -> str:
+    try:
+        base = httpx.URL(base_url)
+    except httpx.InvalidURL:  # its text may quote a part of a password
+        raise ConfigError("OPENAI_BASE_URL is not a valid address. Set it in .env.") from None
+    return str(base.copy_with(path=f"{base.path.rstrip('/')}/chat/completions"))

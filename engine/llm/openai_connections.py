@@ -1,4 +1,4 @@
-"""Connections to a model server: one HTTP client, and the thread that runs its requests."""
+"""Connections to model servers: one HTTP client, and the thread that runs its requests."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from contextlib import suppress
 import httpx
 
 from engine.errors import LLMError
-from engine.llm.openai_request import CONNECT_SECONDS, Request, Server
+from engine.llm.openai_request import CONNECT_SECONDS, Request
 
 # Seconds that an idle connection stays open, so that the next question needs no new TLS handshake
 KEEP_ALIVE = 60.0
@@ -24,11 +24,11 @@ class Connections:
     writes.
     """
 
-    def __init__(self, server: Server) -> None:
-        headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
+    def __init__(self, api_key: str, stall_seconds: float) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(
             headers=headers,
-            timeout=httpx.Timeout(server.stall_seconds, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(stall_seconds, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE),
         )
         self._loop = asyncio.new_event_loop()

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from engine.addresses import Addresses
 from engine.errors import Cancelled, ServerError
 from engine.llm.tool_calls import ToolRequest
 from engine.redacting import public_address, redact
@@ -52,21 +53,39 @@ class Server:
         return redact(text, (self.api_key, parts.password, *parts.params.values()))
 
 
+class Servers:
+    """One server or several with the same model, and which of them answers next."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self.all = list(servers)
+        self.addresses = Addresses([each.url for each in servers])
+
+    @contextmanager
+    def one(self, tried: Collection[str]) -> Iterator[Server]:
+        """As `Addresses.one`."""
+        with self.addresses.one(tried) as url:
+            yield next(each for each in self.all if each.url == url)
+
+
+class _UnavailableError(ServerError):
+    """The server cannot answer now. Another one may."""
+
+
 class Request:
-    """One answer from the server: its record in the trace, its chunks, its end."""
+    """One answer from a server: its record in the trace, its chunks, its end."""
 
     def __init__(
         self,
-        server: Server,
+        servers: Servers,
         body: dict[str, Any],
         run: Run,
         record: CallRecord,
         write: Callable[[Piece], None],
         end: Callable[[BaseException | None], None],
     ) -> None:
-        self._server, self._body, self._run, self._record = server, body, run, record
+        self._servers, self._server = servers, servers.all[0]
+        self._body, self._run, self._record = body, run, record
         self._write, self._end = write, end
-        self._record.settings = {"server": server.public_url, "model": body["model"]}
         self._finish_reason: FinishReason | None = None
         self._tool_requests: dict[int, ToolRequest] = {}
         self._stage = ExitStack()
@@ -77,7 +96,7 @@ class Request:
             self._run.check()
             self._stage.enter_context(self._run.span("server"))
             self._run.report(Phase.READING)
-            await self._exchange(client)
+            await self._answer(client)
         except (asyncio.CancelledError, Cancelled):
             self.finish("cancelled", Cancelled())
         except ServerError as error:
@@ -92,6 +111,26 @@ class Request:
         self._record.finish_reason = reason
         self._stage.close()
         self._end(error)
+
+    async def _answer(self, client: httpx.AsyncClient) -> None:
+        """From one server; from another if it fails before the first word."""
+        tried: set[str] = set()
+        while True:
+            with self._servers.one(tried) as self._server:
+                url, model = self._server.url, self._body["model"]
+                self._record.settings = {"server": self._server.public_url, "model": model}
+                self._finish_reason, self._tool_requests = None, {}
+                try:
+                    await self._exchange(client)
+                except _UnavailableError as error:
+                    self._servers.addresses.failed(url)
+                    tried.add(url)
+                    if self._record.token_times or len(tried) == len(self._servers.all):
+                        raise
+                    log.warning("Answer %s: another server is asked: %s", self._run.id, error)
+                else:
+                    self._servers.addresses.answered(url)
+                    return
 
     async def _exchange(self, client: httpx.AsyncClient) -> None:
         server = self._server
@@ -108,16 +147,17 @@ class Request:
                 await response.aclose()
         except httpx.ConnectTimeout as error:
             silence = f"did not answer within {CONNECT_SECONDS:g} s. Is it running?"
-            raise ServerError(f"{server} {silence}") from error
+            raise _UnavailableError(f"{server} {silence}") from error
         except httpx.TimeoutException as error:
             silence = f"sent nothing for {server.stall_seconds:g} s."
-            raise ServerError(f"{server} {silence}") from error
+            raise _UnavailableError(f"{server} {silence}") from error
         except httpx.ConnectError as error:
             advice = "Is it running? Check its address, on the Models page or as OPENAI_BASE_URL."
             reason = server.redacted(str(error))
-            raise ServerError(f"{server} cannot be reached ({reason}). {advice}") from error
+            raise _UnavailableError(f"{server} cannot be reached ({reason}). {advice}") from error
         except httpx.HTTPError as error:
-            raise ServerError(f"{server} closed the connection before the answer's end.") from error
+            broken = "closed the connection before the answer's end."
+            raise _UnavailableError(f"{server} {broken}") from error
 
     async def _read(self, response: httpx.Response) -> None:
         if response.is_redirect:
@@ -132,7 +172,9 @@ class Request:
             body = (await response.aread()).decode("utf-8", "replace")
             reason = self._server.redacted(_error_text(body))
             hint = _HINTS.get(response.status_code, "")
-            raise ServerError(f"{self._server} refused ({response.status_code}): {reason}{hint}")
+            passing = response.status_code == 429 or response.status_code >= 500
+            kind = _UnavailableError if passing else ServerError
+            raise kind(f"{self._server} refused ({response.status_code}): {reason}{hint}")
         if "json" in response.headers.get("content-type", ""):  # it cannot stream
             await response.aread()
             self._take(response.text, "message")
@@ -140,7 +182,8 @@ class Request:
             async for data in _events(response):
                 self._take(data, "delta")
         if self._finish_reason is None:
-            raise ServerError(f"{self._server} closed the connection before the answer's end.")
+            broken = "closed the connection before the answer's end."
+            raise _UnavailableError(f"{self._server} {broken}")
         for request in self._tool_requests.values():
             self._write(request)
 

@@ -68,7 +68,7 @@ class QdrantServer:
     @property
     def shown(self) -> str:
         """The addresses without secrets."""
-        return ", ".join(map(public_address, split_addresses(self.url)))
+        return public_address(self.url)
 
     def connect(self) -> QdrantClient:
         """A client. It is safe to use from many threads at once."""
