@@ -47,7 +47,7 @@ class Config:
     qdrant_timeout: the longest wait for one answer of the server, in seconds.
     qdrant_shards, qdrant_replicas: into how many parts new collections are divided, and how many
         nodes have each part. 0 shards: as many as nodes.
-    qdrant_write_consistency: how many replicas confirm a write; 0: all that are alive.
+    qdrant_write_consistency: how many replicas must have a write for it to succeed.
     qdrant_quantization: how the server keeps vectors in memory: "none", "scalar", "binary".
     qdrant_on_disk: whether the server reads vectors and its index from the disk.
     openai_base_url, openai_model, openai_api_key: a server with OpenAI's API instead of the local
@@ -79,7 +79,7 @@ class Config:
     qdrant_timeout: int = 30
     qdrant_shards: int = 0
     qdrant_replicas: int = 1
-    qdrant_write_consistency: int = 0
+    qdrant_write_consistency: int = 1
     qdrant_quantization: str = "none"
     qdrant_on_disk: bool = False
     openai_base_url: str = field(default="", repr=False)
@@ -141,7 +141,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         qdrant_shards=_whole_number(known, "qdrant_shards", default.qdrant_shards),
         qdrant_replicas=_whole_number(known, "qdrant_replicas", default.qdrant_replicas, 1),
         qdrant_write_consistency=_whole_number(
-            known, "qdrant_write_consistency", default.qdrant_write_consistency
+            known, "qdrant_write_consistency", default.qdrant_write_consistency, 1
         ),
         qdrant_quantization=_one_of(
             known, "qdrant_quantization", default.qdrant_quantization, _QUANTIZATION

@@ -49,7 +49,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         qdrant_timeout=5,
         qdrant_shards=6,
         qdrant_replicas=2,
-        qdrant_write_consistency=1,
+        qdrant_write_consistency=2,
         qdrant_quantization="scalar",
         qdrant_on_disk=True,
         openai_base_url="https://example.org/v1",

@@ -46,7 +46,7 @@ class QdrantServer:
     timeout: int = 30
     shards: int = 0
     replicas: int = 1
-    write_consistency: int = 0
+    write_consistency: int = 1
     quantization: str = "none"
     on_disk: bool = False
 
@@ -86,9 +86,10 @@ class QdrantServer:
         return {
             "shard_number": self.shards or None,
             "replication_factor": self.replicas,
-            # A source is complete when its record is there. So a write counts when every replica
-            # that is alive has it; a dead one is brought up to date by the server.
-            "write_consistency_factor": self.write_consistency or self.replicas,
+            # A source is complete when its record is there. That holds on every node even with 1:
+            # the server waits for all replicas that are alive, and one that fails is not searched
+            # until it is up to date.
+            "write_consistency_factor": self.write_consistency,
         }
 
     @property
