@@ -506,3 +506,24 @@ def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
     assert app.run().error[0].value == (
         "mill\\.txt was not added. The collection was deleted. Choose another collection."
     )
+
+
+def test_the_index_moves_from_the_page_and_a_server_that_is_gone_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.moving.may_edit", lambda *_: True)
+    monkeypatch.setattr("engine.store.server.READ_PATIENCE", 0.1)
+    app = open_library()
+    assert [each.label for each in app.expander][-1] == "Search index: on this computer"
+    address = next(each for each in app.text_input if each.label == "Qdrant server")
+    address.set_value("127.0.0.1:9")
+    button(app, "Move")
+    assert "must begin with http" in texts(app)
+    address = next(each for each in app.text_input if each.label == "Qdrant server")
+    address.set_value("http://127.0.0.1:9")
+    button(app, "Move")
+    move = workspace.library.move
+    assert move and move.ended.wait(30)
+    app.run()
+    assert "The Qdrant server at http://127.0.0.1:9 failed" in texts(app)
+    assert "Continue" in [each.label for each in app.button]

@@ -514,6 +514,29 @@ def test_on_a_server_a_source_that_has_lost_a_point_is_written_again(server: Sto
     assert len(again.nodes_of("a")) == 5
 
 
+def test_on_a_server_a_source_whose_record_got_no_answer_is_not_there(
+    server: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = opened(server)
+    client = server._connection.client
+    upsert = client.upsert
+
+    def unanswered(name: str, points: Any) -> None:
+        upsert(name, points)
+        if name.endswith(".sources"):
+            raise TimeoutError("no answer came")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "upsert", unanswered)
+        with pytest.raises(StoreError, match="no answer came"):
+            add(collection, "a")
+    for each in (collection, opened(Store(server._connection))):
+        assert (each.sources(), found(each, "a")) == ([], set())
+    assert client.count(collection.name).count == 0
+    add(collection, "a")
+    assert found(collection, "a") == {"a"}
+
+
 def test_on_a_server_no_search_waits_for_another(
     server: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ class Collection:
             raise DuplicateDocumentError(
                 f"{source.file_name} is in the collection already. Delete it first to add it again."
             )
+        recorded = False
         try:
             writer = Writer(self, self._connection, source)
             yield writer
@@ -124,12 +125,13 @@ class Collection:
                 self._points.drop_others(source)
                 self._check_complete(source)
             with self._changing() as client:
+                recorded = True  # also if no answer to the request comes
                 client.upsert(self.name + SOURCES, [points.record(source)])
                 self._records.put(source)
                 if self.embedded:
                     self.embedded.add(source.source_id, writer.terms)
         except BaseException:
-            self._records.drop(source.source_id, source.point_ids, recorded=False)
+            self._records.drop(source.source_id, source.point_ids, recorded)
             with suppress(StoreError):  # on a full disk, the next opening does it
                 self.purge(source.source_id)
             raise
