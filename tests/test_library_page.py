@@ -525,5 +525,5 @@ def test_the_index_moves_from_the_page_and_a_server_that_is_gone_is_named(
     move = workspace.library.move
     assert move and move.ended.wait(30)
     app.run()
-    assert "The Qdrant server at http://127.0.0.1:9 failed" in texts(app)
+    assert "The Qdrant server at http://127.0.0.1:9 failed" in texts(app).replace("\\", "")
     assert "Continue" in [each.label for each in app.button]

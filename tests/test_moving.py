@@ -154,6 +154,7 @@ def app(tmp_path: Path, server: Store, monkeypatch: pytest.MonkeyPatch) -> Itera
         there = Store(server._connection)
         there._prefix = server._prefix
         monkeypatch.setattr(Store, "server", property(lambda self: at if self is there else None))
+        monkeypatch.setattr(there, "_adapt", lambda *_: None)
         monkeypatch.setattr(there, "close", lambda: None)
         return there
 
