@@ -22,7 +22,12 @@ from engine.measuring.schedule import comparison_trials
 from engine.settings import Settings
 from engine.workspace import Stage, Workspace
 from pages.parts import resources
-from pages.parts.compare_questions import DEFAULT_QUESTION, generated_questions, questions_in
+from pages.parts.compare_questions import (
+    DEFAULT_QUESTION,
+    generated_questions,
+    question_about,
+    questions_in,
+)
 from pages.parts.samples import FOLDER as SAMPLES
 from pages.parts.samples import load_samples
 from tests.scripted import ScriptedLLM
@@ -243,6 +248,9 @@ def test_several_questions_are_measured_together_and_their_lengths_shown(
 
 def test_questions_are_taken_from_lines_and_from_the_documents(filled: Workspace) -> None:
     assert questions_in(" One?\n\n Two \t words?\nOne?\n") == ("One?", "Two words?")
+    assert question_about("Fare: Adult; Price: 14 crowns; Note: one crossing on a Sunday") == ""
+    over_lines = question_about("We came to a lake about\ntwo kilometres long in the cold.")
+    assert over_lines.endswith("a lake about two kilometres long in the cold”?")
     app = open_page()
     press(app, "Ask about the documents")
     asked = app.text_area[0].value

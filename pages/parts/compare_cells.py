@@ -60,8 +60,5 @@ def show_blocks(section: Section, said: str = "") -> None:
 
 def note_markdown(text: str) -> str:
     """A note in Markdown. Only its strong words, between two pairs of asterisks, are markup."""
-    parts = text.split("**")
-    return "".join(
-        f"**{plain_markdown(part)}** " if place % 2 else plain_markdown(part)
-        for place, part in enumerate(parts)
-    )
+    parts = [plain_markdown(part) for part in text.split("**")]  # without spaces at the ends
+    return " ".join(f"**{part}**" if place % 2 else part for place, part in enumerate(parts))

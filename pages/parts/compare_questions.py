@@ -1,6 +1,5 @@
 """The questions of a measurement: written, suggested, from a file, or from the documents."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import streamlit as st
@@ -8,6 +7,7 @@ import streamlit as st
 from engine.errors import MeasuringError
 from engine.measuring.schedule import MOST_QUESTIONS
 from engine.query_engine import LONGEST_QUESTION
+from engine.splitting import sentence_spans
 from engine.workspace import Workspace
 from pages.parts.resources import safely
 from pages.parts.samples import suggested_questions
@@ -16,7 +16,6 @@ SUGGESTED = 3
 # A file, and a question about it whose answer with the default model is right and long enough to
 # watch. test_compare_page asks it.
 DEFAULT_QUESTION = ("tide-mill.md", "What does the miller do when the tide turns?")
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 GENERATED = 10  # questions about the documents, at first
 MOST_DOCUMENTS = 50  # that are read for questions
 MOST_BYTES = 1_000_000  # of a file of questions
@@ -153,13 +152,15 @@ def _asked_about(workspace: Workspace, collection: str, source_id: str) -> Itera
 
 
 def question_about(text: str) -> str:
-    """A question about the first sentence of 8 to 30 words; empty if there is none.
+    """A question about the first sentence of 8 to 30 words that is no heading and no row of a
+    table; empty if there is none.
 
     With the default model, a question for the meaning of a quoted sentence finds its passage and
     gets the right answer for prose in English and German. Other forms of the question did not.
     """
-    for line in text.splitlines():
-        for sentence in SENTENCE_END.split(line):
-            if 8 <= len(sentence.split()) <= 30 and sentence[:1].isupper():
-                return f"What is meant by “{sentence.rstrip(' .!?')}”?"
+    for start, end in sentence_spans(text):
+        sentence = " ".join(text[start:end].split())
+        whole = sentence[:1].isupper() and sentence[-1:] in ".!?" and " | " not in sentence
+        if whole and 8 <= len(sentence.split()) <= 30:
+            return f"What is meant by “{sentence.rstrip(' .!?')}”?"
     return ""

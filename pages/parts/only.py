@@ -155,7 +155,7 @@ def _choose_documents(
         options,
         default=chosen,
         key=key,
-        placeholder="Documents, folders or tags; none: all",
+        placeholder="All documents",
         format_func=shown,
         on_change=safely(keep),
     )

@@ -245,6 +245,14 @@ def point(x: float, y: float, hue: str, title: str = "", kind: str = "ft-dot") -
     return f'<i class="{kind}" style="left:{x:.2f}%;top:{100 - y:.2f}%;{colour}"{about}></i>'
 
 
+def stem(x: float, low: float, high: float) -> str:
+    """A thin upright line between two percentages of the height, from below."""
+    return (
+        f'<i style="left:{x:.2f}%;bottom:{low:.2f}%;height:{high - low:.2f}%;'
+        f'border-left:1px solid {INK};opacity:0.5"></i>'
+    )
+
+
 def word_at(x: float, y: float, text: str) -> str:
     """Text above a place, at percentages of the width, and of the height from below."""
     return (

@@ -7,7 +7,7 @@ from engine.measuring.findings import two
 from engine.measuring.load import Level, finding, levels, queue_finding
 from engine.measuring.record import Session
 from engine.measuring.report.captions import about
-from engine.measuring.report.drawing import HUES, from_zero, key, line, point, word_at, xy
+from engine.measuring.report.drawing import HUES, from_zero, key, line, point, stem, word_at, xy
 from engine.measuring.report.section import Chart, Finding, Note, Section, Table
 
 HEIGHT = 300  # pixels
@@ -26,7 +26,8 @@ def load(session: Session) -> Section:
     section.blocks += [Finding(said), Chart(key(COLOURS) + _plot(found, said))]
     section.blocks.append(
         Note(
-            "Medians. Further right is more work done, further up is a longer wait. Dots: so many "
+            "Medians; a thin line joins the two times of one load. Further right is more work "
+            "done, further up is a longer wait. Dots: so many "
             "readers at once, each of whom asks again when an answer has ended (closed loop). "
             "Rings: questions come at random moments, so many percent of the highest rate (open "
             "loop, Poisson, the same moments each time)."
@@ -69,6 +70,8 @@ def _plot(found: Sequence[Level], said: str) -> str:
             at, height = x.at(level.tokens), y.at(getattr(level, times))
             title = f"{level.name}: {two(level.tokens)} tokens/s, {getattr(level, times):.2f} s"
             marks.append(point(at, height, hue, title, "ft-ring" if level.load else "ft-dot"))
-            label = f"{level.load:.0%}" if level.load else str(level.readers)
-            marks.append(word_at(at, height, label))
+    for level in found:  # one label for the two marks of a load, above the upper one
+        at, top = x.at(level.tokens), y.at(level.whole)
+        marks.insert(0, stem(at, y.at(level.first), top))
+        marks.append(word_at(at, top, f"{level.load:.0%}" if level.load else str(level.readers)))
     return xy(marks, x, y, TITLES, HEIGHT, f"Tokens a second against waiting. {said}.")

@@ -33,6 +33,7 @@ h1 { font-size: 2rem; margin: 0 0 0.25rem; } h2 { font-size: 1.375rem; margin: 2
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.875rem; }
 th, td { text-align: left; padding: 0.25rem 0.75rem 0.25rem 0; vertical-align: top;
   border-bottom: 1px solid light-dark(#D8DFE3, #2E3942); font-variant-numeric: tabular-nums; }
+.long { min-width: 16rem; }
 summary { cursor: pointer; margin: 0.5rem 0; }
 details.section > summary { margin: 0.75rem 0; }
 button { font: inherit; padding: 0.375rem 0.875rem; margin: 0 0.5rem 0.75rem 0; cursor: pointer;
@@ -51,6 +52,7 @@ for (const button of document.querySelectorAll("button[data-speed]")) {
   });
 }
 """
+LONG = 30  # characters of a cell whose column stays wide on a phone
 SPEEDS = (("Replay in real time", 1.0), ("Half speed", 0.5))
 
 
@@ -185,7 +187,11 @@ def _strong(text: str) -> str:
 
 def _table(rows: Rows, describes: str) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    long = [any(len(_cell(row.get(name))) > LONG for row in rows) for name in names]
+    head = "".join(
+        f"<th{' class=long' * is_long}>{html.escape(name)}</th>"
+        for name, is_long in zip(names, long, strict=True)
+    )
     body = "".join(
         "<tr>"
         + "".join(f"<td>{html.escape(_cell(row.get(name)))}</td>" for name in names)

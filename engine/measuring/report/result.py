@@ -50,7 +50,8 @@ def what_was_compared(session: Session) -> str:
         if only_modes_differ(setup)
         else ""
     )
-    asked = "one question" if len(setup.questions) == 1 else f"{len(setup.questions)} questions"
+    questions = len({run.question for run in session.counted})
+    asked = "one question" if questions == 1 else f"{questions} questions"
     runs = " and ".join(f"{len(session.of(lane))} {name}" for lane, name in enumerate(names))
     return (
         f"{lanes}Measured: {counted(len(session.counted), 'answer')} to {asked}, {runs}, in turn."
