@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ENGLISH = "en"
 # Characters that are examined at the beginning, in the middle and at the end of a document
 _SAMPLE = 3000
+# Characters. Names and numbers, such as a small table, look like some rarer language: of a document
+# that is not longer, only the languages in NAMES are told.
+_SHORT = 400
 # Below this probability the language is not known. Questions of three words and more have 0.3 to
 # 0.99; names and single words, which could be of any language, have 0.05 to 0.1.
 _SURE = 0.25
@@ -44,7 +47,8 @@ def language_of_document(text: str) -> str:
     if len(text) > 3 * _SAMPLE:
         middle = len(text) // 2
         text = "\n".join((text[:_SAMPLE], text[middle : middle + _SAMPLE], text[-_SAMPLE:]))
-    return _detect(text)[0]
+    language, _ = _detect(text)
+    return language if language in NAMES or len(text) > _SHORT else ""
 
 
 def language_of_question(text: str, among: Collection[str] = ()) -> str:

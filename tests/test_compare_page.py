@@ -249,8 +249,9 @@ def test_several_questions_are_measured_together_and_their_lengths_shown(
 def test_questions_are_taken_from_lines_and_from_the_documents(filled: Workspace) -> None:
     assert questions_in(" One?\n\n Two \t words?\nOne?\n") == ("One?", "Two words?")
     assert question_about("Fare: Adult; Price: 14 crowns; Note: one crossing on a Sunday") == ""
-    over_lines = question_about("We came to a lake about\ntwo kilometres long in the cold.")
-    assert over_lines.endswith("a lake about two kilometres long in the cold”?")
+    over_lines = "We came over a low rise and saw open water where none should be: a lake about\n"
+    asked = question_about(f"{over_lines}two kilometres long, steaming in the cold.")
+    assert asked.endswith("a lake about two kilometres long, steaming in the cold”?")
     app = open_page()
     press(app, "Ask about the documents")
     asked = app.text_area[0].value

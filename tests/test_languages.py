@@ -42,6 +42,7 @@ def test_a_name_has_no_language() -> None:
     assert language_of_question("Ana Lund") == ""
     assert language_of_document("") == ""
     assert language_of_document("1684 42 7.5") == ""
+    assert language_of_document("Trip: Sula; Distance: 12 km\nTrip: Rona; Distance: 8 km") == ""
     assert name_of("de") == "German"
     assert name_of("xx") == "xx"
 
