@@ -250,8 +250,8 @@ def test_questions_are_taken_from_lines_and_from_the_documents(filled: Workspace
     assert questions_in(" One?\n\n Two \t words?\nOne?\n") == ("One?", "Two words?")
     assert question_about("Fare: Adult; Price: 14 crowns; Note: one crossing on a Sunday") == ""
     over_lines = "We came over a low rise and saw open water where none should be: a lake about\n"
-    asked = question_about(f"{over_lines}two kilometres long, steaming in the cold.")
-    assert asked.endswith("a lake about two kilometres long, steaming in the cold”?")
+    about = question_about(f"{over_lines}two kilometres long, steaming in the cold.")
+    assert about.endswith("a lake about two kilometres long, steaming in the cold”?")
     app = open_page()
     press(app, "Ask about the documents")
     asked = app.text_area[0].value
