@@ -20,6 +20,7 @@ from engine.timing import CallRecord, FinishReason
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
+_BROKEN = "closed the connection before the answer's end. Check that it still runs, and ask again."
 _HINTS = {
     401: " Check its key, on the Models page or as OPENAI_API_KEY in .env.",
     403: " Check its key, on the Models page or as OPENAI_API_KEY in .env.",
@@ -156,8 +157,7 @@ class Request:
             reason = server.redacted(str(error))
             raise _UnavailableError(f"{server} cannot be reached ({reason}). {advice}") from error
         except httpx.HTTPError as error:
-            broken = "closed the connection before the answer's end."
-            raise _UnavailableError(f"{server} {broken}") from error
+            raise _UnavailableError(f"{server} {_BROKEN}") from error
 
     async def _read(self, response: httpx.Response) -> None:
         if response.is_redirect:
@@ -182,8 +182,7 @@ class Request:
             async for data in _events(response):
                 self._take(data, "delta")
         if self._finish_reason is None:
-            broken = "closed the connection before the answer's end."
-            raise _UnavailableError(f"{self._server} {broken}")
+            raise _UnavailableError(f"{self._server} {_BROKEN}")
         for request in self._tool_requests.values():
             self._write(request)
 

@@ -38,8 +38,8 @@ SIZES = "The hub has not been asked for sizes yet, so they are estimates too."
 
 def choose_model(workspace: Workspace) -> None:
     """The models and what can be done with each; live while one is downloaded or loaded."""
-    busy = _busy(workspace)
-    st.fragment(_models, run_every=TICK if busy else None)(workspace, busy)
+    busy, in_use = _busy(workspace), workspace.switch.current
+    st.fragment(_models, run_every=TICK if busy else None)(workspace, busy, in_use)
     _other_models(workspace)
     _add_server(workspace)
 
@@ -50,7 +50,7 @@ def _busy(workspace: Workspace) -> bool:
     return at_work or workspace.models.asking or switching
 
 
-def _models(workspace: Workspace, was_busy: bool) -> None:
+def _models(workspace: Workspace, was_busy: bool, was_in_use: Choice) -> None:
     _switching(workspace)
     st.markdown("**Your models**")
     _configured(workspace)
@@ -77,7 +77,8 @@ def _models(workspace: Workspace, was_busy: bool) -> None:
     measured = measured_here(Settings.config.weights_dir / RECORD)
     for each in offered:
         _recommended(workspace, each, measured)
-    if was_busy != _busy(workspace) or st.session_state.get("problems"):
+    other = was_in_use != workspace.switch.current
+    if other or was_busy != _busy(workspace) or st.session_state.get("problems"):
         st.rerun()  # the whole page: this part begins or stops ticking, others show a new model
 
 
