@@ -73,10 +73,11 @@ def show_code(target: Target, question: str) -> None:
 
 
 def show_rules(target: Target) -> None:
-    rows = [{"Address": address, "What it gives": what} for address, what in ADDRESSES]
-    st.dataframe(rows, hide_index=True, alt="The addresses of the API and what each gives")
+    st.markdown("\n".join(f"- `{address}`: {what}" for address, what in ADDRESSES))
     if target.has_key:
         st.markdown("Every request needs the key: the `API_KEY` of `.env`, as a bearer token.")
+        if access().exposed:
+            st.markdown("With the key, programs on other machines can connect as well.")
     else:
         st.markdown(
             "Only programs on this computer can connect, and they need no key. Set `API_KEY` in "
