@@ -20,7 +20,7 @@ from engine.languages import language_of_question, name_of
 from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
 from engine.schema import Evidence, Filters, NodeWithScore, Scores
-from engine.splitting import sentence_spans
+from engine.splitting import statement_spans
 from engine.store import Collection, Hit
 
 # Hits of each search. Measured on SQuAD: hit@5 differs by 0.001 between 20, 30 and 50.
@@ -261,6 +261,12 @@ def is_relevant(results: Sequence[NodeWithScore]) -> bool:
     return logit is None or logit >= RELEVANT
 
 
+def logit_of(results: Sequence[NodeWithScore]) -> float:
+    """The logit of the best passage; UNSCORED without one."""
+    logit = results[0].scores.rerank if results else None
+    return UNSCORED if logit is None else logit
+
+
 def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tuple[str, Scores]]:
     """Point ids with their scores, best first. `passages`: the number in the collection.
 
@@ -325,7 +331,7 @@ def rerank(
     # 1. The passages whose rank the reranker may change
     least = (found[0].scores.fused or 0.0) - MARGIN if found else 0.0
     near = [each for each in found[: min(CONTENDERS, most)] if (each.scores.fused or 0.0) >= least]
-    contenders = [_Contender(each, sentence_spans(each.text), {}) for each in near]
+    contenders = [_Contender(each, statement_spans(each.text), {}) for each in near]
 
     # 2. Their sentences. The best one scores its passage.
     sentences = _promising_sentences(question, contenders, most)

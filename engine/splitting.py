@@ -58,6 +58,41 @@ def sentence_spans(text: str) -> list[Span]:
     return list(_sentence_spans(text))
 
 
+# Characters of a line that is a heading; lines that are wrapped by hand are taken for headings only
+# if they stand alone
+_LONGEST_HEADING = 100
+_ROW_OR_ITEM = re.compile(r"[-*•‣–+|] |.* \| |[^:]*: .*; ")
+
+
+def is_heading(text: str, start: int, end: int) -> bool:
+    """Whether a sentence is a short line of its own that does not end, below an empty line."""
+    return (
+        end - start <= _LONGEST_HEADING
+        and text[end - 1] not in '.!…。;,”"'
+        and text[end : end + 1] == "\n"
+        and (start == 0 or text[start - 2 : start] == "\n\n")
+        and not _ROW_OR_ITEM.match(text[start:end])
+    )
+
+
+def statement_spans(text: str) -> list[Span]:
+    """The sentences, each heading in one span with the sentence below it.
+
+    A heading alone answers nothing: "What tyre pressure is right?", "Windows of the house".
+    """
+    spans: list[Span] = []
+    heading: int | None = None
+    for start, end in _sentence_spans(text):
+        if heading is None and is_heading(text, start, end):
+            heading = start
+            continue
+        spans.append((start if heading is None else heading, end))
+        heading = None
+    if heading is not None:
+        spans.append((heading, len(text.rstrip())))
+    return spans
+
+
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
     """Token counts without a tokenizer. They are usually too high."""
     return [len(_ABOUT_A_TOKEN.findall(text)) for text in texts]

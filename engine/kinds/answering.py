@@ -11,14 +11,15 @@ from dataclasses import replace
 from engine.embedding import Reranker
 from engine.kinds.between import time_answer
 from engine.kinds.comparing import comparison
+from engine.kinds.computing import answer_of
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.keeping import KeptSummaries
 from engine.kinds.library import about_library
 from engine.kinds.overview import overview, prose_list, quotations
-from engine.kinds.recognising import LISTS, Asked, Kind, recognise
-from engine.kinds.several import completed, leans, parts_of
+from engine.kinds.recognising import Asked, Kind, recognise, without_thanks
+from engine.kinds.several import completed, has_name, leans, parts_of
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
-from engine.kinds.table_answers import table_answer
+from engine.kinds.table_answers import best_query, table_answer
 from engine.kinds.yes_no import yes_no_answer
 from engine.languages import ENGLISH, language_of_question
 from engine.llm.base import ContextFormat
@@ -35,6 +36,8 @@ _WANTS_A_SUMMARY = re.compile(
     r"summar|\bsum up\b|\brecap|\boverview\b|\b(?:main|key)\b|\b(?:discussed|decided|agreed)\b",
     re.IGNORECASE,
 )
+# How far behind a passage of the document that answered the part before may be, by its score
+NEAR = 0.25
 NOT_FOUND_PART = "I did not find this in your documents."
 
 
@@ -123,7 +126,7 @@ class Kinds:
                 return comparison(asked, finder, run)
             case Kind.TABLE:
                 found = table_answer(asked, finder, run)
-                if found is None and finder.small and LISTS.match(asked.question):
+                if found is None and finder.small:
                     return prose_list(asked, finder, run)
                 return found
             case Kind.YES_NO:
@@ -140,13 +143,16 @@ class Kinds:
 
         A larger model answers the whole question at once.
         """
+        question = without_thanks(question)
         parts = parts_of(question)
         if len(parts) < 2:
             return None
         leaning = [bool(number) and leans(part) for number, part in enumerate(parts)]
         # "Which bins are there, and when is each emptied?" is one question for a table
-        if any(leaning) and (whole := table_answer(Asked(Kind.TABLE, question), finder, run)):
-            return whole
+        if any(leaning) and (query := best_query(question, finder, run)):
+            whole = answer_of(query) if query.operation in ("cells", "list") else None
+            if whole:
+                return whole
         if not finder.small:
             return None
         answers: list[tuple[str, Treated]] = []
@@ -158,8 +164,11 @@ class Kinds:
             treated = None
             if not leans(whole_part) or not on_the_first:
                 treated = self._first(recognise(whole_part), finder, run)
-            earlier = parts[0] if whole_part == part and on_the_first else ""
-            answers.append((part, treated or self._fact(whole_part, earlier, finder, run)))
+            if treated is None:
+                earlier = parts[0] if whole_part == part and on_the_first else ""
+                before = [source.node.source_id for _, one in answers for source in one.sources]
+                treated = self._fact(whole_part, earlier, before, finder, run)
+            answers.append((part, treated))
         lines: list[str] = []
         for part, treated in answers:
             lines.append(f"{chr(10) * bool(lines)}**{part}**\n\n")
@@ -173,9 +182,18 @@ class Kinds:
             missing,
         )
 
-    def _fact(self, question: str, earlier: str, finder: Finder, run: Run) -> Treated:
-        """A question for a fact, answered with a quotation."""
+    def _fact(
+        self, question: str, earlier: str, before: Sequence[str], finder: Finder, run: Run
+    ) -> Treated:
+        """A question for a fact, answered with a quotation.
+
+        `before`: the documents that answered the parts before it. They are probably meant, too.
+        """
         found = finder.retrieve(question, self._passages, run, earlier)
+        if before and not has_name(question) and found and found[0].node.source_id not in before:
+            inside = finder.within(before).retrieve(question, self._passages, run, earlier)
+            if is_relevant(inside) and inside[0].score > found[0].score - NEAR:
+                found = inside
         if not is_relevant(found):
             return Treated(Kind.FACT, "", found[:1], missing=True)
         best = found[0]

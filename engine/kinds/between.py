@@ -13,6 +13,7 @@ from engine.kinds.dates import Moment, moments, time_between
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.querying import query_of
 from engine.kinds.recognising import Asked, Kind
+from engine.kinds.several import completed
 from engine.kinds.words import terms_of
 from engine.retrieving import is_relevant
 from engine.run import Run
@@ -23,6 +24,14 @@ from engine.splitting import sentence_spans
 ENOUGH = 0.5
 _TODAY = re.compile(r"^(?:today|now|the present|this day)$", re.IGNORECASE)
 _ENDS = "first|last|second|earliest|latest|start|beginning|end"
+_CLAUSE = re.compile(r"[,;] |\band\b|\bbut\b")
+# What a sentence says of the beginning of a thing or a person
+_BEGAN = frozenset(
+    terms_of(
+        "born birth birthday old age aged built build building founded established opened erected "
+        "constructed made created completed finished began started dates dating since bought new"
+    )
+)
 _DATE_LINE = 60  # characters; a longer line is a sentence
 
 
@@ -39,6 +48,9 @@ class _Event:
 def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     """None if a date is not found."""
     first, last = asked["about"], asked["other"] or "today"
+    how_old = asked.question.lower().startswith("how old")
+    if re.match(r"(?:it|they|he|she)\b", first, re.IGNORECASE):  # "signed before it began"
+        first = completed(first, f"{last} .")
     if re.fullmatch(rf"(?:the )?(?:{_ENDS})", first, re.IGNORECASE):
         # "the first and the last mission of 2024"
         noun = re.sub(rf"^(?:the )?(?:{_ENDS}) ", "", last, flags=re.IGNORECASE)
@@ -50,6 +62,9 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         found = _event(event, year, finder, run)
         if found is None:
             return None
+        began = set(terms_of(f"{found.quoted} {event}")) & _BEGAN
+        if how_old and event == first and not began:
+            return None  # the date of something else
         events.append(found)
     one, other = sorted(events, key=lambda each: each.moment)
     if one.moment == other.moment and one.quoted == other.quoted:
@@ -119,7 +134,7 @@ def _searched(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
                 continue
             score = share + 0.5 * with_heading + 0.05 * (logit or -3.0) - 0.1 * rank
             if best is None or score > best[0]:
-                moment = _nearest(sentence, dates, wanted)
+                moment = _nearest(sentence, dates, event)
                 best = (
                     score,
                     _Event(
@@ -137,13 +152,24 @@ def _dates_above(text: str, spans: list[tuple[int, int]]) -> list[Moment]:
     return []
 
 
-def _nearest(sentence: str, dates: list[Moment], wanted: set[str]) -> Moment:
-    """Of several dates in a sentence, the one nearest to the words of the event."""
-    places = [
-        match.start()
-        for match in re.finditer(r"[^\W_]+", sentence)
-        if wanted & set(terms_of(match[0]))
+def _nearest(sentence: str, dates: list[Moment], event: str) -> Moment:
+    """Of several dates in a sentence, the one whose clause has the most words of the event, names
+    twice; of equal ones, the nearest to these words."""
+    wanted = set(terms_of(event))
+    names = set(terms_of(" ".join(re.findall(r"\b[A-Z][\w'’]*", event))))
+    words = [
+        (match.start(), term)
+        for match in re.finditer(r"[^\W_]+(?:['’][^\W_]+)?", sentence)
+        for term in terms_of(match[0])
+        if term in wanted
     ]
-    if len(dates) == 1 or not places:
-        return dates[0]
-    return min(dates, key=lambda each: min(abs(each.start - place) for place in places))
+    breaks = [0, *(match.start() for match in _CLAUSE.finditer(sentence)), len(sentence)]
+
+    def worth(each: Moment) -> tuple[int, int]:
+        start = max(place for place in breaks if place <= each.start)
+        end = min(place for place in breaks if place >= each.end)
+        clause = {term for place, term in words if start <= place <= end}
+        distance = min((abs(each.start - place) for place, _ in words), default=0)
+        return len(clause) + len(clause & names), -distance
+
+    return max(dates, key=worth)

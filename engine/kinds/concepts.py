@@ -34,7 +34,7 @@ CONCEPTS = {
     "price": _concept(
         "price cost fee fare charge amount rent rate value salary wage budget total sum paid",
         "€ $ £ ¥ eur euro usd dollar gbp pound crown franc chf yen",
-        "expensive cheap dear costly pay money euros dollars buy spend worth much",
+        "expensive cheap dear costly pay money euros dollars buy spend spent worth much bill",
     ),
     "weight": _concept("weight mass load", "g kg gram kilogram t tonne mg lb", "weigh heavy light"),
     "length": _concept(
@@ -78,6 +78,12 @@ CONCEPTS = {
         "",
         "who whom whose live lead head run",
         synonyms=False,
+    ),
+    "organisation": _concept(
+        "company contractor firm supplier vendor client customer dealer maker manufacturer brand "
+        "producer provider sponsor partner publisher",
+        "",
+        "business craftsman tradesman workshop shop",
     ),
     "place": _concept(
         "place location room address site city town country where station house building store "

@@ -26,7 +26,7 @@ from engine.kinds.values import (
     usual_unit,
     value_of,
 )
-from engine.kinds.words import related, term_of, terms_of, words_of
+from engine.kinds.words import in_digits, related, term_of, terms_of, words_of
 
 # Words of questions that say nothing about which rows are meant
 GENERIC = frozenset(
@@ -37,7 +37,9 @@ GENERIC = frozenset(
         "respective various have has use used do make take place happen occur exist include "
         "contain be belong keep store locate involve according mentioned recorded listed named "
         "called what which who whose would could time thing one ones per also only still yet whole "
-        "single given information detail data sheet"
+        "single given information detail data sheet everything anything something every "
+        "go went put carry carried show shown appear undertake perform complete set come came "
+        "actually really already ever far so same both several some any listing overview"
     )
 )
 
@@ -392,7 +394,7 @@ def named_cells(words: Words, table: Table, used: set[str]) -> list[Condition]:
         if column in used or column in (TEXT, ENTRY, TITLE, HEADING) or len(cells) > _VALUES:
             continue
         for cell in cells:
-            terms = terms_of(cell)
+            terms = terms_of(in_digits(cell))
             if len(terms) > _SHORT or (cell.isdigit() and len(cell) < 3):
                 continue
             whole = len(cell) > 1 and f" {cell.lower()} " in said

@@ -13,7 +13,7 @@ from engine.kinds.finding import Finder, Treated, marked
 from engine.kinds.naming import books_named
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.shelf import Book
-from engine.kinds.words import terms_of
+from engine.kinds.words import in_digits, terms_of
 from engine.run import Run
 from engine.schema import NodeWithScore
 from engine.splitting import sentence_spans
@@ -21,24 +21,35 @@ from engine.splitting import sentence_spans
 # Documents that are listed, and passages that are searched for those that mention a topic
 LISTED, SEARCHED = 100, 50
 _ORDERS = {
-    "newest": ("last", "latest", "newest", "most recent", "most recently", "recently"),
-    "oldest": ("oldest", "first"),
-    "largest": ("largest", "biggest", "longest"),
-    "smallest": ("smallest", "shortest"),
+    "newest": r"last|latest|newest|(?:most )?recent(?:ly)?",
+    "oldest": r"oldest|first|earliest",
+    "largest": r"largest|biggest|longest|most pages|most passages",
+    "smallest": r"smallest|shortest|fewest|least",
 }
 _FORMATS = {
     "pdf": (".pdf",),
-    "spreadsheet": (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".xlsm", ".xlsb"),
+    "(?:table|spreadsheet)": (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".xlsm", ".xlsb"),
+    "tabular": (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".xlsm", ".xlsb"),
     "csv": (".csv", ".tsv"),
     "excel": (".xlsx", ".xls", ".xlsm", ".xlsb"),
-    "presentation": (".pptx", ".odp"),
+    "(?:presentation|slide|powerpoint)": (".pptx", ".odp"),
     "word": (".docx", ".odt", ".rtf"),
-    "text": (".txt",),
+    "text (?:file|document)": (".txt",),
     "markdown": (".md",),
-    "mail": (".eml", ".msg"),
-    "email": (".eml", ".msg"),
-    "picture": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".heic", ".bmp", ".gif"),
-    "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".heic", ".bmp", ".gif"),
+    "html": (".html", ".htm"),
+    "notebook": (".ipynb",),
+    "e?-?mail": (".eml", ".msg"),
+    "(?:picture|image|photo|scan)": (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".heic",
+        ".bmp",
+        ".gif",
+    ),
 }
 
 
@@ -52,20 +63,24 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
             return None
         named = found.books
         return _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
-    books = _of_format(asked.question, books)
+    chosen = _of_format(asked.question, books)
+    said = in_digits(asked.question)
     order = next(
-        (name for name, words in _ORDERS.items() if asked["order"].lower() in words),
-        "",
+        (name for name, words in _ORDERS.items() if re.search(rf"\b(?:{words})\b", said, re.I)), ""
     )
-    if order:
-        key = (
-            (lambda b: b.source.added_at)
-            if order in ("newest", "oldest")
-            else (lambda b: b.source.passages)
-        )
-        ranked = sorted(books, key=key, reverse=order in ("newest", "largest"))
-        return _listed(ranked[:1], f"The {order} of {len(books)} documents") if books else None
-    return _listed(books)
+    if not order or not chosen:
+        kinds = f" of {len(books)}" if len(chosen) < len(books) else ""
+        return _listed(chosen, f"{len(chosen)}{kinds} documents in the library" if kinds else "")
+    by_time = order in ("newest", "oldest")
+    ranked = sorted(
+        chosen,
+        key=lambda book: book.source.added_at if by_time else book.source.passages,
+        reverse=order in ("newest", "largest"),
+    )
+    number = re.search(r"\b\d+\b", said)
+    most = int(number[0]) if number else 1
+    name = f"{most} {order}" if most > 1 else order
+    return _listed(ranked[:most], f"The {name} of {len(chosen)} documents")
 
 
 def _listed(books: Sequence[Book], did: str = "") -> Treated:
@@ -92,13 +107,9 @@ def _of_format(question: str, books: Sequence[Book]) -> list[Book]:
         if re.search(rf"\b{name}s?\b", question, re.IGNORECASE)
         for ending in endings
     }
-    if not endings or not re.search(
-        r"\bpdfs?\b|\w+ files?|spreadsheets?|pictures?|images?|mails?|presentations?",
-        question,
-        re.I,
-    ):
-        return list(books)
-    return [each for each in books if PurePath(each.name).suffix.lower() in endings]
+    if re.search(r"\bcsvs?\b", question, re.IGNORECASE):  # "CSV tables"
+        endings &= {*_FORMATS["csv"]}
+    return [each for each in books if not endings or PurePath(each.name).suffix.lower() in endings]
 
 
 def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:

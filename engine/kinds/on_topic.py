@@ -15,7 +15,7 @@ from engine.kinds.words import related, terms_of, words_of
 from engine.lexical import inverse_document_frequency
 from engine.run import Run
 from engine.schema import Node, NodeWithScore
-from engine.splitting import sentence_spans
+from engine.splitting import is_heading, sentence_spans
 
 # Passages that are looked through, and sentences that the reranker scores
 PASSAGES, SENTENCES = 16, 32
@@ -36,7 +36,8 @@ _LEANS = re.compile(
 @dataclass(slots=True)
 class Said:
     """`node.text[start:end]`, a sentence. `place`: its number in its passage; `share`: how much of
-    the topic's words it has, with the headings above it; `headed`: whether a heading has them all.
+    the topic's words it has, with the headings above it; `headed`: whether the headings alone have
+    them all.
     """
 
     node: Node
@@ -56,12 +57,7 @@ def sentences_on(
     topic: str, finder: Finder, run: Run, most: int
 ) -> tuple[list[Said], list[NodeWithScore]]:
     """The sentences, best first, and the passages that were looked through."""
-    found = finder.passages(topic, PASSAGES, run)
-    terms = set(terms_of(topic))
-    numbers = {word for word in words_of(topic) if word.isdigit()}
-    sentences = _sentences(terms, found)
-    if numbers:
-        sentences = [each for each in sentences if numbers <= set(words_of(_around(each)))]
+    sentences, found = statements(topic, finder, run)
     sentences = sorted(sentences, key=lambda each: -each.share)[:SENTENCES]
     logits = finder.scores(topic, [each.text for each in sentences], run)
     kept = []
@@ -72,6 +68,22 @@ def sentences_on(
             kept.append(sentence)
     kept.sort(key=lambda each: -each.score)
     return _without_repetitions(kept)[:most], found
+
+
+def sentences_below(topic: str, finder: Finder, run: Run, most: int) -> list[Said]:
+    """The sentences below headings that have all words of the topic, in order; none is scored."""
+    sentences, found = statements(topic, finder, run)
+    headed = [each for each in sentences if each.headed]
+    return in_order(_without_repetitions(headed), found)[:most]
+
+
+def statements(topic: str, finder: Finder, run: Run) -> tuple[list[Said], list[NodeWithScore]]:
+    """All sentences of the passages found for a topic that say something, and these passages."""
+    found = finder.passages(topic, PASSAGES, run)
+    sentences = _sentences(set(terms_of(topic)), found)
+    if numbers := {word for word in words_of(topic) if word.isdigit()}:
+        sentences = [each for each in sentences if numbers <= set(words_of(_around(each)))]
+    return sentences, found
 
 
 def in_order(sentences: Sequence[Said], found: Sequence[NodeWithScore]) -> list[Said]:
@@ -131,11 +143,15 @@ def _sentences(terms: set[str], found: Sequence[NodeWithScore]) -> list[Said]:
 
     sentences = []
     for each, (headings, nearest) in zip(found, above, strict=True):
-        headed = share(nearest) > 0.99
+        line: set[str] = set()  # the terms of the last line above that is a heading
         for place, (start, end) in enumerate(sentence_spans(each.text)):
             text = each.text[start:end]
-            if is_statement(text) or ("; " in text and ": " in text):  # a row
-                there = set(terms_of(text)) | headings
+            if is_heading(each.text, start, end):
+                line = set(terms_of(text))
+            elif is_statement(text) or ("; " in text and ": " in text):  # a row
+                around = headings | line
+                headed = any(_has(line or nearest, term) for term in terms) and share(around) > 0.99
+                there = set(terms_of(text)) | around
                 sentences.append(Said(each.node, start, end, place, share(there), headed))
     return sentences
 

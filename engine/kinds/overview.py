@@ -11,11 +11,12 @@ from engine.kinds.finding import Finder, Treated
 from engine.kinds.naming import books_named
 from engine.kinds.on_topic import (
     in_order,
+    sentences_below,
     sentences_on,
     sources_of_sentences,
     with_what_leans,
 )
-from engine.kinds.recognising import EVERYTHING, Asked, Kind
+from engine.kinds.recognising import EVERYTHING, LISTS, Asked, Kind
 from engine.kinds.words import terms_of
 from engine.run import Run
 from engine.schema import NodeWithScore
@@ -24,7 +25,7 @@ from engine.schema import NodeWithScore
 QUOTED = 8
 # The share of a question's words that a sentence must have to be quoted as a list, how far behind
 # the best one it may be, in points of logit, and how many are quoted
-LISTS, NEAR, FEW = 0.85, 4.0, 3
+NEARLY_ALL, NEAR, FEW = 0.85, 4.0, 3
 
 
 def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
@@ -47,16 +48,18 @@ def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
 
 
 def prose_list(asked: Asked, finder: Finder, run: Run) -> Treated | None:
-    """A list that is in sentences and in no table: "In which colours is the Heron sold?"
+    """A list that is in sentences and in no table: "In which colours is the Heron sold?", or what
+    stands below a heading that says what is asked: "What is not covered by the warranty?"
 
     None if no sentence, with the headings above it, has nearly all words of the question.
     """
-    kept, found = sentences_on(asked.question, finder, run, QUOTED)
-    kept = [each for each in kept if each.share > LISTS]
-    if not kept:
+    chosen = sentences_below(asked.question, finder, run, QUOTED)
+    if not chosen and LISTS.match(asked.question):
+        kept, found = sentences_on(asked.question, finder, run, QUOTED)
+        near = [each for each in kept if each.score > kept[0].score - NEAR]
+        chosen = in_order([each for each in near if each.share > NEARLY_ALL][:FEW], found)
+    if not chosen:
         return None
-    best = kept[0].score
-    chosen = in_order([each for each in kept if each.score > best - NEAR][:FEW], found)
     sources = sources_of_sentences(chosen)
     did = f"{_count(len(chosen), 'sentence')} with the words of the question, quoted"
     return Treated(Kind.OVERVIEW, did, sources, tuple(quotations(sources)))

@@ -88,7 +88,7 @@ def query_of(question: str, table: Table) -> Query | None:
     for name, terms in names.items():
         if name == query.column or _meets(terms, reading.asked):
             words.explain(terms)
-    for column in (query.column, query.times):
+    for column in (query.column, query.times, *(each.column for each in conditions)):
         words.explain(words_for(column, table) if column else ())
     conditions += equal_numbers(words, table, names, orders, {each.column for each in conditions})
     conditions += yes_no_cells(words, table, names, conditions)
@@ -200,6 +200,10 @@ class _Reading:
             if re.search(rf"\b{words}\b", self.question, re.IGNORECASE):
                 if concept in ("person", "place"):
                     free = [column for column in free if self.orders[column] is None]
+                if concept == "date":
+                    free = [column for column in free if any(self.orders.moments(column))]
+                    if len(free) == 1:
+                        return free[0]
                 return next(iter(self.of_concept(free, concept)), "")
         for concept, known in CONCEPTS.items():
             if known.asks & self.asked:
@@ -209,7 +213,8 @@ class _Reading:
 
 
 _ASKING = {
-    "who": "person", "whom": "person", "whose": "person", "where": "place", "when": "date",
+    "who": "person", "whom": "person", "whose": "person", "where": "place",
+    "(?:since )?when": "date", "(?:on|at|from|by) (?:which|what) (?:day|date)": "date",
     "how much": "price", "how heavy": "weight", "how big": "area", "how large": "area",
     "how long": "duration", "how many": "quantity", "how tall": "height", "how high": "height",
     "how old": "age", "how fast": "speed", "how far": "length",
@@ -253,9 +258,7 @@ def _operation(reading: _Reading) -> Query | None:
         )
         return Query(table, "values" if column else "list", column)
     if re.search(_ASKS, words.left, re.IGNORECASE):
-        column = ""
-        if re.search(r"\b(?:are|exist) there\b|\bthere (?:are|exist)\b", words.left, re.I):
-            column = _listed_column(reading, r"which|what")
+        column = _asked_values(reading)
         return Query(table, "values" if column else "cells", column)
     return None
 
@@ -340,6 +343,30 @@ def _count(reading: _Reading, many: str) -> Query:
         if column:
             return Query(table, "sum", column)
     return Query(table, "count")
+
+
+def _asked_values(reading: _Reading) -> str:
+    """The column whose different cells a question for several things asks for: "Which firms ...?"
+
+    Empty if the rows themselves are asked for.
+    """
+    noun = re.match(
+        r"\W*(?:(?:in|at|on|by|from|with|for) )?(?:which|what) (?:\w+ )?(\w+s)\b",
+        reading.words.left,
+        re.IGNORECASE,
+    )
+    terms = terms_of(noun[1]) if noun else []
+    if not terms or _meets(called_of(reading.table), terms):
+        return ""
+    named = [c for c in reading.repeated if _meets(reading.names[c], terms)]
+    named += [
+        column
+        for concept, known in CONCEPTS.items()
+        if known.asks & set(terms) and concept in ("organisation", "person", "place")
+        for column in reading.of_concept(reading.repeated, concept)
+        if reading.orders[column] is None
+    ]
+    return named[0] if named else ""
 
 
 def _listed_column(reading: _Reading, lead: str) -> str:

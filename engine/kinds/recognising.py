@@ -56,14 +56,20 @@ EVERYTHING = re.compile(
 LONGEST = 400
 
 _POLITE = (
-    r"\s*(?:(?:please|now|so|ok|okay|well|hi|hello),?\s+)*"
-    r"(?:(?:can|could|would|will) you\s+(?:please\s+)?(?:just\s+)?|"
-    r"i(?:'d| would) like (?:you )?to (?:know\s+)?|i (?:want|need) (?:you )?to (?:know\s+)?|"
-    r"let me know\s+)?(?:please\s+)?"
+    r"\s*(?:(?:please|now|so|ok|okay|well|hi|hello|hey|and),?\s+)*"
+    r"(?:(?:(?:can|could|would|will) you|do you know|i(?:'d| would) like(?: you)? to(?: know)?|"
+    r"i (?:want|need)(?: you)? to(?: know)?|i wonder|let me know)\s+)?"
+    r"(?:please\s+)?(?:just\s+)?"
+    r"(?:(?:tell|show) me,?\s+(?=(?:in )?(?:who|which|what|when|where|how|whether)\b))?"
+)
+_THANKS = re.compile(
+    r"[,.;?!]*\s+(?:please|pls|thanks|thank you|(?:please )?list (?:it|them)(?: all)?)\s*[.!?]*$",
+    re.IGNORECASE,
 )
 _ASKS_A_TABLE = re.compile(
-    _POLITE + r"(?:list|enumerate|name|show|give|tell|which|what|who|how|number of|count|sort|rank|"
-    r"order|are there|find|where|when|whose|"
+    _POLITE
+    + r"(?:list|enumerate|name|show|give|tell|which|what|who|how|count|sort|rank|order|are there|"
+    r"(?:the )?(?:number of|total|sum|average)|find|(?:since )?when|where|whose|"
     r"(?:in|at|on|by|for|from|to|with) (?:which|what|whom))\b",
     re.IGNORECASE,
 )
@@ -84,7 +90,7 @@ LISTS = re.compile(
 
 def recognise(question: str) -> list[Asked]:
     """The kinds that a question may be of, the likeliest first. A fact is the last, always."""
-    text = " ".join(question.split())
+    text = without_thanks(question)
     found: list[Asked] = []
     for kind, rule in _RULES if len(text) <= LONGEST else ():
         if match := rule.fullmatch(text):
@@ -99,6 +105,11 @@ def recognise(question: str) -> list[Asked]:
     if _YES_NO.match(text):
         found.append(Asked(Kind.YES_NO, text))
     return [*found, Asked(Kind.FACT, text)]
+
+
+def without_thanks(question: str) -> str:
+    """A question in one line, without "please", "thanks" or "list them" at its end."""
+    return _THANKS.sub("", " ".join(question.split()))
 
 
 def _read_rules(lines: list[str]) -> Iterator[tuple[Kind, re.Pattern[str]]]:

@@ -14,10 +14,12 @@ _WORD = (
     r"since when|from when|to what|to whom|on what|in what|at what|with whom|from where|what'?s|"
     r"who'?s|where'?s|when'?s|list|name|summari[sz]e|compare)"
 )
-# After "and" alone, "is" and "was" go on with the same question: "Who lived here and was a miller?"
+# After "and" alone, "is" and "was" go on with the same question, "Who was there and is a miller?",
+# unless a subject and more follow: "When is it open, and do I have to book?"
+_SUBJECTS = r"(?:i|we|you|he|she|it|they|there|the|my|our|this|these|any\w*)"
 _BREAK = re.compile(
-    rf"(?:\?\s+(?:and |also )?|;\s+|,\s+(?:and |also )+)(?={_WORD}\b)|"
-    rf"\s+and (?:also )?(?=(?!(?:{_AUX})\b){_WORD}\b)",
+    rf"(?:\?\s+(?:and |also )?|;\s+|,\s+(?:and |also |but )+)(?={_WORD}\b)|"
+    rf"\s+and (?:also )?(?=(?!(?:{_AUX})\b){_WORD}\b|(?:{_AUX}) {_SUBJECTS} \w+ \w+)",
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
@@ -68,22 +70,32 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"\b(?:it|they|them|he|him|she)\b", re.IGNORECASE)
+_ONE_OF_IT = re.compile(r"\b(?:an?|the) (\w+) ones?\b", re.IGNORECASE)
 
 
 def completed(part: str, first: str) -> str:
-    """A part that leans on the first one, with the subject of that one in place of "it".
+    """A part that leans on the first one, with the subject of that one in place of "it", and its
+    noun in "a new one".
 
     The part itself if no subject is found.
     """
     subject = _SUBJECT.search(first)
-    if subject is None or not _OBJECT.search(part):
+    if subject is None:
         return part
-    return _OBJECT.sub(subject["noun"].replace("\\", ""), part, count=1)
+    noun = subject["noun"]
+    if _ONE_OF_IT.search(part):
+        return _ONE_OF_IT.sub(lambda match: f"a {match[1]} {noun.split()[-1]}", part, count=1)
+    return _OBJECT.sub(lambda _: noun, part, count=1)
 
 
 def leans(part: str) -> bool:
     """Whether a part refers to the one before it."""
     return bool(_PRONOUN.search(part))
+
+
+def has_name(part: str) -> bool:
+    """Whether a part has a word with a capital letter inside, or a number."""
+    return bool(re.search(r"\s[A-Z]|\d", part))
 
 
 def _asks(text: str) -> bool:
@@ -93,7 +105,7 @@ def _asks(text: str) -> bool:
 
 
 def _trimmed(part: str) -> str:
-    part = re.sub(r"(?:[,;]?\s+(?:and|also|but))+$", "", part.strip(" ,;"))
+    part = re.sub(r"(?:[,;]?\s+(?:and|also|but))+$", "", part.strip(" ,;"), flags=re.IGNORECASE)
     return part.strip(" ,;")
 
 

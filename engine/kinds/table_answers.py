@@ -21,6 +21,8 @@ _SORTS = ("rows", "entries", "bars", "pairs", "dots", "list", "outline")
 _OUTLINE = re.compile(
     r"\b(?:chapters?|sections?|headings?|articles?|parts?|topics?|contents)\b", re.IGNORECASE
 )
+# "(all rows, the open one too)"
+_REMARK = re.compile(r"\s*\([a-z ,;'’]+\)")
 
 
 def table_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
@@ -31,6 +33,7 @@ def table_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
 
 def best_query(question: str, finder: Finder, run: Run) -> Query | None:
     """The query that explains the question best, over the tables of the documents found for it."""
+    question = _REMARK.sub("", question)
     found = finder.passages(question, PASSAGES, run)
     with run.span("tables"):
         sources = [each.source.source_id for each in books_in(question, finder.shelf.books())]

@@ -11,6 +11,7 @@ from engine.kinds.finding import Finder, Treated
 from engine.kinds.on_topic import sentences_on, sources_of_sentences
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.words import terms_of, words_of
+from engine.retrieving import is_relevant
 from engine.run import Run
 
 # Sentences that are shown as sources; the first one decides
@@ -51,7 +52,13 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     """The answer for a small model: the sentence that is most on the matter, or nothing found."""
     kept, found = sentences_on(asked.question, finder, run, CANDIDATES)
     if not kept:
-        return Treated(Kind.YES_NO, "Looked for a sentence that decides", found[:3], missing=True)
+        found = finder.retrieve(asked.question, CANDIDATES, run)
+        if not is_relevant(found) or not found[0].evidence:
+            did = "Looked for a sentence that decides"
+            return Treated(Kind.YES_NO, did, found, missing=True)
+        quoted = " ".join(found[0].sentence(found[0].evidence[0]).split())
+        did = "The sentence that comes closest"
+        return Treated(Kind.YES_NO, did, found[:1], (f"“{quoted}”\n",))
     best = kept[0]
     said = verdict(asked.question, best.text, str(best.node.metadata.get("heading") or ""))
     quoted = f"“{' '.join(best.text.split())}”"
