@@ -261,12 +261,6 @@ def is_relevant(results: Sequence[NodeWithScore]) -> bool:
     return logit is None or logit >= RELEVANT
 
 
-def logit_of(results: Sequence[NodeWithScore]) -> float:
-    """The logit of the best passage; UNSCORED without one."""
-    logit = results[0].scores.rerank if results else None
-    return UNSCORED if logit is None else logit
-
-
 def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], passages: int) -> list[tuple[str, Scores]]:
     """Point ids with their scores, best first. `passages`: the number in the collection.
 

@@ -132,6 +132,7 @@ def items(query: Query) -> list[str]:
         ("Which items have no spare?", ["T-2", "R-1", "R-22"]),
         ("What does R-2 cost?", ["R-2"]),  # and not R-22
         ("Who bought the static rope?", ["R-1"]),
+        ("List everything that costs more than 100 euros", ["T-1"]),
     ],
 )
 def test_conditions_choose_rows(question: str, rows: list[str]) -> None:
@@ -151,6 +152,8 @@ def test_conditions_choose_rows(question: str, rows: list[str]) -> None:
         ("Which item was bought last?", "**2022-11-02**"),
         ("Which kind has the most items?", "**tool, rope**"),
         ("How many hammers do we have?", "quantity: **12**"),
+        ("Which kinds do we have?", "**3** different values of kind"),
+        ("total weight of the static rope", "weight_kg: **6**"),
         ("What are the two most expensive items?", "**120** (T-1, Long ladder)"),
     ],
 )

@@ -14,7 +14,12 @@ from engine.embedding import BgeEmbedding
 from engine.errors import ConfigError
 from engine.schema import Document, Node
 from engine.settings import Settings
-from engine.splitting import SentenceSplitter, estimate_tokens, sentence_spans
+from engine.splitting import (
+    SentenceSplitter,
+    estimate_tokens,
+    sentence_spans,
+    statement_spans,
+)
 
 SQUAD = Path(__file__).parents[2] / "shared" / "data" / "squad_v2_dev_half.json"
 
@@ -47,6 +52,17 @@ def split(text: str, size: int, overlap: int = 0) -> list[Node]:
 )
 def test_a_sentence_ends_where_a_reader_says_it_does(expected: list[str]) -> None:
     assert sentences(" ".join(expected)) == expected
+
+
+def test_a_heading_is_in_one_statement_with_the_sentence_below_it() -> None:
+    text = "What pressure is right?\n\nTwo bar. Never more.\n\n3. Lamps\nOne burns.\n\n- oil\n- gas"
+    assert [text[start:end] for start, end in statement_spans(text)] == [
+        "What pressure is right?\n\nTwo bar.",
+        "Never more.",
+        "3. Lamps\nOne burns.",
+        "- oil",
+        "- gas",
+    ]
 
 
 def test_scripts_without_spaces_have_sentences_too() -> None:

@@ -134,7 +134,7 @@ def _searched(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
                 continue
             score = share + 0.5 * with_heading + 0.05 * (logit or -3.0) - 0.1 * rank
             if best is None or score > best[0]:
-                moment = _nearest(sentence, dates, event)
+                moment = nearest(sentence, dates, event)
                 best = (
                     score,
                     _Event(
@@ -152,7 +152,7 @@ def _dates_above(text: str, spans: list[tuple[int, int]]) -> list[Moment]:
     return []
 
 
-def _nearest(sentence: str, dates: list[Moment], event: str) -> Moment:
+def nearest(sentence: str, dates: list[Moment], event: str) -> Moment:
     """Of several dates in a sentence, the one whose clause has the most words of the event, names
     twice; of equal ones, the nearest to these words."""
     wanted = set(terms_of(event))

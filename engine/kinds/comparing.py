@@ -10,12 +10,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from engine.kinds.computing import lines_of
-from engine.kinds.concepts import COMPARATIVES, is_of
+from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of
 from engine.kinds.dates import Moment, time_between
 from engine.kinds.finding import Finder, Treated, marked, merged, sources_of
 from engine.kinds.naming import books_named
-from engine.kinds.on_topic import in_order, sentences_on, sources_of_sentences
-from engine.kinds.querying import query_of
+from engine.kinds.on_topic import (
+    Said,
+    in_order,
+    sentences_below,
+    sentences_on,
+    sources_of_sentences,
+)
+from engine.kinds.querying import called_of, query_of
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.summary import Scope, extract
 from engine.kinds.table_answers import DOCUMENTS
@@ -25,8 +31,9 @@ from engine.kinds.words import terms_of
 from engine.run import Run
 from engine.schema import NodeWithScore
 
-# Sentences about each side: of a thing, and of a document
-OF_A_THING, OF_A_DOCUMENT = 5, 4
+# Sentences about each side: of a thing, of a section with its name (and those that are looked
+# through for that), of a document
+OF_A_THING, OF_A_SECTION, BELOW, OF_A_DOCUMENT = 5, 8, 30, 4
 
 
 def comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
@@ -36,9 +43,9 @@ def comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         return found
     lines: list[str] = []
     sources: list[NodeWithScore] = []
-    for side in (one, other):
+    for side, opposite in ((one, other), (other, one)):
         run.check()
-        about = _about(side, asked, finder, run)
+        about = _about(side, opposite, asked, finder, run)
         if not about:
             return None
         sources += about
@@ -76,19 +83,35 @@ def _sides(asked: Asked) -> tuple[str, str]:
     return one, other
 
 
-def _about(side: str, asked: Asked, finder: Finder, run: Run) -> list[NodeWithScore]:
-    """The best sentences about a side, as the evidence of their passages."""
+def _about(side: str, opposite: str, asked: Asked, finder: Finder, run: Run) -> list[NodeWithScore]:
+    """The best sentences about a side, as the evidence of their passages: of a document, below a
+    heading that names it, or anywhere."""
     named = books_named(side, finder.shelf.books())
     if len(named.books) == 1 and named.share == 1 and not asked["unit"]:
         book = named.books[0]
         pieces = finder.shelf.pieces(book.source.source_id)
         chosen = extract(Scope(book, pieces, book.name, True), OF_A_DOCUMENT, finder, run)
         return merged([marked(each.node, [(each.start, each.end)]) for each in chosen])
+    if not asked["focus"] and not asked["unit"]:
+        below = sentences_below(side, finder, run, BELOW)
+        below = [each for each in below if not _means_other(each, side, opposite)]
+        if len(below) > 1:
+            return sources_of_sentences(below[:OF_A_SECTION])
     topic = " ".join(filter(None, [side, asked["focus"], asked["unit"]]))
     kept, found = sentences_on(topic, finder, run, OF_A_THING)
     if not kept and topic != side:
         kept, found = sentences_on(side, finder, run, OF_A_THING)
     return sources_of_sentences(in_order(kept, found))
+
+
+def _means_other(said: Said, side: str, opposite: str) -> bool:
+    """Whether a sentence is about the other side, whose name is longer: "Heron" and "Heron E"."""
+    name = re.sub(r"^(?:the|a|an|our|my) ", "", opposite, flags=re.IGNORECASE)
+    wanted = set(terms_of(side))
+    if not wanted <= set(terms_of(name)) or wanted == set(terms_of(name)):
+        return False
+    text = f"{said.heading} {said.text}"
+    return not wanted <= set(terms_of(re.sub(rf"\b{re.escape(name)}\b", " ", text, flags=re.I)))
 
 
 # ---- Rows of one table
@@ -107,16 +130,18 @@ def _in_a_table(asked: Asked, one: str, other: str, finder: Finder, run: Run) ->
     """Both sides as rows of one table, with the difference of the column that is compared."""
     found = finder.passages(f"{one} {other} {asked['focus']}", 30, run)
     sources = dict.fromkeys(each.node.source_id for each in found if may_have_tables(each.node))
-    for source in list(sources)[:DOCUMENTS]:
+    tables = [table for each in list(sources)[:DOCUMENTS] for table in finder.shelf.tables(each)]
+    wanted = set(terms_of(asked.question))
+    tables.sort(key=lambda table: -len(wanted & called_of(table)))  # "in 2024": sales_2024.csv
+    for table in tables:
         run.check()
-        for table in finder.shelf.tables(source):
-            if table.sort not in ("rows", "bars", "pairs", "dots"):
-                continue
-            sides = [_side(name, table) for name in (one, other)]
-            if sides[0] is None or sides[1] is None or sides[0].rows[0] is sides[1].rows[0]:
-                continue
-            if answer := _compared(asked, table, sides[0], sides[1]):
-                return answer
+        if table.sort not in ("rows", "bars", "pairs", "dots"):
+            continue
+        sides = [_side(name, table) for name in (one, other)]
+        if sides[0] is None or sides[1] is None or sides[0].rows[0] is sides[1].rows[0]:
+            continue
+        if answer := _compared(asked, table, sides[0], sides[1]):
+            return answer
     return None
 
 
@@ -151,7 +176,15 @@ def _column(question: str, concepts: Sequence[str], table: Table) -> str:
             if is_of(column, table, concept):
                 return column
     asked = set(terms_of(question))
-    return next((c for c in table.columns[1:] if set(terms_of(c)) & asked), "")
+    named = [column for column in table.columns[1:] if set(terms_of(column)) & asked]
+    named += [
+        column
+        for concept, known in CONCEPTS.items()
+        if known.asks & asked
+        for column in table.columns
+        if is_of(column, table, concept)
+    ]
+    return named[0] if named else ""
 
 
 def _value(column: str, table: Table, side: _Side) -> Comparable | None:

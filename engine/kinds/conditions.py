@@ -398,7 +398,7 @@ def named_cells(words: Words, table: Table, used: set[str]) -> list[Condition]:
             if len(terms) > _SHORT or (cell.isdigit() and len(cell) < 3):
                 continue
             whole = len(cell) > 1 and f" {cell.lower()} " in said
-            if (_follows(terms, asked) if terms else whole) and cell.strip():
+            if ((terms and _follows(terms, asked)) or whole) and cell.strip():
                 found.append((len(terms), column, cell, frozenset(terms)))
     found.sort(key=lambda each: -each[0])
     chosen: dict[str, list[tuple[str, frozenset[str]]]] = {}

@@ -27,6 +27,10 @@ ABOUT, NOT_ABOUT = 1.0, -6.0
 # What the share of the topic's words is worth, in points of logit
 SHARE_WEIGHT = 4.0
 
+# A word with a capital inside a topic. Where the documents have a passage with all such words, a
+# passage without them is on something else.
+_NAME = re.compile(r"(?<=[\w,] )[A-Z][\w'’-]+")
+
 _LEANS = re.compile(
     r"^(?:it|its|he|she|they|his|her|their|this|these|those|that|such|there|then|if it|the same)\b",
     re.I,
@@ -37,7 +41,7 @@ _LEANS = re.compile(
 class Said:
     """`node.text[start:end]`, a sentence. `place`: its number in its passage; `share`: how much of
     the topic's words it has, with the headings above it; `headed`: whether the headings alone have
-    them all.
+    them all; `heading`: the nearest one.
     """
 
     node: Node
@@ -46,6 +50,7 @@ class Said:
     place: int
     share: float
     headed: bool
+    heading: str = ""
     score: float = 0.0
 
     @property
@@ -83,6 +88,13 @@ def statements(topic: str, finder: Finder, run: Run) -> tuple[list[Said], list[N
     sentences = _sentences(set(terms_of(topic)), found)
     if numbers := {word for word in words_of(topic) if word.isdigit()}:
         sentences = [each for each in sentences if numbers <= set(words_of(_around(each)))]
+    if names := {name for each in _NAME.findall(topic) for name in terms_of(each)}:
+        there = [
+            each
+            for each in sentences
+            if names <= set(terms_of(f"{_around(each)} {each.node.file_name} {each.node.text}"))
+        ]
+        sentences = there or sentences
     return sentences, found
 
 
@@ -104,7 +116,7 @@ def with_what_leans(kept: Sequence[Said]) -> list[Said]:
             goes_on = _LEANS.match(text[start:end]) and "\n\n" not in text[each.end : start]
             if goes_on and (each.node.id_, start) not in there:
                 more.append(
-                    Said(each.node, start, end, each.place + 1, each.share, False, each.score)
+                    Said(each.node, start, end, each.place + 1, each.share, False, score=each.score)
                 )
     return [*kept, *more]
 
@@ -143,16 +155,17 @@ def _sentences(terms: set[str], found: Sequence[NodeWithScore]) -> list[Said]:
 
     sentences = []
     for each, (headings, nearest) in zip(found, above, strict=True):
+        above_it = str(each.node.metadata.get("heading") or "").rpartition(" › ")[2]
         line: set[str] = set()  # the terms of the last line above that is a heading
         for place, (start, end) in enumerate(sentence_spans(each.text)):
             text = each.text[start:end]
             if is_heading(each.text, start, end):
-                line = set(terms_of(text))
+                above_it, line = text, set(terms_of(text))
             elif is_statement(text) or ("; " in text and ": " in text):  # a row
                 around = headings | line
                 headed = any(_has(line or nearest, term) for term in terms) and share(around) > 0.99
                 there = set(terms_of(text)) | around
-                sentences.append(Said(each.node, start, end, place, share(there), headed))
+                sentences.append(Said(each.node, start, end, place, share(there), headed, above_it))
     return sentences
 
 

@@ -48,7 +48,7 @@ EVERYTHING = re.compile(
     r"(?:all (?:of )?)?(?:(?:all )?(?:of )?(?:my|the|these|those|our|your|all) (?:\w+ )?"
     r"(?:documents?|files?|texts?)|(?:this|the|my|our|your) (?:whole )?"
     r"(?:collection|library|folder|archive)|everything|all of (?:it|this|them))"
-    r"(?: (?:here|together|(?:that )?i (?:have|added|uploaded)))?",
+    r"(?: (?:(?:in )?here|together|(?:that )?i (?:have|added|uploaded)))?",
     re.IGNORECASE,
 )
 

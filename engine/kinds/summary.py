@@ -45,6 +45,8 @@ def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
     """
     books = finder.shelf.books()
     about = asked["about"]
+    if EVERYTHING.fullmatch(about.partition(",")[0]):
+        about = about.partition(",")[0]  # "everything in here, what is it all about"
     if EVERYTHING.fullmatch(about) or re.fullmatch(r"(?:it|this|that|them)(?: all)?", about, re.I):
         if len(books) > SHOWN:
             run.note(
@@ -52,7 +54,8 @@ def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
             )
         return [_whole(each, finder) for each in books[:SHOWN]]
     # "chapter 4 of the handbook, the one about avalanches"
-    head, _, tail = re.sub(r", the one .*$", "", about).partition(" of ")
+    about = _TOPIC_LAST.sub(r"\1\3 of \2", re.sub(r", the one .*$", "", about))
+    head, _, tail = about.partition(" of ")
     for phrase, part in ((tail, head), (about, about)):
         named = books_named(phrase, books) if phrase else None
         if named and named.books:
@@ -71,6 +74,14 @@ def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
         if pieces:
             return [Scope(book, pieces, name, False)]
     return []
+
+
+# "the chapter of the handbook about avalanches", "section 3 in the handbook"
+_TOPIC_LAST = re.compile(
+    r"^((?:the )?(?:chapter|section|part|paragraph)(?: \w+)?) (?:of|in|from) (.+?)"
+    r"((?: (?:about|on|regarding|concerning|called|named) .+)?)$",
+    re.IGNORECASE,
+)
 
 
 def _whole(book: Book, finder: Finder) -> Scope:
@@ -150,7 +161,8 @@ def _statements(scope: Scope) -> list[Sentence]:
         begun: int | None = None  # where a sentence begins that its line does not end
         for start, end in sentences(piece):
             text = piece.node.text[start:end]
-            if not is_statement(text):
+            in_brackets = text.endswith(")") and _is_heading(piece.node.text, start, end)
+            if not is_statement(text) or in_brackets:
                 if _is_heading(piece.node.text, start, end):
                     block, heading, first, begun = block + 1, " ".join(text.split()), True, None
                 elif len(text) > HEADING:

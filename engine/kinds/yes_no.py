@@ -16,6 +16,9 @@ from engine.run import Run
 
 # Sentences that are shown as sources; the first one decides
 CANDIDATES = 3
+# How far behind the first one another sentence may be, in points of logit, to be quoted with it if
+# neither decides
+NEAR = 3.0
 
 _DENIES = re.compile(
     r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|"
@@ -40,6 +43,11 @@ _OPPOSITES = [
         ("hurt injured", "unhurt"),
     )
 ]
+# A sentence with an exception decides for some and not for others
+_QUALIFIED = re.compile(
+    r"\b(?:except(?:ions?|ed|ing)?|unless|apart from|other than|but not|only (?:if|when|with))\b",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although|and)\b)")
 _AUXILIARY = frozenset(
     terms_of("allowed permitted possible can may must use get there any anybody anyone have")
@@ -64,13 +72,16 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     quoted = f"“{' '.join(best.text.split())}”"
     did = "Yes or no, by the words of the sentence" if said else "The sentence that comes closest"
     text = f"**{said}.** {quoted}\n" if said else f"{quoted}\n"
+    if not said:
+        near = [each for each in kept[1:] if each.score > best.score - NEAR]
+        text += "".join(f"\n“{' '.join(each.text.split())}”\n" for each in near)
     return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (text,))
 
 
 def verdict(question: str, sentence: str, heading: str = "") -> str:
     """ "Yes", "No", or empty where the words do not decide. `heading`: the headings above."""
     asked = set(terms_of(question)) - _AUXILIARY
-    if not asked:
+    if not asked or _QUALIFIED.search(sentence):
         return ""
     clauses = _CLAUSE.split(sentence)
     denied = bool(_DENIES.search(re.sub(r"^\W*\w+n['’]t\b", "", question)))
