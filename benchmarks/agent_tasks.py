@@ -2,6 +2,7 @@
 
     python -m benchmarks.agent_tasks --half tune      # the tasks that the rules were made with
     python -m benchmarks.agent_tasks --half heldout   # tasks that were unused until the end
+    python -m benchmarks.agent_tasks --half fresh     # others, written later, with other documents
 
 The tasks are in questions/agent_<half>.json, and their documents in questions/documents/. They were
 written by somebody who had seen neither the code nor its examples. A task without documents of its
@@ -199,7 +200,7 @@ def measure(half: str, entries: Sequence[Entry], shown: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--half", choices=("tune", "heldout"), default="tune")
+    parser.add_argument("--half", choices=("tune", "heldout", "fresh"), default="tune")
     parser.add_argument("--tasks", type=Path, help="another file of tasks")
     parser.add_argument("--kind", default="", help="only tasks of this kind")
     parser.add_argument("--all", action="store_true", help="print right answers too")

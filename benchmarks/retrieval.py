@@ -1,6 +1,6 @@
 """Retrieval, measured: what is found, with what evidence, in what time, and what is not there.
 
-    python -m benchmarks.retrieval [paragraphs] [absent] [articles] [scale] [--sample 300]
+    python -m benchmarks.retrieval [paragraphs] [absent] [articles] [abstracts] [scale] [--sample N]
 
 Without names, all parts. Each prints its figures and keeps them in benchmarks/results/. What
 they mean is said in benchmarks/README.md.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import retrieval_articles, retrieval_scale
+from benchmarks import retrieval_abstracts, retrieval_articles, retrieval_scale
 from benchmarks.figures import Figures, keep
 from benchmarks.squad import Paragraph, Question, load, sample
 from engine.index import VectorStoreIndex
@@ -165,6 +165,7 @@ PARTS = {
     "paragraphs": paragraphs,
     "absent": absent,
     "articles": retrieval_articles.measure,
+    "abstracts": retrieval_abstracts.measure,
     "scale": retrieval_scale.measure,
 }
 

@@ -41,9 +41,9 @@ def _measure(squad: Squad, questions: Sequence[Question], length: int) -> dict[s
         relevant = sum(_holds(node, question, places) for node in passages)
         run = Run()
         found = retriever.retrieve(question.text, run)
-        hybrid.append(_ndcg([_holds(each.node, question, places) for each in found], relevant))
+        hybrid.append(ndcg([_holds(each.node, question, places) for each in found], relevant))
         nodes = _dense(index, question)
-        plain.append(_ndcg([_holds(node, question, places) for node in nodes], relevant))
+        plain.append(ndcg([_holds(node, question, places) for node in nodes], relevant))
         best = sorted(
             ((e.score, each.sentence(e)) for each in found for e in each.evidence), reverse=True
         )
@@ -97,7 +97,7 @@ def _dense(index: VectorStoreIndex, question: Question) -> list[Node]:
     return [node for node in index.collection.nodes([h.point_id for h in hits]) if node]
 
 
-def _ndcg(relevances: Sequence[bool], relevant: int) -> float:
+def ndcg(relevances: Sequence[bool], relevant: int) -> float:
     """Of the first ten, with gain 1 for a relevant passage."""
     gain = sum(1 / math.log2(rank + 2) for rank, good in enumerate(relevances[:10]) if good)
     ideal = sum(1 / math.log2(rank + 2) for rank in range(min(relevant, 10)))

@@ -153,13 +153,15 @@ class Scores:
     """The scores of a passage in each stage of retrieval; None where the stage did not rank it.
 
     dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: the cosine plus a share of
-    the BM25. rerank: the cross-encoder's logit for the best sentence.
+    the BM25. rerank: the cross-encoder's logit for the best sentence. words: the share of the
+    question's words that the passage, the headings above it and its file's name have, 0 to 1.
     """
 
     dense: float | None = None
     lexical: float | None = None
     fused: float | None = None
     rerank: float | None = None
+    words: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

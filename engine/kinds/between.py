@@ -32,6 +32,7 @@ _BEGAN = frozenset(
         "constructed made created completed finished began started dates dating since bought new"
     )
 )
+_WHICH = re.compile(r"^\W*(?:which|what|who)\b.*?\b(first|earlier|later|last)\b", re.IGNORECASE)
 _DATE_LINE = 60  # characters; a longer line is a sentence
 
 
@@ -71,10 +72,14 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         return None
     length = time_between(one.moment, other.moment, asked["unit"])
     lines = [f"**{length}** between {one.moment} and {other.moment}.\n\n"]
-    said = [
-        (each.moment, f"“{each.quoted}”" if each.quoted else each.said) for each in (one, other)
-    ]
-    lines += [f"- {moment}: {words}\n" for moment, words in said]
+    if found := _WHICH.search(asked.question):
+        best, word = (
+            (one, "first") if found[1].lower() in ("first", "earlier") else (other, "later")
+        )
+        lines.insert(0, f"**{best.said[0].upper()}{best.said[1:]}** came {word}.\n\n")
+    for each in (one, other):
+        quoted = f": “{each.quoted}”" if each.quoted else ""
+        lines.append(f"- {each.moment}, {each.said}{quoted}\n")
     sources = merged([each.source for each in (one, other) if each.source])
     return Treated(Kind.BETWEEN, "Time between two dates, computed", sources, tuple(lines))
 

@@ -6,6 +6,7 @@ Computed from the records of the documents; the model is not asked.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePath
 
@@ -14,6 +15,7 @@ from engine.kinds.naming import books_named
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.shelf import Book
 from engine.kinds.words import in_digits, terms_of
+from engine.retrieving import is_relevant
 from engine.run import Run
 from engine.schema import NodeWithScore
 from engine.splitting import sentence_spans
@@ -62,7 +64,15 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         if found.share < 1 or found.rest:
             return None
         named = found.books
-        return _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
+        listed = _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
+        if not re.search(r"\bpages?\b", asked.question, re.IGNORECASE):
+            return listed
+        counts = [max(1, each.source.pages) for each in named]
+        pages = [
+            f"**{count:,} page{'s' * (count != 1)}** in {each.name}.\n\n"
+            for each, count in zip(named, counts, strict=True)
+        ]
+        return replace(listed, text=(*pages, *listed.text))
     chosen = _of_format(asked.question, books)
     said = in_digits(asked.question)
     order = next(
@@ -113,14 +123,15 @@ def _of_format(question: str, books: Sequence[Book]) -> list[Book]:
 
 
 def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:
-    """The documents that have all words of a topic in one passage, each with a quotation."""
+    """The documents that have all words of a topic in one passage, each with a quotation; without
+    any, those of the passages that the reranker takes for relevant. None if there are none."""
+    about = re.sub(r"^(?:the )?(?:word|name|term)s? |[\"“”'‘’]", "", about)
     terms = set(terms_of(about))
     if not terms:
         return None
-    found = finder.passages(about, SEARCHED, run)
     best: dict[str, NodeWithScore] = {}
     counts: Counter[str] = Counter()
-    for each in found:
+    for each in finder.passages(about, SEARCHED, run):
         heading = str(each.node.metadata.get("heading") or "")
         if terms <= set(terms_of(f"{heading} {each.text}")):
             counts[each.node.source_id] += 1
@@ -130,7 +141,12 @@ def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:
     chosen = titled if titled and not counts.keys() - titled else titled | counts.keys()
     did = f"Documents that mention “{about}”"
     if not chosen:
-        return Treated(Kind.LIBRARY, did, found[:3], missing=True)
+        near = [each for each in finder.retrieve(about, 3, run) if is_relevant([each])]
+        best = {each.node.source_id: each for each in reversed(near) if each.evidence}
+        counts.update(each.node.source_id for each in near)
+        chosen, did = set(best), f"Documents with passages on “{about}”"
+    if not chosen:
+        return None
     lines = [f"{len(chosen)} document{'s' * (len(chosen) != 1)}:\n\n"]
     for book in finder.shelf.books():
         source_id = book.source.source_id

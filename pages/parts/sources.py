@@ -126,7 +126,8 @@ def _snippet(source: NodeWithScore) -> str:
 
 def _marked(source: NodeWithScore) -> list[Evidence]:
     """The sentences to highlight: the few that support an answer."""
-    return [each for each in source.evidence if each.score >= RELEVANT][:MARKED]
+    marked = [each for each in source.evidence if each.score >= RELEVANT][:MARKED]
+    return marked or list(source.evidence[:1] if is_relevant([source]) else ())
 
 
 def highlighted(source: NodeWithScore) -> str:
@@ -143,7 +144,7 @@ def _show_scores(source: NodeWithScore) -> None:
         ("reranker", scores.rerank),
     ]
     shown = [f"{name} {value:.2f}" for name, value in named if value is not None]
-    supports = scores.rerank is None or scores.rerank >= RELEVANT
+    supports = is_relevant([source])
     st.caption(" · ".join([*([] if supports else ["Less relevant"]), *shown]))
 
 
