@@ -12,6 +12,7 @@ from engine.kinds.naming import books_in
 from engine.kinds.querying import Query, query_of
 from engine.kinds.recognising import Asked
 from engine.kinds.tables import ENTRY, TEXT, TITLE, may_have_tables
+from engine.kinds.words import terms_of
 from engine.run import Run
 
 # Passages whose documents may be asked for their tables, and documents that are
@@ -71,7 +72,9 @@ def is_meant(query: Query, question: str) -> bool:
     if not rows:
         return False
     if table.sort == "entries" and (mentions or query.column in ("", TEXT, ENTRY, TITLE)):
-        return query.named and bool(re.match(r"\W*(?:which|what)\b", question, re.IGNORECASE))
+        rows_named = bool(set(terms_of(table.name)) & set(terms_of(question)))
+        which = re.match(r"\W*(?:which|what)\b", question, re.IGNORECASE)
+        return query.named and bool(which) and (rows_named or len(rows) > 1)
     if exact:
         return table.sort != "list"
     if mentions:  # "Who leads the helicopter briefing?"
