@@ -10,14 +10,14 @@ import json
 import os
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figures
 from benchmarks.retrieval_articles import ndcg
 from engine.index import VectorStoreIndex
-from engine.schema import Document
+from engine.schema import Document, NodeWithScore
 from engine.splitting import SentenceSplitter
 
 INVENTED = Path(__file__).with_name("abstracts.json")
@@ -46,7 +46,7 @@ def measure(count: int) -> Figures:
     return figures
 
 
-def _measure(label: str, texts: dict[str, str], questions: Sequence[Asked]) -> Figures:
+def _measure(label: str, texts: dict[str, str], questions: Sequence[Asked]) -> dict[str, float]:
     whole = SentenceSplitter(chunk_size=100_000, chunk_overlap=0)
     documents = [Document(text, {"name": name}, source_id=name) for name, text in texts.items()]
     index = VectorStoreIndex.from_documents(documents, node_parser=whole)
@@ -58,17 +58,19 @@ def _measure(label: str, texts: dict[str, str], questions: Sequence[Asked]) -> F
         nodes = collection.nodes([hit.point_id for hit in hits])
         return [str(node.metadata["name"]) for node in nodes if node]
 
+    def named(found: Sequence[NodeWithScore]) -> list[str]:
+        return [str(each.node.metadata["name"]) for each in found]
+
     def gain(found: Sequence[str], asked: Asked) -> float:
         return ndcg([name in asked.relevant for name in found], len(asked.relevant))
 
-    ways = {
+    ways: dict[str, Callable[[str], list[str]]] = {
         "embedder alone": dense,
-        "both searches": lambda text: [each.metadata["name"] for each in fused.retrieve(text)],
-        "shipped": lambda text: [each.metadata["name"] for each in shipped.retrieve(text)],
+        "both searches": lambda text: named(fused.retrieve(text)),
+        "shipped": lambda text: named(shipped.retrieve(text)),
     }
-    return {f"{label}: questions": len(questions)} | {
-        f"{label}: nDCG@10, {name}": statistics.fmean(
-            gain(way(asked.question), asked) for asked in questions
-        )
-        for name, way in ways.items()
-    }
+    figures: dict[str, float] = {f"{label}: questions": len(questions)}
+    for name, way in ways.items():
+        gains = [gain(way(asked.question), asked) for asked in questions]
+        figures[f"{label}: nDCG@10, {name}"] = statistics.fmean(gains)
+    return figures

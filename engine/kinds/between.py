@@ -72,9 +72,9 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         return None
     length = time_between(one.moment, other.moment, asked["unit"])
     lines = [f"**{length}** between {one.moment} and {other.moment}.\n\n"]
-    if found := _WHICH.search(asked.question):
+    if which := _WHICH.search(asked.question):
         best, word = (
-            (one, "first") if found[1].lower() in ("first", "earlier") else (other, "later")
+            (one, "first") if which[1].lower() in ("first", "earlier") else (other, "later")
         )
         lines.insert(0, f"**{best.said[0].upper()}{best.said[1:]}** came {word}.\n\n")
     for each in (one, other):
