@@ -31,13 +31,15 @@ sys.dont_write_bytecode = False
 # one at the end would leave the other process without work. A file that is missing here is run
 # after these, and before the short ones if it drives a browser.
 LONGEST_FIRST = (
-    "test_llama_cpp_probe", "test_ask_phases_browser", "test_setup", "test_walkthrough_browser",
-    "test_accessibility_browser", "test_agent_browser", "test_compare_browser", "test_walkthrough",
-    "test_library_browser", "test_models_browser", "test_library", "test_soak_workspace",
-    "test_connect_browser", "test_library_page", "test_ask_page", "test_soak_storage",
-    "test_shutdown", "test_llama_cpp", "test_llama_cpp_batches", "test_ask_browser",
-    "test_agent_page", "test_compare_page", "test_api", "test_api_sockets", "test_terminal",
-    "test_reembedding", "test_models_switching", "test_workspace",
+    "test_ask_phases_browser", "test_models_browser", "test_llama_cpp", "test_llama_cpp_batches",
+    "test_walkthrough_browser", "test_accessibility_browser", "test_walkthrough",
+    "test_llama_cpp_probe", "test_setup", "test_connect_browser", "test_agent_browser",
+    "test_library_browser", "test_ask_page", "test_agent_arithmetic", "test_terminal",
+    "test_library", "test_compare_browser", "test_library_page", "test_compare_page",
+    "test_soak_workspace", "test_soak_storage", "test_kinds_browser", "test_shutdown",
+    "test_regex_time", "test_models_switching", "test_scan_browser", "test_agent_page",
+    "test_ask_browser", "test_agent_policies", "test_api_sockets", "test_reading_scans",
+    "test_reembedding", "test_api", "test_workspace", "test_weights",
 )  # fmt: skip
 
 
