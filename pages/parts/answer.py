@@ -28,6 +28,9 @@ from pages.parts.sources import quotation_of, source_id
 # Streamlit sends the whole text to the browser at each update, and people do not notice more than
 # 16 updates a second (50 to 80 ms between two).
 INTERVAL = 0.06
+# Seconds of reading before its bar is drawn. A short prompt is read by then, and the browser would
+# still draw the bar when the first text arrives.
+BAR_AFTER = 0.4
 
 ICONS = {
     Phase.QUEUED: ":material/hourglass_empty:",
@@ -186,9 +189,10 @@ def follow_turn(
     """A turn whose answer is being written: follow it to its end, and keep it alive."""
     slots = _cell(turn, actions)
     evidence_shown = False
+    reading_since: float | None = None
 
     def tick() -> None:
-        nonlocal evidence_shown
+        nonlocal evidence_shown, reading_since
         response.hold(LEASE)
         if not evidence_shown and response.found is not None:
             evidence_shown = True
@@ -196,15 +200,18 @@ def follow_turn(
             _show_sources(slots, turn.id, response.found, response.trace, show_sources)
         progress = response.progress
         slots.state.caption(f"{ICONS[progress.phase]} {progress} · {response.trace.now():.1f} s")
-        read = progress.phase in (Phase.READING, Phase.SUMMARISING)
-        if read and progress.total and not response.text:
+        if progress.phase not in (Phase.READING, Phase.SUMMARISING) or not progress.total:
+            return
+        reading_since = reading_since or time.monotonic()
+        if not response.text and time.monotonic() - reading_since > BAR_AFTER:
             # The bar is in the place of the text. In the line above, it would move the sources.
             slots.text.progress(min(1.0, progress.done / progress.total))
 
     while not response.text and not response.phase.ended:
         tick()
         response.wait_for(INTERVAL)
-    tick()
+    if not evidence_shown:
+        tick()  # the sources are there before the text
     slots.text.write_stream(paced(response, tick))
     ended = turn.answered(response)
     slots.state.caption(_ended_line(ended))
