@@ -100,7 +100,7 @@ class Trial:
                 fused = fuse(dense, lexical, self.collection.passages)
                 found = self.collection.nodes([point_id for point_id, _ in fused[:8]])
                 self.phase.searches.append(time.perf_counter() - began)
-                if not found or found[0] != nodes[place]:
+                if not found or found[0] is None or found[0].text != nodes[place].text:
                     self.phase.wrong += 1
                 time.sleep(0.02)
             except StoreError as error:
