@@ -143,7 +143,7 @@ class Disk(CollectionPersistence):
         """Bring the file from the disk into the system's cache, from its beginning to its end.
 
         SQLite reads it page by page, in the order of the rows: where the system has nothing of it
-        yet, 100,000 points took 36 to 63 s instead of 4.
+        yet, the rows of 100,000 points took 17 s, and with this 2.6 s.
         """
         with suppress(OSError), self.location.open("rb") as file:
             while file.read(_READ_AT_ONCE):
