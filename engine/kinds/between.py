@@ -134,12 +134,13 @@ def _searched(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
             logit = next((e.score for e in each.evidence if e.start == start), None)
             if with_heading < ENOUGH and (logit is None or logit < 2):
                 continue
-            dates = moments(sentence, year) or _dates_above(each.text, spans[:place])
+            said = moments(sentence, year)
+            dates = said or _dates_above(each.text, spans[:place])
             if not dates:
                 continue
             score = share + 0.5 * with_heading + 0.05 * (logit or -3.0) - 0.1 * rank
             if best is None or score > best[0]:
-                moment = nearest(sentence, dates, event)
+                moment = nearest(sentence, dates, event) if said else dates[0]
                 best = (
                     score,
                     _Event(
