@@ -317,7 +317,7 @@ class _Contender:
     fused score that one point of logit is worth."""
 
     found: NodeWithScore
-    spans: list[tuple[int, int]]
+    spans: list[tuple[int, int, int]]
     logits: dict[int, float]
     weight: float
     logit: float = UNSCORED
@@ -331,9 +331,10 @@ class _Contender:
         return (self.found.scores.fused or 0.0) + self.weight * self.logit
 
     def text(self, first: int, last: int) -> str:
-        """The text from one sentence to another. Indexes are limited to the passage's sentences."""
+        """The text from one sentence, with its heading, to another. Indexes are limited to the
+        passage's sentences."""
         start = self.spans[max(first, 0)][0]
-        return self.found.text[start : self.spans[min(last, len(self.spans) - 1)][1]]
+        return self.found.text[start : self.spans[min(last, len(self.spans) - 1)][2]]
 
 
 def rerank(
@@ -441,7 +442,9 @@ def _evidence(each: _Contender, top: _Contender) -> list[Evidence]:
     bonus = {each.best + 1: NEXT_BONUS, each.best - 1: PREVIOUS_BONUS}
     ordered = sorted(each.logits, key=lambda place: (place != each.best, -each.logits[place]))
     scored = [
-        Evidence(*each.spans[place], min(each.logits[place] + bonus.get(place, 0.0), best) + level)
+        Evidence(
+            *each.spans[place][1:], min(each.logits[place] + bonus.get(place, 0.0), best) + level
+        )
         for place in ordered
     ]
     return sorted(scored, key=lambda evidence: -evidence.score)[:EVIDENCE]

@@ -75,21 +75,22 @@ def is_heading(text: str, start: int, end: int) -> bool:
     )
 
 
-def statement_spans(text: str) -> list[Span]:
-    """The sentences, each heading in one span with the sentence below it.
+def statement_spans(text: str) -> list[tuple[int, int, int]]:
+    """The sentences, without headings: where the heading directly above one begins, or else the
+    sentence itself; where the sentence begins and ends.
 
-    A heading alone answers nothing: "What tyre pressure is right?", "Windows of the house".
+    A heading alone answers nothing, but says what is answered: "What tyre pressure is right?"
     """
-    spans: list[Span] = []
+    spans: list[tuple[int, int, int]] = []
     heading: int | None = None
     for start, end in _sentence_spans(text):
         if heading is None and is_heading(text, start, end):
             heading = start
             continue
-        spans.append((start if heading is None else heading, end))
+        spans.append((start if heading is None else heading, start, end))
         heading = None
     if heading is not None:
-        spans.append((heading, len(text.rstrip())))
+        spans.append((heading, heading, len(text.rstrip())))
     return spans
 
 

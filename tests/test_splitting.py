@@ -56,13 +56,14 @@ def test_a_sentence_ends_where_a_reader_says_it_does(expected: list[str]) -> Non
 
 def test_a_heading_is_in_one_statement_with_the_sentence_below_it() -> None:
     text = "What pressure is right?\n\nTwo bar. Never more.\n\n3. Lamps\nOne burns.\n\n- oil\n- gas"
-    assert [text[start:end] for start, end in statement_spans(text)] == [
+    assert [text[head:end] for head, _, end in statement_spans(text)] == [
         "What pressure is right?\n\nTwo bar.",
         "Never more.",
         "3. Lamps\nOne burns.",
         "- oil",
         "- gas",
     ]
+    assert [text[start:end] for _, start, end in statement_spans(text)][2] == "One burns."
 
 
 def test_scripts_without_spaces_have_sentences_too() -> None:
