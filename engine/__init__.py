@@ -8,8 +8,13 @@ needs one module does not load them all.
 """
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime 1.31 looks up its maker's server when it is imported, and reports its use there. It
+# reads this variable at that moment.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from engine.agent import AgentInput as AgentInput

@@ -1,6 +1,9 @@
 """Embedding and reranking with the real models: every text counts, whatever stands beside it."""
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +16,7 @@ from engine.embedding import BgeEmbedding, CrossEncoder, map_texts
 from engine.errors import Cancelled, WeightsError
 from engine.run import Run
 from engine.settings import Settings
+from tests.browser import ROOT
 
 TEXTS = [
     "The lighthouse on Ailsa Craig was built by Thomas Stevenson in 1886.",
@@ -181,3 +185,14 @@ def test_a_cancelled_run_stops_every_thread() -> None:
         map_texts(work, NUMBERS, Priority.SEARCH, run)
     assert threads
     assert not any(thread.is_alive() for thread in threads - {threading.current_thread()})
+
+
+def test_onnxruntime_is_told_to_report_nothing_before_it_is_imported() -> None:
+    program = (
+        "import os, sys, engine; assert 'onnxruntime' not in sys.modules;"
+        "import engine.embedding; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    environ = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True)
+    assert ended.stdout.strip() == b"1"
