@@ -24,7 +24,9 @@ from tests.scripted import ScriptedLLM, words
 
 
 def say(**what: object) -> None:
-    print(json.dumps(what), flush=True)
+    # in one piece: several threads say something, and `print` writes the end of a line by itself
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def conversations(folder: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 # Imports each module in a fork of one process that has loaded neither llama.cpp nor the engine.
@@ -53,9 +55,12 @@ def modules(folder: str) -> list[str]:
     return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
 
 
-def test_openmp_is_set_up_before_llama_cpp_whatever_is_imported_first() -> None:
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.soak)])
+def test_openmp_is_set_up_before_llama_cpp_whatever_is_imported_first(step: int) -> None:
+    first = ["engine", "engine.llm.binding", "engine.llm.local", "benchmarks.bare_loop"]
+    others = [*modules("engine"), *modules("benchmarks")][::step]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *modules("engine"), *modules("benchmarks")],
+        [sys.executable, "-c", PROGRAM, *first, *others],
         cwd=ROOT,
         capture_output=True,
         text=True,
