@@ -69,10 +69,7 @@ class Reader:
             beginning = self.template.beginning(passage_prompt(text.split("\n\n")[0]))
         else:
             beginning = self.template.beginning(passage_prompt("")[:1])
-        length = next(
-            (n for n, (a, b) in enumerate(zip(beginning, tokens, strict=False)) if a != b),
-            len(beginning),
-        )
+        length = common(beginning, tokens)
         return Path(tokens[:length], tokens[length:])
 
     def answer(
@@ -144,6 +141,12 @@ class Reader:
                 read.append(np.array(likely, np.float32))
             at += count
         return logs, read
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _log_softmax(logits: Logs) -> Logs:

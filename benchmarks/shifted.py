@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.figures import keep
 from benchmarks.first_token_budget import fresh
+from benchmarks.paths import common
 from benchmarks.retrieval import documents
 from benchmarks.squad import load
 from engine.cores import cores
@@ -108,7 +109,7 @@ def main() -> None:
     index = VectorStoreIndex.from_documents(documents(squad.paragraphs), path=folder)
     retriever = index.as_retriever(PASSAGES)
     reader = Reader()
-    turn = _common(*(reader.template.beginning(passage_prompt(text)) for text in ("a", "b")))
+    turn = common(*(reader.template.beginning(passage_prompt(text)) for text in ("a", "b")))
     right: dict[str, list[bool]] = {"exact": [], "shifted": []}
     first: dict[str, list[float]] = {"exact": [], "shifted": []}
     same = 0
@@ -118,7 +119,7 @@ def main() -> None:
         parts = [ends[0][:turn], *(end[turn:] for end in ends)]
         asked = reader.template.tokens(answer_prompt(each.text, "¶"))
         mark = reader.template.beginning(passage_prompt("¶\n\n"))
-        parts_and_rest = parts, asked[_common(asked, mark) :]
+        parts_and_rest = parts, asked[common(asked, mark) :]
         texts_of = {}
         for way, answer in (("exact", reader.exact), ("shifted", reader.shifted)):
             text, seconds = answer(*parts_and_rest)
@@ -131,11 +132,6 @@ def main() -> None:
         figures[f"{way}: right answers"] = statistics.fmean(answers)
         figures[f"{way}: model's first token, s"] = statistics.median(first[way])
     keep("shifted", "shifted", figures)
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The English words for numbers and months, for everything that reads them in a text."""
+"""English: the words for numbers and months, and a number with its noun."""
 
 # ruff: noqa: SIM905 - a word list is easier to read as one text
 
@@ -11,3 +11,8 @@ TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # from 2
 MONTHS = (
     "january february march april may june july august september october november december"
 ).split()
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 pair, 6 pairs."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -16,7 +16,7 @@ ENGLISH = "en"
 # Characters that are examined at the beginning, in the middle and at the end of a document
 _SAMPLE = 3000
 # Characters. Names and numbers, such as a small table, look like some rarer language: of a document
-# that is not longer, only the languages in NAMES are told.
+# that is not longer, only the languages in NAMES are accepted.
 _SHORT = 400
 # Below this probability the language is not known. Questions of three words and more have 0.3 to
 # 0.99; names and single words, which could be of any language, have 0.05 to 0.1.

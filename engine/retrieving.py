@@ -96,8 +96,8 @@ EVIDENCE = 3
 # The logit of a passage that was not scored: about the lowest that the model gives
 UNSCORED = -11.4
 
-# The notes for a language that the embedder, or only the reranker, does not know; and for nothing
-# found, while some documents are in such a language
+# Notes for the reader of an answer. BY_WORDS: the embedder does not know a language. BY_MEANING:
+# only the reranker does not. ALSO_IN: nothing was found, and some documents are in such a language.
 BY_WORDS = (
     "The model that finds passages by meaning does not know {0}, so they were found mostly by "
     "their words. Ask with words of the documents, or choose a model for many languages on the "
@@ -280,7 +280,8 @@ def is_relevant(results: Sequence[NodeWithScore]) -> bool:
 
 
 def shortness(terms: int) -> float:
-    """What the words and the reranker weigh for a question of so many terms, above 0 to 1."""
+    """The weight of the words and of the reranker for a question with this number of terms, above 0
+    to 1."""
     return min(1.0, SHORT / max(terms, 1))
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from engine.api.asking import filters_json
+from engine.english import counted
 from engine.errors import FirstTokenError, StoreError
 from engine.llm import ContextFormat
 from engine.response import StreamingResponse
@@ -38,7 +39,6 @@ from pages.parts.summarising import summarise_source
 from pages.parts.uploads import (
     add_documents,
     are_added,
-    counted,
     forget_ready,
     offer_samples,
     show_repairs,

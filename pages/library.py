@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.english import counted
 from engine.schema import Filters
 from engine.store import EMBEDDED_LIMIT, Source
 from engine.workspace import Workspace
@@ -17,7 +18,7 @@ from pages.parts.deleting import (
     show_trash,
     show_undo,
 )
-from pages.parts.facts import counted, facts_of
+from pages.parts.facts import facts_of
 from pages.parts.folders import directories_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.moving import show_place

@@ -33,7 +33,7 @@ from engine.store import Collection
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import UNACCOUNTED, Trace, waterfall
 from tests.scripted import ScriptedLLM, ScriptedRetriever, words
-from tests.test_openai_compatible import Handler, Server
+from tests.test_openai_compatible import Handler, Server, running
 
 SETUP = Setup(("When?",), "default", length=8)
 WARM = (Lane(warm=True), Lane(Mode.BLOCKING, warm=True))
@@ -455,12 +455,8 @@ def test_a_delay_in_the_model_shows_in_its_stage_and_nowhere_else(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as started:
-        thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running() as started:
         yield started
-        started.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -82,14 +83,20 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def running() -> Iterator[Server]:
     with Server() as started:
         thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield started
         started.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running() as started:
+        yield started
 
 
 @pytest.fixture
@@ -460,13 +467,9 @@ def test_a_server_that_quotes_the_key_does_not_put_it_into_the_error(server: Ser
 
 @pytest.fixture
 def second() -> Iterator[Server]:
-    with Server() as started:
-        thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running() as started:
         started.play = lambda handler: handler.stream("Second")
         yield started
-        started.shutdown()
-        thread.join()
 
 
 def asked(llm: OpenAICompatible) -> tuple[str, BaseException | None]:

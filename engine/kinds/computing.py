@@ -14,7 +14,15 @@ from engine.kinds.finding import Treated, sources_of
 from engine.kinds.querying import Query
 from engine.kinds.recognising import Kind
 from engine.kinds.tables import DETAIL, ENTRY, ITEM, TEXT, Row
-from engine.kinds.values import MINUTES, SECONDS, Comparable, comparable, in_one_unit, value_of
+from engine.kinds.values import (
+    MINUTES,
+    SECONDS,
+    Comparable,
+    Value,
+    comparable,
+    in_one_unit,
+    value_of,
+)
 
 # Rows that are shown
 SHOWN = 100
@@ -85,13 +93,11 @@ def _of_no_row(query: Query) -> Treated | None:
 
 def _total(query: Query, rows: Sequence[Row]) -> Treated | None:
     """The sum or the mean of a column; None if its cells are no numbers, or cannot be added."""
-    found = [(row, value) for row in rows if (value := value_of(row.cells.get(query.column, "")))]
-    alike = in_one_unit([value for _, value in found])
-    if not alike:
+    found = _amounts(query, rows)
+    if not found:
         return None
-    unit = alike[0].unit
-    times = [_times(row, query) for row, _ in found]
-    number = sum((v.number * n for v, n in zip(alike, times, strict=True)), Decimal(0))
+    unit = found[0][1].unit
+    number = sum((value.number * _times(row, query) for row, value in found), Decimal(0))
     name = f"{query.times} × {query.column}" if query.times else query.column
     if query.operation == "mean":
         number /= len(found)
@@ -100,6 +106,14 @@ def _total(query: Query, rows: Sequence[Row]) -> Treated | None:
         name = f"Sum of {name}"
     counted = f"{len(found)} row{'s' * (len(found) != 1)}{_where(query)}"
     return _computed(query, rows, f"{name}: **{_shown(number, unit)}** ({counted})")
+
+
+def _amounts(query: Query, rows: Sequence[Row]) -> list[tuple[Row, Value]]:
+    """The rows with a number in the query's column, all in one unit. Empty if there are none, or if
+    they cannot be added."""
+    found = [(row, value) for row in rows if (value := value_of(row.cells.get(query.column, "")))]
+    alike = in_one_unit([value for _, value in found]) or []
+    return [(row, value) for (row, _), value in zip(found, alike, strict=False)]
 
 
 def _times(row: Row, query: Query) -> Decimal:
@@ -141,13 +155,12 @@ def _extremes(query: Query, rows: Sequence[Row]) -> Treated | None:
 
 def _best_groups(query: Query, rows: Sequence[Row]) -> Treated | None:
     """The cells of a column whose rows have the highest or the lowest sums."""
-    found = [(row, value) for row in rows if (value := value_of(row.cells.get(query.column, "")))]
-    alike = in_one_unit([value for _, value in found])
-    if not alike:
+    found = _amounts(query, rows)
+    if not found:
         return None
-    unit = alike[0].unit
+    unit = found[0][1].unit
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for (row, _), value in zip(found, alike, strict=True):
+    for row, value in found:
         sums[row.cells.get(query.group, "")] += value.number
     ordered = sorted(sums.items(), key=lambda each: each[1], reverse=query.operation == "highest")
     best, number = ordered[0]

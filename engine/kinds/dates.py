@@ -11,7 +11,7 @@ from datetime import date
 
 from dateutil.relativedelta import relativedelta
 
-from engine.english import MONTHS
+from engine.english import MONTHS, counted
 
 _MONTH = r"(?P<month>{})".format("|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS))
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
@@ -100,28 +100,24 @@ def time_between(first: Moment, last: Moment, unit: str = "") -> str:
     months = apart.years * 12 + apart.months
     unit = unit.lower().rstrip("s")
     if not (first.month and last.month):
-        return _counted(last.year - first.year, "year")
+        return counted(last.year - first.year, "year")
     if unit == "day" and exact:
-        return _counted(days, "day")
+        return counted(days, "day")
     if unit == "week" and exact:
         return _joined([(days // 7, "week"), (days % 7, "day")])
     if unit == "month":
         return _joined([(months, "month"), (apart.days * exact, "day")])
     whole = _joined([(apart.years, "year"), (apart.months, "month"), (apart.days * exact, "day")])
     if exact and apart.months + apart.years:
-        return f"{whole} ({_counted(days, 'day')})"
+        return f"{whole} ({counted(days, 'day')})"
     return whole
 
 
 def _joined(parts: list[tuple[int, str]]) -> str:
-    said = [_counted(number, name) for number, name in parts if number]
+    said = [counted(number, name) for number, name in parts if number]
     if not said:
-        return _counted(0, parts[-1][1])
+        return counted(0, parts[-1][1])
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def within(found: list[Moment], start: int, end: int) -> Iterator[Moment]:

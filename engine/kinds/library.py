@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePath
 
+from engine.english import counted
 from engine.kinds.finding import Finder, Treated, marked
 from engine.kinds.naming import books_named
 from engine.kinds.recognising import Asked, Kind
@@ -69,7 +70,7 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
             return listed
         counts = [max(1, each.source.pages) for each in named]
         pages = [
-            f"**{count:,} page{'s' * (count != 1)}** in {each.name}.\n\n"
+            f"**{counted(count, 'page')}** in {each.name}.\n\n"
             for each, count in zip(named, counts, strict=True)
         ]
         return replace(listed, text=(*pages, *listed.text))
@@ -94,14 +95,14 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
 
 
 def _listed(books: Sequence[Book], did: str = "") -> Treated:
-    count = f"{len(books):,} document{'s' * (len(books) != 1)}"
+    count = counted(len(books), "document")
     lines = [f"{count}:\n\n"] if len(books) != 1 or not did else []
     for book in books[:LISTED]:
         source = book.source
         title = f" – {book.title}" if book.title else ""
         added = datetime.fromisoformat(source.added_at).astimezone().strftime("%-d %B %Y, %H:%M")
         pages = f"{source.pages:,} pages, " if source.pages > 1 else ""
-        passages = f"{source.passages:,} passage{'s' * (source.passages != 1)}"
+        passages = counted(source.passages, "passage")
         place = f"in {book.collection}, " if book.collection else ""
         lines.append(f"- **{source.path}**{title} ({place}{pages}{passages}, added {added})\n")
     if len(books) > LISTED:
@@ -157,7 +158,7 @@ def _mentioning(about: str, finder: Finder, run: Run) -> Treated | None:
             quoted = best[source_id]
             sentence = " ".join(quoted.sentence(quoted.evidence[0]).split())
             number = counts[source_id]
-            line += f", {number} passage{'s' * (number != 1)}: “{sentence}”"
+            line += f", {counted(number, 'passage')}: “{sentence}”"
         elif book.title:
             line += f" – {book.title}"
         lines.append(f"{line}\n")

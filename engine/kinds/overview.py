@@ -7,6 +7,7 @@ writes the answer from their passages instead. If there is none, the topic is ab
 import re
 from collections.abc import Sequence
 
+from engine.english import counted
 from engine.kinds.finding import Finder, Treated
 from engine.kinds.naming import books_named
 from engine.kinds.on_topic import (
@@ -41,9 +42,9 @@ def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     sources = sources_of_sentences(chosen)
     did = f"What {where} say{'s' * (not where.startswith('your'))} about {named}: "
     if not finder.small:
-        did += f"written from {_count(len(sources), 'passage')}"
+        did += f"written from {counted(len(sources), 'passage')}"
         return Treated(Kind.OVERVIEW, did, sources)
-    did += f"{_count(len(chosen), 'sentence')} from {_count(len(sources), 'passage')}, quoted"
+    did += f"{counted(len(chosen), 'sentence')} from {counted(len(sources), 'passage')}, quoted"
     return Treated(Kind.OVERVIEW, did, sources, tuple(quotations(sources)))
 
 
@@ -61,7 +62,7 @@ def prose_list(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     if not chosen:
         return None
     sources = sources_of_sentences(chosen)
-    did = f"{_count(len(chosen), 'sentence')} with the words of the question, quoted"
+    did = f"{counted(len(chosen), 'sentence')} with the words of the question, quoted"
     return Treated(Kind.OVERVIEW, did, sources, tuple(quotations(sources)))
 
 
@@ -99,7 +100,3 @@ def _scope(asked: Asked, finder: Finder) -> tuple[str, Finder, str]:
         if not chosen and not EVERYTHING.search(phrase):
             topic = f"{topic} {phrase}"
     return topic, finder, books[0].name if len(books) == 1 else "your documents"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -185,11 +185,6 @@ def same_text(session: Session) -> bool:
     return len(texts) == len({question for question, _ in texts})
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 pair, 6 pairs."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def two(value: float) -> str:
     """Two significant figures: 0.042, 0.42, 4.2, 42, 420."""
     if value == 0:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from engine.measuring.findings import counted, two
+from engine.english import counted
+from engine.measuring.findings import two
 from engine.measuring.record import Measurement, Session
 from engine.measuring.statistics import Estimate, percentile
 

@@ -209,7 +209,7 @@ class Collection:
                     self._delete_record(source_id)
             ids = self._records.hidden_points(source_id)
             if not self._connection.embedded and self._read_again({source_id}):
-                ids = []  # another process has written this source meanwhile: they are its points
+                ids = []  # they belong to this source again: another process has written it
             for start in range(0, len(ids), self.step):
                 with self._changing() as client:
                     client.delete(self.name, [*ids[start : start + self.step]])

@@ -1,7 +1,7 @@
 """Records: the sources of a collection as this process knows them, and what it does with them.
 
-Its lock is held for memory only, never while the disk or a server is waited for. Something that was
-read meanwhile may be outdated: what this process has changed since then wins over it.
+Its lock is held only for work in memory, never during a wait for the disk or a server. Records that
+are read may be outdated when they arrive: what this process has changed since then wins over them.
 """
 
 import threading

@@ -348,7 +348,7 @@ class Library:
     def begin_move(self, url: str, api_key: str = "") -> Move:
         """Move the index to a Qdrant server, in the background; without `url`, into the folder.
 
-        Documents can be asked and changed meanwhile. The index in its former place stays as it is.
+        During the move, documents can be asked and changed. The former index stays as it is.
 
         Raises:
             StoreError: the index is there, or is being moved, or cannot be moved now.
@@ -444,9 +444,7 @@ class Library:
         originals = self._originals.recovered()
         self._adder.arrived = {each.upload: each for each in originals if each.upload}
         trashed = self._originals.deleted()
-        by_collection: dict[str, dict[str, Original]] = {
-            each: {} for each in self.collections()
-        }
+        by_collection: dict[str, dict[str, Original]] = {each: {} for each in self.collections()}
         for original in originals:
             by_collection.setdefault(original.collection, {})[original.source_id] = original
         for name, kept in by_collection.items():

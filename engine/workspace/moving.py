@@ -29,10 +29,6 @@ class MoveStage(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
 
-    @property
-    def ended(self) -> bool:
-        return self in (MoveStage.DONE, MoveStage.STOPPED, MoveStage.FAILED)
-
 
 class Move:
     """One move, in the background. `done` and `total` are passages. `problem`: a sentence.
@@ -73,9 +69,7 @@ class Move:
             target = self._open_target()
             copy_store(self._source, target, self._report, self._run, copied)
             self.stage = MoveStage.SWITCHING
-            finish = partial(
-                copy_store, self._source, target, lambda *_: None, self._run, copied
-            )
+            finish = partial(copy_store, self._source, target, lambda *_: None, self._run, copied)
             self._switch(target, finish, self._run)
             self.stage = MoveStage.DONE
             log.info("The search index was moved to %s: %d passages", self.to, self.total)

@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
+from engine.english import counted
 from engine.measuring import Experiment, Measurements, Session
 from engine.measuring.findings import settings_of
 from engine.measuring.goodput import WaitingBudget, described, kept, percent, verdict_on
 from pages.parts.compare_cells import folded
-from pages.parts.facts import counted
 
 FIRST, WHOLE = 1.0, 5.0  # seconds; a second keeps the train of thought (Nielsen 1993)
 

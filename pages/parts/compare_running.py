@@ -6,9 +6,10 @@ import streamlit as st
 
 from engine.api.client import Client
 from engine.config import default_config
+from engine.english import counted
 from engine.errors import MeasuringError
 from engine.measuring import Experiment, Measurements, MeasuringJob, Session, Setup, Trial
-from engine.measuring.findings import compare, counted, verdict
+from engine.measuring.findings import compare, verdict
 from engine.measuring.record import Outcome
 from engine.workspace import Workspace
 from pages.parts.api import own_address

@@ -4,9 +4,9 @@ import math
 
 import streamlit as st
 
+from engine.english import counted
 from engine.llm.base import ContextFormat
 from engine.measuring import Experiment, Lane, Setup
-from engine.measuring.findings import counted
 from engine.measuring.schedule import comparison_trials
 from engine.workspace import Workspace
 from pages.parts.compare_lanes import choose_lanes, states_are_compared, with_states

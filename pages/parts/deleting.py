@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from engine.english import counted
 from engine.errors import StoreError
 from engine.schema import new_id
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
 from engine.workspace.originals import KEPT_IN_TRASH, Original
 from pages.parts.answer import forget_answers
-from pages.parts.facts import ago, counted, readable_size
+from pages.parts.facts import ago, readable_size
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely
 from pages.parts.session import choose_collection

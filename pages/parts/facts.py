@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import PurePath
 
+from engine.english import counted
 from engine.store import Source
 from engine.workspace import Workspace
 from pages.parts.markdown import plain_markdown
@@ -12,11 +13,6 @@ PAGED = {".pdf": "page", ".pptx": "slide", ".tif": "page", ".tiff": "page"} | di
 )  # other formats have sections: a heading and its text
 _UNITS = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
 _A_MONTH = 30  # days; what is older is given by its date
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 pair, 6 pairs."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def readable_size(size: int) -> str:

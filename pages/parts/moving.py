@@ -42,8 +42,8 @@ def show_place(workspace: Workspace) -> None:
                 "Move it to this computer",
                 icon=":material/computer:",
                 key="move-back",
-                on_click=safely(_begin),
-                args=(workspace, "", ""),
+                on_click=safely(workspace.library.begin_move),
+                args=("",),
             )
         else:
             _ask_for_server(workspace, move)
@@ -67,12 +67,8 @@ def _ask_for_server(workspace: Workspace, move: Move | None) -> None:
         if st.form_submit_button("Continue" if begun else "Move", icon=":material/cloud_upload:"):
             with shown_errors():
                 if address.strip():
-                    _begin(workspace, checked_addresses(address), key)
+                    workspace.library.begin_move(checked_addresses(address), key)
                     st.rerun()
-
-
-def _begin(workspace: Workspace, url: str, key: str) -> None:
-    workspace.library.begin_move(url, key)
 
 
 def _show_move(move: Move) -> None:

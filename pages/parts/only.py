@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import streamlit as st
 
+from engine.english import counted
 from engine.schema import Filters
 from engine.store import Source
 from engine.workspace import Conversation, Workspace
-from pages.parts.facts import counted
 from pages.parts.folders import directories_of, folder_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from engine.english import counted
 from engine.workspace import Conversation, Turn, Workspace
-from pages.parts.facts import counted
 from pages.parts.resources import shown_errors
 
 

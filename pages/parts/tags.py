@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.english import counted
 from engine.store import Source
 from engine.workspace import Workspace
-from pages.parts.facts import counted
 from pages.parts.resources import safely
 
 

@@ -7,11 +7,11 @@ import re
 
 import streamlit as st
 
+from engine.english import counted
 from engine.errors import FirstTokenError
 from engine.workspace import Stage, Upload, Workspace
 from engine.workspace.ingestion import is_hidden
 from pages.parts.deleting import delete_documents
-from pages.parts.facts import counted as counted  # pages import it from here
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely, sentence_of, with_id
 from pages.parts.samples import SAMPLES, load_samples
@@ -124,9 +124,7 @@ def _unsettled(workspace: Workspace, collection: str, was_busy: bool) -> None:
     seen: set[str] = st.session_state.setdefault("uploads_seen", set())
     seen.update(upload.id for upload in working)
     ready = [
-        each
-        for each in uploads
-        if each.stage is Stage.READY and each.id in seen and not each.files
+        each for each in uploads if each.stage is Stage.READY and each.id in seen and not each.files
     ]
     if working:
         now = next((each for each in working if each.stage is not Stage.WAITING), working[0])

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from engine.english import counted
 from engine.store import Source
 from engine.workspace import Workspace
 from engine.workspace.watching import Watched
-from pages.parts.facts import counted
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely, shown_errors
 from pages.parts.walkthrough_state import may_edit

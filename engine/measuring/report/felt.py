@@ -1,7 +1,8 @@
 """What a reader notices: the first useful text, the pace of reading, the time saved."""
 
+from engine.english import counted
 from engine.measuring.feeling import ADULT, Reading, first_useful, reading
-from engine.measuring.findings import capital, counted, two
+from engine.measuring.findings import capital, two
 from engine.measuring.record import Measurement, Session
 from engine.measuring.report.captions import which_run
 from engine.measuring.report.drawing import HUES, Strip, bar, from_zero, hatched, strips, tick

@@ -5,10 +5,10 @@ from statistics import median
 from typing import Any
 
 from engine.definitions import DEFINITIONS
+from engine.english import counted
 from engine.measuring.findings import (
     capital,
     compare,
-    counted,
     likely_range,
     two,
     whole_answer_differs,

@@ -2,11 +2,11 @@
 
 from statistics import median
 
+from engine.english import counted
 from engine.measuring.feeling import first_useful
 from engine.measuring.findings import (
     Comparison,
     compare,
-    counted,
     first_words_differ,
     likely_range,
     only_modes_differ,

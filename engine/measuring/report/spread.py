@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from engine.measuring.findings import capital, counted, two
+from engine.english import counted
+from engine.measuring.findings import capital, two
 from engine.measuring.record import Measurement, Session
 from engine.measuring.report.captions import about
 from engine.measuring.report.drawing import (
