@@ -18,7 +18,7 @@ run: setup models ## Set up what is missing, and start the app on http://localho
 	@$(BIN)/python -m streamlit run streamlit_app.py
 
 test: check models ## Set up what is missing, then ruff, mypy and the whole test suite
-	@$(BIN)/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -rsR -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev ## ruff, mypy --strict, and known vulnerabilities
 	@$(BIN)/ruff check

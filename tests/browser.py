@@ -135,6 +135,16 @@ def open_page(browser_page: Page, url: str) -> None:
     wait_until_idle(browser_page)
 
 
+def go_to(browser_page: Page, name: str) -> None:
+    """Change the page with its link, and wait until it is drawn.
+
+    Until then the former page can be clicked, and a click there brings it back.
+    """
+    browser_page.get_by_role("link", name=name, exact=True).click()
+    browser_page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
+    wait_until_idle(browser_page)
+
+
 def wait_until_idle(browser_page: Page, timeout: float = 60.0) -> None:
     """Wait (seconds) until the page has been drawn and no script runs."""
     browser_page.wait_for_selector(IDLE, timeout=timeout * 1000)

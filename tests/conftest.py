@@ -20,6 +20,7 @@ from pages.parts import resources
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
 
 RESULTS = Path("test-results")
+LAUNCHED = pytest.StashKey[Browser]()  # for a fixture that fails before a test has its browser
 
 # Tests start many processes of First Token: apps, readers of files, proofs. Where this variable is
 # set, each of them compiles its modules again.
@@ -52,6 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places.get(name, browser if name.endswith("_browser") else browser + 1)
 
     items.sort(key=place)
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            # A browser and an app on two busy cores: an action can come before the page is ready.
+            # The summary names each test that had to run again.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class FailuresAtOnce:
@@ -61,9 +67,10 @@ class FailuresAtOnce:
         self.terminal = terminal
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
+        if report.outcome in ("failed", "rerun"):
             crash = getattr(report.longrepr, "reprcrash", None)
-            self.terminal.write_line(f"\nFAILED {report.nodeid} ({report.when}): {crash}")
+            outcome = report.outcome.upper()
+            self.terminal.write_line(f"\n{outcome} {report.nodeid} ({report.when}): {crash}")
 
 
 @pytest.hookimpl(trylast=True)
@@ -118,12 +125,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
 # Module-wide, not session-wide: while Playwright's synchronous driver runs, its thread has a
 # running event loop, and a test elsewhere could not call asyncio.run.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """A headless Chromium. Without one the test is skipped; on CI it fails."""
     if chromium_path() is None:
         missing = "No Chromium here: install one, or name it with CHROMIUM=/path/to/it."
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     with chromium() as launched:
+        request.config.stash[LAUNCHED] = launched
         yield launched
 
 
@@ -171,15 +179,23 @@ def page(profile: BrowserContext) -> Iterator[Page]:
 def pytest_runtest_makereport(
     item: pytest.Function,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With a failed browser test, show what the app printed, and keep a picture of the page."""
+    """With a failed browser test, show what the app printed and what each tab shows, and keep a
+    picture of the test's tab."""
     report = yield
-    if report.when == "call" and report.failed:
+    if report.when != "teardown" and report.failed:
         app, tab = item.funcargs.get("app"), item.funcargs.get("page")
         if isinstance(app, RunningApp):
             report.sections.append(("What the app printed", app.log_tail()))
+        if "browser" in item.fixturenames and LAUNCHED in item.config.stash:
+            contexts = item.config.stash[LAUNCHED].contexts
+            for each in (page for context in contexts for page in context.pages):
+                with suppress(Error):  # it is closed, or its process has crashed
+                    text = each.locator("body").inner_text(timeout=5000)
+                    report.sections.append((f"The text at {each.url}", text[:4000]))
         if isinstance(tab, Page):
             RESULTS.mkdir(exist_ok=True)
             picture = RESULTS / f"{item.name}.png"
-            tab.screenshot(path=picture)
-            report.sections.append(("What the page showed", str(picture.resolve())))
+            with suppress(Error):
+                tab.screenshot(path=picture)
+            report.sections.append(("A picture of the page", str(picture.resolve())))
     return report

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import PHONE, open_page, wait_until_idle
+from tests.browser import PHONE, go_to, open_page, wait_until_idle
 
 LIMIT = 180_000  # milliseconds: 13 runs on a machine that others load, too
 QUESTION, ANOTHER = "Who built the tide mill?", "On which day is the bakery closed?"
@@ -42,7 +42,7 @@ def compared(browser: Browser, app_url: str) -> Page:
     """A tab in which the samples were added and two short questions were compared."""
     tab = browser.new_context(accept_downloads=True).new_page()
     open_page(tab, app_url)
-    tab.get_by_role("link", name="Compare").click()
+    go_to(tab, "Compare")
     tab.get_by_role("button", name="Try it with").click()
     tab.get_by_role("button", name="Run the comparison").wait_for(timeout=LIMIT)
     wait_until_idle(tab)

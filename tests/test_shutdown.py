@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from engine.run import Phase
 from engine.workspace.conversations import ConversationStore
-from tests.browser import ROOT, RunningApp, open_page, running_app
+from tests.browser import ROOT, RunningApp, go_to, open_page, running_app
 
 LIMIT = 10  # seconds within which the process must have ended
 HANDBOOK = ROOT / "samples" / "keepers-handbook.pdf"
@@ -67,11 +67,10 @@ def test_a_running_answer_is_saved_as_stopped(
     long.write_text("\n\n".join(lines))
     tab.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(HANDBOOK)
     expect(tab.get_by_text("1 document", exact=False).first).to_be_visible(timeout=SECONDS)
-    tab.get_by_role("link", name="Library").click()
-    expect(tab.get_by_role("heading", name="Library")).to_be_visible(timeout=SECONDS)
+    go_to(tab, "Library")
     tab.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(long)
     tab.get_by_text("embedding", exact=False).first.wait_for()
-    tab.get_by_role("link", name="Ask", exact=True).click()
+    go_to(tab, "Ask")
     tab.get_by_test_id("stChatInputTextArea").fill(LONG)
     tab.keyboard.press("Enter")
     text = tab.locator('[class*="st-key-text-"]')
