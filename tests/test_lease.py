@@ -1,6 +1,10 @@
 """A lease stops work that nobody reads or holds, and no other."""
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 from engine.lease import Lease
 
@@ -67,3 +71,28 @@ def test_work_that_has_ended_is_not_stopped() -> None:
     watch.join(30)
     work.lease.hold(0.01)
     assert not work.stopped.is_set()
+
+
+# Renews a hold of 1 s each 0.5 s: after a pause, the next renewal comes later than the watch
+RENEWING = """
+import threading, time
+from engine.lease import Lease
+lease = Lease(lambda: print("stopped", flush=True), lambda: False)
+for _ in range(6):
+    lease.hold(1)
+    print("held", flush=True)
+    for _ in range(5):
+        time.sleep(0.1)
+lease.end()
+"""
+
+
+def test_work_goes_on_after_its_process_stood_still() -> None:
+    command = [sys.executable, "-c", RENEWING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        assert "stopped" not in process.stdout.read()
