@@ -23,8 +23,8 @@ EXPECT = (
     "model can be wrong, the quotation is exact."
 )
 LARGER = (
-    "A larger model answers better and more slowly. It is tried out and measured while the one in "
-    "use goes on answering; what is being answered ends with the model it began with."
+    "A larger model answers better and more slowly. It is checked and measured while the model in "
+    "use goes on answering. A running answer ends with the model with which it began."
 )
 LAYOUT = (
     "At its first start, a model is measured on this machine, and the runtime is configured from "

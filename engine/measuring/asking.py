@@ -57,7 +57,7 @@ class Asked:
     error: str = ""
 
     def counted_from(self, seconds: float, stage: str) -> "Asked":
-        """The same answer with a clock that begins so many seconds earlier, in this stage."""
+        """The same answer with a clock that begins `seconds` earlier, in this stage."""
         count_from(self.trace, seconds, stage)
         chunks = (
             Chunk(each.text, each.handed + seconds, each.received + seconds) for each in self.chunks

@@ -152,7 +152,7 @@ def comparison_trials(setup: Setup, pairs: int) -> list[Trial]:
 def load_trials(setup: Setup, requests: int) -> list[Trial]:
     """Warm-ups, then closed loops of 1 to 8 readers, then open loops, all in the first lane.
 
-    Each has so many requests, or three for each reader if that is more.
+    Each has `requests` requests, or three for each reader if that is more.
     """
     closed = [Trial(readers=each, requests=max(requests, 3 * each)) for each in READERS]
     return [

@@ -161,7 +161,7 @@ def _enclosing(count: int, below: float) -> tuple[int, int]:
 
 
 def _binomial(hits: int, count: int, chance: float) -> float:
-    """The probability of so many hits. By logarithms, since factorials of thousands overflow."""
+    """The probability of `hits` hits. By logarithms, since factorials of thousands overflow."""
     ways = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
     return math.exp(ways + hits * math.log(chance) + (count - hits) * math.log(1 - chance))
 

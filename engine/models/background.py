@@ -1,6 +1,6 @@
 """BackgroundSwitch: another choice takes over while First Token runs, on a thread of its own.
 
-    chosen → fetched, tried out, opened (the subclass) → in use → saved for the next start
+    chosen → fetched, checked, opened (the subclass) → in use → saved for the next start
 
 What is in use goes on until the new one is open. If anything fails, it stays.
 """
@@ -110,6 +110,6 @@ class BackgroundSwitch(ABC, Generic[Choice]):
                 log.exception("The choice of a model could not be saved")
                 self.message = (
                     f"The choice could not be saved ({error.strerror}): at the next start, the "
-                    "model before is used again. Make room on the disk, and choose again."
+                    "earlier model is used again. Make room on the disk, and choose again."
                 )
             self.step = Step.DONE

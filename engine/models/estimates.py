@@ -48,7 +48,7 @@ class Estimate:
 
 
 def usual_size(parameters: float) -> int:
-    """Bytes of a Q4_K_M file of a model with so many parameters, about."""
+    """Bytes of a Q4_K_M file of a model with this number of parameters, about."""
     return int(parameters * _BITS / 8)
 
 

@@ -1,4 +1,4 @@
-"""Proving: a model file is tried out and measured, while First Token goes on answering.
+"""Proving: a model file is checked and measured, while First Token goes on answering.
 
     python -m engine.models.proving PATH RECORD CORES GPU_LAYERS
 

@@ -42,7 +42,7 @@ class Switch(BackgroundSwitch[Choice]):
     """
 
     busy = "Another model is being loaded. Stop that, or wait for it."
-    stays = "The model before goes on answering."
+    stays = "The earlier model goes on answering."
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ def open_proven(
     enter: Callable[[Step], None] = lambda _: None,
     answering: Callable[[], bool] = lambda: False,
 ) -> LLM:
-    """A model that has been tried out on this machine, or a server that answers.
+    """A model that has been checked on this machine, or a server that answers.
 
     `enter` is called with each step. A file is proven once no answers are written, or after a
     while.
@@ -164,6 +164,6 @@ def _prove(
     try:
         result = json.loads(said)
     except ValueError:
-        raise LLMError(f"{path.name} could not be tried out. The log may say more.") from None
+        raise LLMError(f"{path.name} could not be checked. The log may say more.") from None
     if error := result.get("error"):
         raise LLMError(error)

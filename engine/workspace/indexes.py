@@ -1,7 +1,7 @@
 """Indexes: the one of a collection that answers, and those of other embedding models.
 
 A collection can have an index for each of several models. While its documents are embedded with the
-chosen model, the index of the model before answers.
+chosen model, the index of the earlier model answers.
 """
 
 import logging

@@ -97,10 +97,10 @@ def _switching(workspace: Workspace) -> None:
     switch = workspace.switch
     name = plain_markdown(switch.name)
     words = {
-        Step.WAITING: f"{name}: waiting until the answers at work are written.",
-        Step.PROVING: f"{name} is tried out and measured on this machine. The model before "
-        "answers meanwhile.",
-        Step.LOADING: f"{name} is being loaded. The model before answers meanwhile.",
+        Step.WAITING: f"{name}: waiting for the running answers to end.",
+        Step.PROVING: f"{name} is being checked and measured on this machine. Until then, "
+        "the earlier model answers.",
+        Step.LOADING: f"{name} is being loaded. Until then, the earlier model answers.",
     }
     with st.container(key="switching"):
         if switch.step.at_work:
@@ -114,7 +114,7 @@ def _switching(workspace: Workspace) -> None:
             if switch.message:
                 st.warning(plain_markdown(switch.message))
         if workspace.chat_model.retiring and not switch.step.at_work:
-            st.caption("The model before is closed as soon as nobody uses it any more.")
+            st.caption("The earlier model is closed as soon as nothing uses it.")
 
 
 def _use(workspace: Workspace, choice: Choice, name: str) -> None:

@@ -49,7 +49,8 @@ def show_place(workspace: Workspace) -> None:
             _ask_for_server(workspace, move)
         st.caption(
             "Passages are copied, counted and compared by checksums. Then the other place answers. "
-            "You can ask and add documents meanwhile. The index in its former place stays as it is."
+            "You can ask and add documents during the move. The index in its former place stays as "
+            "it is."
         )
 
 

@@ -66,7 +66,7 @@ class Scale:
         return min(100.0, max(0.0, place)) if math.isfinite(place) else 0.0
 
     def ticks(self, most: int = 5) -> list[float]:
-        """Round values on the scale, at most about so many."""
+        """Round values on the scale, about `most` of them at most."""
         span = self.high - self.low
         if not span > 0 or not math.isfinite(span):
             return [self.low]

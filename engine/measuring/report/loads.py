@@ -26,11 +26,11 @@ def load(session: Session) -> Section:
     section.blocks += [Finding(said), Chart(key(COLOURS) + _plot(found, said))]
     section.blocks.append(
         Note(
-            "Medians; a thin line joins the two times of one load. Further right is more work "
-            "done, further up is a longer wait. Dots: so many "
-            "readers at once, each of whom asks again when an answer has ended (closed loop). "
-            "Rings: questions come at random moments, so many percent of the highest rate (open "
-            "loop, Poisson, the same moments each time)."
+            "Medians. A thin line joins the two times of one load. Further right is more work "
+            "done, further up is a longer wait. A dot is labelled with the number of readers at "
+            "once. Each of them asks again when an answer has ended (closed loop). A ring is "
+            "labelled with its rate, in percent of the highest rate. Its questions come at random "
+            "moments (open loop, Poisson, the same moments each time)."
         )
     )
     if queue := queue_finding(found):
