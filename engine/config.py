@@ -29,7 +29,9 @@ _QUANTIZATION = re.compile("none|scalar|binary"), "none, scalar or binary"
 class Config:
     """The settings. The variable of a field has the field's name in upper case.
 
-    data_dir: the folder for everything that is made at run time.
+    data_dir: the folder for everything that is made at run time. Only one process uses it.
+    shared_dir: the folder for documents, conversations and settings, where several processes share
+        them; None: they are in `data_dir`. It needs a Qdrant server.
     chat_model: a GGUF file, or None for the default model.
     context_window: the longest prompt and answer together, in tokens. At most the length that the
         model was trained with; 0 means that length, but at most 4,096, and less if memory is short.
@@ -64,6 +66,7 @@ class Config:
     """
 
     data_dir: Path = Path(".data")
+    shared_dir: Path | None = None
     chat_model: Path | None = None
     embed_model: str = ""
     rerank_model: str = ""
@@ -123,8 +126,10 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
     texts = {name: environ.get(name, file.get(name)) for name in _VARIABLES}
     known = {name.lower(): text.strip() for name, text in texts.items() if text and text.strip()}
     default = Config()
+    data_dir = _folder(known, "data_dir", default.data_dir)
     return Config(
-        data_dir=_folder(known, "data_dir", default.data_dir),
+        data_dir=data_dir,
+        shared_dir=_shared_folder(known, data_dir),
         chat_model=_existing_file(known, "chat_model"),
         embed_model=known.get("embed_model", ""),
         rerank_model=known.get("rerank_model", ""),
@@ -262,6 +267,23 @@ def _folder(values: Mapping[str, str], name: str, default: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{name.upper()} names {path}, which is not a folder. Change it in .env.")
     return path
+
+
+def _shared_folder(values: Mapping[str, str], data_dir: Path) -> Path | None:
+    if "shared_dir" not in values:
+        return None
+    folder = _folder(values, "shared_dir", data_dir).resolve()
+    if not values.get("qdrant_url"):
+        raise ConfigError(
+            "SHARED_DIR needs QDRANT_URL, because several processes cannot open the database in "
+            "the app. Set both in .env, or neither."
+        )
+    if folder.is_relative_to(data_dir.resolve()) or data_dir.resolve().is_relative_to(folder):
+        raise ConfigError(
+            f"SHARED_DIR ({folder}) and DATA_DIR must not contain each other, because each process "
+            "has a DATA_DIR of its own. Change one of them in .env."
+        )
+    return folder
 
 
 def _existing_file(values: Mapping[str, str], name: str) -> Path | None:

@@ -36,6 +36,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
     model.write_bytes(b"GGUF")
     expected = Config(
         data_dir=tmp_path / "elsewhere",
+        shared_dir=tmp_path / "shared",
         chat_model=model,
         context_window=4096,
         gpu_layers=12,

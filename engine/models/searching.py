@@ -217,6 +217,15 @@ class SearchSwitch(BackgroundSwitch[SearchChoice]):
         self._install = install
         self.done, self.total = 0, 0  # bytes of a download
 
+    def begin(self, choice: SearchChoice, name: str = "") -> None:
+        if self._config.shared_dir:
+            raise ConfigError(
+                "Other processes search the same documents, and all must use the same search "
+                "models. Set EMBED_MODEL and RERANK_MODEL in .env, the same for each, and start "
+                "all of them again."
+            )
+        super().begin(choice, name)
+
     def _exchange(self, choice: SearchChoice, run: Run) -> None:
         def report(done: int, total: int) -> None:
             self.done, self.total = done, total

@@ -75,8 +75,13 @@ class Records:
                     found.pop(source_id, None)
                     if source:
                         found[source_id] = source
-                for source_id in [*self._hidden, *self._incomplete]:
+                for source_id in self._incomplete:
                     found.pop(source_id, None)
+                for source_id, hidden in list(self._hidden.items()):
+                    if hidden.recorded:
+                        found.pop(source_id, None)
+                    elif source_id in found:  # another process has added it again
+                        del self._hidden[source_id]
                 self._sources = found
 
     def include(self, read: Callable[[], Iterable[Source]]) -> None:
@@ -158,6 +163,7 @@ class Records:
         with self._lock:
             if hidden := self._hidden.get(source_id):
                 hidden.recorded = False
+                self._note(source_id, None)  # it may have been read before
 
     def is_recorded(self, source_id: str) -> bool:
         """Whether the record of a hidden source has still to be deleted."""

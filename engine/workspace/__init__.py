@@ -9,6 +9,7 @@ library.py        collections, their documents and original files:
     reembedding.py    every document into an index for another embedding model
 ingestion.py      the queue of uploads
 watching.py       folders that a collection follows
+sharing.py        other processes on a shared folder, and locks between them
 preparing.py      passages that the model reads ahead
 agent_runs.py     the running agents, and the last ones that have ended
 conversations.py  questions and answers, in SQLite

@@ -1,7 +1,8 @@
 """Adding: an upload, or an original that the index lacks → a document of a collection.
 
 A document's original is staged, then its passages are indexed, then the original is committed, so
-that a crash leaves all or nothing.
+that a crash leaves all or nothing. Of several processes, one at a time adds the same content, or a
+file of the same name: the others then see what it has added.
 """
 
 import logging
@@ -34,7 +35,8 @@ from engine.schema import Document
 from engine.store import Source
 from engine.workspace.indexes import Indexes
 from engine.workspace.ingestion import UNPACKED_DEPTH, ChangedFile, Packed, Stage, Upload
-from engine.workspace.originals import Original, Originals
+from engine.workspace.originals import Original, Originals, lock_of
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,10 @@ class Adder:
         indexes: Indexes,
         repairs: Callable[[str], Sequence[Upload]],
         lock: threading.RLock,
+        sharing: Sharing = UNSHARED,
     ) -> None:
         self._originals, self._indexes, self._repairs = originals, indexes, repairs
-        self._lock = lock
+        self._lock, self._sharing = lock, sharing
         self.arrived: dict[str, Original] = {}
         """By the upload that brought it: what the last process had added when it ended."""
 
@@ -69,7 +72,12 @@ class Adder:
         else:
             read = _read(upload, upload.path)
             upload.notices = list(read.notices)
-            source = self._store(upload, index, read.documents)
+            names = (
+                lock_of(upload.collection, read.documents[0].source_id),
+                f"path {upload.collection}/{_shown_path(upload)}",
+            )
+            with self._sharing.only(*names, check=upload.run.check):
+                source = self._store(upload, index, read.documents)
             upload.passages, upload.source_id = source.passages, source.source_id
         return _attached(upload) if is_mail(upload.path) else []
 
@@ -88,9 +96,20 @@ class Adder:
         read = _read(upload, original.path)
         if read.documents[0].source_id != upload.source_id:
             raise DocumentError(f"The file of {upload.name} has changed since it was added.")
+        name = lock_of(upload.collection, upload.source_id)
+        with self._sharing.only(name, check=upload.run.check):
+            self._index_again(upload, index, original, read.documents)
+
+    def _index_again(
+        self,
+        upload: Upload,
+        index: VectorStoreIndex,
+        original: Original,
+        documents: Sequence[Document],
+    ) -> None:
         try:
             (source,) = index.insert(
-                _placed(read.documents, upload),
+                _placed(documents, upload),
                 _reporting(upload),
                 upload.run,
                 original.added_at,

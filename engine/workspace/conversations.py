@@ -3,6 +3,9 @@
 A turn is saved when its question is asked and again when its answer has ended, so a crash loses at
 most the text of a running answer. Everything is written to two files, `conversations.sqlite3` and
 its mirror. If the first is damaged, it is set aside and restored from the readable parts of both.
+
+Where several processes share the files, one writes at a time, and each reads what the others have
+written. They are then not repaired while another process has them open.
 """
 
 import json
@@ -38,8 +41,11 @@ from engine.workspace.repair import (
     value_of,
     version_of,
 )
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
+
+_ENDINGS = ("", "-wal", "-shm", "-journal")  # of a file and of those that SQLite makes beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +185,20 @@ class ConversationStore:
         StoreError: the file can be neither opened nor set aside, for example on a full disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sharing: Sharing = UNSHARED) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.notices: list[str] = []
-        self._path = path
+        self._path, self._sharing = path, sharing
+        # A write-ahead log has an index in memory, which processes of two machines cannot share.
+        self._journal = "DELETE" if sharing.folder else "WAL"
         self._mirror_path = path.with_name(f"{path.stem}.mirror{path.suffix}")
         self._lock = threading.RLock()
         self._mirror: sqlite3.Connection | None = None
         self._read_only = False
         self._version = 0  # counts the writes; the same in both files
         try:
-            self._open()
+            with self._sharing.only(path.name):
+                self._open()
         except OSError as fault:
             log.exception("The conversations could not be opened for writing")
             if is_empty(path):
@@ -260,7 +269,9 @@ class ConversationStore:
         last_after = {turn.parent: turn.id for turn in turns.values()}
         while turn_id in last_after:
             turn_id = last_after.pop(turn_id)
-        self.save(conversation_id, replace(turns[turn_id], chosen=time.time()))
+        # the clocks of two machines may differ
+        chosen = max(time.time(), *(turn.chosen for turn in turns.values()))
+        self.save(conversation_id, replace(turns[turn_id], chosen=chosen))
 
     def _all_turns(self, conversation_id: str) -> Sequence[Turn]:
         """All versions of all questions, in the order in which they were asked."""
@@ -330,7 +341,8 @@ class ConversationStore:
     def close(self) -> None:
         with self._lock:
             if self._mirror is None and not self._read_only:
-                self._mirror = self._opened_mirror()  # it had failed, and may be writable again
+                with suppress(sqlite3.Error), self._sharing.only(self._path.name):
+                    self._catch_up()  # it had failed, and may be writable again
             self._db.close()
             if self._mirror:
                 self._mirror.close()
@@ -341,10 +353,12 @@ class ConversationStore:
         Raises:
             StoreError: they could not be written. The saved data is unchanged.
         """
-        with self._lock:
+        with self._lock, self._sharing.only(self._path.name):
             try:
                 if self._read_only:  # the disk may have room again
                     self._open()
+                elif self._sharing.folder:
+                    self._catch_up()
                 version = self._version + 1
                 _execute(self._db, statements, version)
             except (sqlite3.Error, OSError) as fault:
@@ -361,6 +375,18 @@ class ConversationStore:
                 log.exception("The mirror of the conversations could not be written")
                 self._mirror.close()
                 self._mirror = None
+
+    def _catch_up(self) -> None:
+        """What other processes have written since counts too."""
+        self._version = int(value_of(self._db, "PRAGMA user_version"))
+        try:
+            if self._mirror and value_of(self._mirror, "PRAGMA user_version") == self._version:
+                return
+        except sqlite3.Error:
+            log.exception("The mirror of the conversations cannot be read")
+        if self._mirror:  # another process has put a new file in its place
+            self._mirror.close()
+        self._mirror = self._opened_mirror()
 
     # Opening and repair
 
@@ -379,14 +405,21 @@ class ConversationStore:
             others = (self._mirror_path, Path(f"{self._path}-wal"))
             if is_empty(self._path) and not all(map(is_empty, others)):
                 raise DamagedFile("it is missing or empty")
-            db = connect(self._path)
-            if int(value_of(db, "PRAGMA user_version")) >= version_of(self._mirror_path):
+            db = connect(self._path, self._journal)
+            version = int(value_of(db, "PRAGMA user_version"))
+            if version >= version_of(self._mirror_path, self._journal):
                 return db
             db.close()
             files = (self._mirror_path,)  # it is complete and newer: what it lacks was deleted
             raise DamagedFile("it is older than its mirror: its write-ahead log is lost")
         except DamagedFile as damage:
             log.warning("The conversations are damaged: %s", damage)
+            if not self._sharing.alone:
+                raise StoreError(
+                    "The file of the conversations is damaged, and other processes have it open. "
+                    f"End all First Tokens that use {self._path.parent}. The first one that is "
+                    "started then repairs it."
+                ) from damage
         existed = os.path.lexists(self._path)
         found = Found()
         for file in files:
@@ -398,7 +431,7 @@ class ConversationStore:
             found.write(db)
         remove(Path(f"{repaired}-wal"), Path(f"{repaired}-shm"))
         aside = set_aside(self._path, self._path.parent) if existed else None
-        for ending in ("-wal", "-shm"):
+        for ending in _ENDINGS[1:]:
             with suppress(FileNotFoundError):
                 beside = Path(f"{self._path}{ending}")
                 if aside:
@@ -416,14 +449,14 @@ class ConversationStore:
             )
         else:
             self.notices.append(f"The file of your conversations was missing. {recovered}")
-        return connect(self._path)
+        return connect(self._path, self._journal)
 
     def _opened_mirror(self) -> sqlite3.Connection | None:
         """The mirror. It is made again if it has another version."""
         try:
             with suppress(DamagedFile, FileNotFoundError):
                 self._mirror_path.stat()
-                mirror = connect(self._mirror_path)
+                mirror = connect(self._mirror_path, self._journal)
                 if int(value_of(mirror, "PRAGMA user_version")) == self._version:
                     return mirror
                 mirror.close()
@@ -432,9 +465,9 @@ class ConversationStore:
             with closing(sqlite3.connect(fresh)) as copy:
                 self._db.backup(copy)
                 copy.execute("PRAGMA journal_mode=DELETE")
-            remove(*(Path(f"{self._mirror_path}{ending}") for ending in ("", "-wal", "-shm")))
+            remove(*(Path(f"{self._mirror_path}{ending}") for ending in _ENDINGS))
             fresh.rename(self._mirror_path)
-            return connect(self._mirror_path)
+            return connect(self._mirror_path, self._journal)
         except (sqlite3.Error, OSError, DamagedFile, StoreError):
             log.exception("The mirror of the conversations could not be made")
             return None

@@ -14,7 +14,8 @@ from engine.index import VectorStoreIndex
 from engine.store import Source
 from engine.store.connection import is_full
 from engine.workspace.indexes import Indexes
-from engine.workspace.originals import KEPT_IN_TRASH, Original, Originals
+from engine.workspace.originals import KEPT_IN_TRASH, Original, Originals, lock_of
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,15 @@ class Restored:
 class Deletions:
     """Safe to use from any thread; `lock` is the library's."""
 
-    def __init__(self, originals: Originals, indexes: Indexes, lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        originals: Originals,
+        indexes: Indexes,
+        lock: threading.RLock,
+        sharing: Sharing = UNSHARED,
+    ) -> None:
         self._originals, self._indexes, self._lock = originals, indexes, lock
+        self._sharing = sharing
         self._hidden: dict[Place, tuple[Source, threading.Timer]] = {}
         self._refused: set[Place] = set()  # that the store did not record
         self._closing = False
@@ -154,7 +162,9 @@ class Deletions:
             if self._closing or self._hidden.pop((collection, source_id), None) is None:
                 return
         try:
-            self._indexes.get(collection).collection.purge(source_id)
+            # another process may have restored it, and be writing its passages
+            with self._sharing.only(lock_of(collection, source_id)):
+                self._indexes.get(collection).collection.purge(source_id)
         except StoreError:  # the next opening does it
             log.exception("The passages of a deleted document could not be deleted")
 

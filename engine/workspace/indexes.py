@@ -17,6 +17,7 @@ from engine.index import NodeParser, VectorStoreIndex
 from engine.settings import CHUNK_SIZE, Settings
 from engine.splitting import SentenceSplitter
 from engine.store import Store
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,14 @@ class Indexes:
     """
 
     def __init__(
-        self, store: Store, open_embedding: Callable[[str], Embedding], lock: threading.RLock
+        self,
+        store: Store,
+        open_embedding: Callable[[str], Embedding],
+        lock: threading.RLock,
+        sharing: Sharing = UNSHARED,
     ) -> None:
         self._store, self._open_embedding, self._lock = store, open_embedding, lock
+        self._sharing = sharing
         # The embedding that answers in a collection, while it is not the chosen one
         self._before: dict[str, Embedding] = {}
         self._closing = False
@@ -45,9 +51,10 @@ class Indexes:
             StoreError: the name cannot be used, or another embedding model filled it.
         """
         embedding = self._embedding(collection)
-        made = self._store.collection(
-            collection, embedding.name, embedding.dimension, beside=True
-        )
+        with self._sharing.only("collections"):  # two processes must not make the same one
+            made = self._store.collection(
+                collection, embedding.name, embedding.dimension, beside=True
+            )
         return VectorStoreIndex(made, embedding, _splitter(embedding))
 
     def get(self, collection: str) -> VectorStoreIndex:
@@ -86,10 +93,23 @@ class Indexes:
                         log.exception("An index could not be opened")
                     except FirstTokenError as error:  # the model's files are gone
                         log.warning("The index of %s cannot be used: %s", name, error)
-                        with suppress(StoreError):
-                            self._store.delete_index(collection, name)
+                        if self._sharing.alone:  # else another process may search it
+                            with suppress(StoreError):
+                                self._store.delete_index(collection, name)
                 if full:
                     _, self._before[collection] = max(full, key=lambda each: each[0])
+
+    def follow(self) -> None:
+        """Where another process has embedded every document with the chosen model, that index
+        answers."""
+        chosen = Settings.embed_model.name
+        with self._lock:
+            for collection in list(self._before):
+                if chosen in self._store.embeddings(collection):
+                    old, new = self.old_and_new(collection)
+                    there = {each.source_id for each in new.sources()}
+                    if there >= {each.source_id for each in old.sources()}:
+                        del self._before[collection]
 
     def older(self) -> list[str]:
         """The collections that another model than the chosen one filled."""

@@ -26,10 +26,11 @@ from engine.workspace.deletions import Deletions, refused
 from engine.workspace.indexes import STILL_SEARCHED, Indexes
 from engine.workspace.ingestion import Packed, Upload, safe_name
 from engine.workspace.moving import Gate, Move
-from engine.workspace.originals import Original, Originals
+from engine.workspace.originals import Original, Originals, lock_of
 from engine.workspace.place import PLACE, load_place, save_place
 from engine.workspace.rebuilding import Rebuilder
 from engine.workspace.reembedding import Reembedder
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,15 @@ class Library:
         folder: Path,
         config: Config,
         open_embedding: Callable[[str], Embedding] = _no_other,
+        sharing: Sharing = UNSHARED,
     ) -> None:
-        """`open_embedding` opens the embedding model of a name that a collection records."""
+        """`open_embedding` opens the embedding model of a name that a collection records.
+        `sharing`: other processes that have the same documents."""
         self.notices: list[str] = []
         self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
-        self._folder, self._config = folder, config
-        self._store = self._open_at(load_place(folder, config))
+        self._folder, self._config, self._sharing = folder, config, sharing
+        shared = QdrantServer.from_config(config) if sharing.folder else None
+        self._store = self._open_at(shared or load_place(folder, config))
         self.move: Move | None = None
         """The last move of the index."""
         self._former: list[Store] = []  # places that the index has left and that are still open
@@ -70,10 +74,10 @@ class Library:
         self._note_repairs()
         self._lock = threading.RLock()
         self._closing = False
-        self._originals = Originals(folder)
-        self._indexes = Indexes(self._store, open_embedding, self._lock)
-        self._deletions = Deletions(self._originals, self._indexes, self._lock)
-        self._adder = Adder(self._originals, self._indexes, self.repairs, self._lock)
+        self._originals = Originals(sharing.folder or folder, sharing)
+        self._indexes = Indexes(self._store, open_embedding, self._lock, sharing)
+        self._deletions = Deletions(self._originals, self._indexes, self._lock, sharing)
+        self._adder = Adder(self._originals, self._indexes, self.repairs, self._lock, sharing)
         self._rebuilder = Rebuilder(
             self._add_again, lambda done: self.on_ready(done.collection, done.source_id)
         )
@@ -89,9 +93,10 @@ class Library:
             ) from error
         if not self._store.read_only or DEFAULT_COLLECTION in self.collections():
             self.create(DEFAULT_COLLECTION)
+        self._known: dict[str, frozenset[str]] = {}  # to `follow`
+        self._repairing = False
         if not self._store.read_only:
             self._compare()
-            self.reembedder.start(self._indexes.older())
 
     @property
     def server(self) -> QdrantServer | None:
@@ -221,9 +226,11 @@ class Library:
         """
         index = self.index(collection)
         for source_id in source_ids:
-            with self._lock:
+            self._rebuilder.cancel(collection, source_id)
+            with self._sharing.only(lock_of(collection, source_id)), self._lock:
                 self._rebuilder.cancel(collection, source_id)
                 self._deletions.delete(index, collection, source_id)
+            self._sharing.say()
 
     def restore(self, collection: str, source_ids: Iterable[str]) -> list[str]:
         """Undo `delete` or `delete_collection`, while the files are in the trash.
@@ -237,7 +244,7 @@ class Library:
         self.create(collection)
         restored: list[str] = []
         for source_id in source_ids:
-            with self._lock:
+            with self._sharing.only(lock_of(collection, source_id)), self._lock:
                 back = self._deletions.restore(collection, source_id)
                 if back is None:
                     continue
@@ -246,6 +253,7 @@ class Library:
                 elif back.original:
                     self._rebuilder.add(back.original)
                 restored.append(source_id)
+            self._sharing.say()
         return restored
 
     def rename(self, collection: str, source_id: str, file_name: str, directory: str) -> None:
@@ -267,7 +275,9 @@ class Library:
 
     def _change(self, collection: str, source_id: str, **facts: Any) -> None:
         index = self.index(collection).collection
-        with self._lock:
+        with self._sharing.only(lock_of(collection, source_id)), self._lock:
+            if self._sharing.folder:
+                index.sources()  # another process may have changed it
             source = index.find(source_id)
             if source is None:
                 raise StoreError("The document is not in the collection any more.")
@@ -279,6 +289,7 @@ class Library:
                 )
             except OSError as fault:
                 raise refused(f"{source.file_name} could not be changed", fault) from fault
+        self._sharing.say()
 
     def trash(self) -> list[Original]:
         """The documents deleted in the last 30 days, the latest first."""
@@ -306,6 +317,7 @@ class Library:
             self._store.delete_collection(collection)
             self._deletions.forget(collection)
             self.create(DEFAULT_COLLECTION)
+        self._sharing.say()
 
     def take(self, upload: Upload) -> list[Packed]:
         """Add the document of an upload: read, split, embed, store, and keep its original.
@@ -325,6 +337,7 @@ class Library:
             packed = self._adder.take(upload)
         if upload.replaces and upload.replaces != upload.source_id:
             self.delete(upload.collection, [upload.replaces])
+        self._sharing.say()
         return packed
 
     def repairs(self, collection: str | None = None) -> list[Upload]:
@@ -354,6 +367,11 @@ class Library:
             StoreError: the index is there, or is being moved, or cannot be moved now.
         """
         with self._lock:
+            if self._sharing.folder:
+                raise StoreError(
+                    "Other processes use the index where it is. End all of them, move it with "
+                    "`python -m engine move` without SHARED_DIR, and set QDRANT_URL for all."
+                )
             if self.moving:
                 raise StoreError("The index is being moved already.")
             if self._store.read_only:
@@ -409,6 +427,7 @@ class Library:
     def _add_again(self, upload: Upload) -> None:
         with self._gate:
             self._adder.add_again(upload)
+        self._sharing.say()
 
     def close(self) -> None:
         self._closing = True
@@ -443,6 +462,9 @@ class Library:
         """Compare originals and store: rebuild missing documents, and finish deletions."""
         originals = self._originals.recovered()
         self._adder.arrived = {each.upload: each for each in originals if each.upload}
+        if not self._sharing.is_first():
+            return  # another process does the rest
+        self._repairing = True
         trashed = self._originals.deleted()
         by_collection: dict[str, dict[str, Original]] = {each: {} for each in self.collections()}
         for original in originals:
@@ -453,7 +475,7 @@ class Library:
                 there = {each.source_id for each in index.sources()}
                 for source_id in there - kept.keys():
                     if (name, source_id) in trashed:
-                        self._deletions.finish(index, name, source_id)
+                        self._finish_deletion(index, name, source_id)
             except StoreError as fault:
                 log.exception("A collection could not be compared with its originals")
                 self.notices.append(str(fault))
@@ -467,6 +489,39 @@ class Library:
             for source_id in kept.keys() - there:
                 self._rebuilder.add(kept[source_id])
         self._deletions.expire()
+        self.reembedder.start(self._indexes.older())
+
+    def _finish_deletion(self, index: VectorStoreIndex, name: str, source_id: str) -> None:
+        """Unless another process is adding the document again, or has just done so."""
+        release = self._sharing.hold(lock_of(name, source_id))
+        if release is None:
+            return
+        try:
+            if not self._originals.find(name, source_id):
+                self._deletions.finish(index, name, source_id)
+        finally:
+            release()
+
+    # Other processes
+
+    def follow(self) -> tuple[bool, bool]:
+        """See what other processes have changed: whether documents have come, and have gone."""
+        self._indexes.follow()
+        known = {
+            name: frozenset(each.source_id for each in self.documents(name))
+            for name in self.collections()
+        }
+        before, self._known = self._known, known
+        none: frozenset[str] = frozenset()
+        come = any(known[each] - before.get(each, none) for each in known)
+        gone = any(before[each] - known.get(each, none) for each in before)
+        return come, gone
+
+    def repair_if_first(self) -> None:
+        """Repair what others have left, if the process that did so has ended."""
+        if not self._repairing and self._sharing.is_first():
+            log.info("This process now repairs what others have left")
+            self._compare()
 
     # Another embedding model
 
@@ -483,6 +538,7 @@ class Library:
             if not self._indexes.take_over(collection):
                 return False
             kept = self.documents(collection)
+        self._sharing.say()
         for source in kept:
             self.on_ready(collection, source.source_id)
         return True

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from engine.durable import sync_file, sync_folder, write_whole
 from engine.reading.kept_pages import RECOGNISED
+from engine.workspace.sharing import UNSHARED, Sharing
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,16 @@ class Original:
         return 0
 
 
+def lock_of(collection: str, source_id: str) -> str:
+    """The name of the lock of a document, in `Sharing`."""
+    return f"document {collection}/{source_id}"
+
+
 class Originals:
-    def __init__(self, folder: Path) -> None:
-        self._files, self._trash = folder / "files", folder / "trash"
+    """`sharing`: other processes that use the same folder."""
+
+    def __init__(self, folder: Path, sharing: Sharing = UNSHARED) -> None:
+        self._files, self._trash, self._sharing = folder / "files", folder / "trash", sharing
         for each in (self._files, self._trash):
             with suppress(OSError):  # a folder that cannot be written: it can be read
                 each.mkdir(parents=True, exist_ok=True)
@@ -148,27 +156,42 @@ class Originals:
         return [each.name for each in folders if _SOURCE_ID.fullmatch(each.name)]
 
     def recovered(self) -> list[Original]:
-        """Every original. Those that the last process had staged are committed first, so call this
-        only at a start."""
+        """Every original. Those that an ended process had staged are committed first. Without other
+        processes, call this only at a start."""
         found: list[Original] = []
         for collection in _folders(self._files):
             for folder in _folders(collection):
                 source_id = folder.name.removeprefix(_ARRIVING)
-                original = _read(folder, collection.name, source_id)
-                if not _SOURCE_ID.fullmatch(source_id) or original is None:
+                if not _SOURCE_ID.fullmatch(source_id):
                     continue
+                release = None
+                if folder.name != source_id:
+                    release = self._sharing.hold(lock_of(collection.name, source_id))
+                    if release is None:
+                        continue  # another process is adding it
                 try:
-                    if folder.name != source_id:
-                        if self.find(collection.name, source_id) or not _has_record(folder):
-                            self._to_trash(folder)  # a copy, or half of one
-                            continue
-                        original = self.commit(original)
-                    elif not _has_record(folder):
-                        _write_record(original)  # written by an earlier version
-                except OSError:  # a full or read-only disk: the next start tries again
-                    log.exception("The record of an original could not be written")
-                found.append(original)
+                    if original := self._recovered(folder, collection.name, source_id):
+                        found.append(original)
+                finally:
+                    if release:
+                        release()
         return found
+
+    def _recovered(self, folder: Path, collection: str, source_id: str) -> Original | None:
+        original = _read(folder, collection, source_id)
+        if original is None:
+            return None
+        try:
+            if folder.name != source_id:
+                if self.find(collection, source_id) or not _has_record(folder):
+                    self._to_trash(folder)  # a copy, or half of one
+                    return None
+                return self.commit(original)
+            if not _has_record(folder):
+                _write_record(original)  # written by an earlier version
+        except OSError:  # a full or read-only disk: the next start tries again
+            log.exception("The record of an original could not be written")
+        return original
 
     def discard(self, collection: str, source_id: str) -> Original | None:
         """Move an original to the trash. None if there is no such original.

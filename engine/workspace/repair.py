@@ -38,8 +38,8 @@ class DamagedFile(Exception):  # noqa: N818 - handled here, never shown
     """The file is not a database of conversations, or is not complete."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open or create a file of conversations, and check it.
+def connect(path: Path, journal: str = "WAL") -> sqlite3.Connection:
+    """Open or create a file of conversations, and check it. `journal`: SQLite's journal_mode.
 
     Raises:
         DamagedFile: the file is damaged, or is another program's.
@@ -48,7 +48,7 @@ def connect(path: Path) -> sqlite3.Connection:
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         if file.exists() and (not file.is_file() or not os.access(file, os.R_OK)):
             raise DamagedFile(f"{file.name} is not a file that can be read")
-    db = sqlite3.connect(path, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
     try:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
@@ -63,7 +63,7 @@ def connect(path: Path) -> sqlite3.Connection:
             raise DamagedFile("it is another program's database")
         if (answer := str(value_of(db, "PRAGMA quick_check(1)"))) != "ok":
             raise DamagedFile(answer.splitlines()[0])
-        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA journal_mode={journal}")
         db.executescript(_SCHEMA)
         db.execute(f"PRAGMA application_id={_APPLICATION}")
     except sqlite3.OperationalError as fault:
@@ -147,6 +147,7 @@ class Found:
             )
 
 
+_PATIENCE = 30.0  # seconds that a statement waits for another process
 _PAGE = 4096  # bytes: SQLite's default, in all our files
 _MOST_UNREADABLE = 10_000  # row numbers in a row, before the end of a damaged table is assumed
 
@@ -193,12 +194,12 @@ def encodable(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def version_of(path: Path) -> int:
+def version_of(path: Path, journal: str = "WAL") -> int:
     """The number of writes that a file of conversations has had; -1 if it cannot be read."""
     if is_empty(path):
         return -1
     try:
-        with closing(connect(path)) as db:
+        with closing(connect(path, journal)) as db:
             return int(value_of(db, "PRAGMA user_version"))
     except (DamagedFile, OSError):
         return -1

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import takewhile
 from pathlib import Path
@@ -50,11 +50,12 @@ from engine.splitting import SentenceSplitter
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
 from engine.workspace.conversations import Conversation, ConversationStore, Turn
-from engine.workspace.ingestion import Ingestor, Packed, Upload
+from engine.workspace.ingestion import Ingestor, Packed, Stage, Upload
 from engine.workspace.library import DEFAULT_COLLECTION, Library
 from engine.workspace.preparing import Preparer
 from engine.workspace.repair import TITLE_LENGTH
 from engine.workspace.reports import Reports
+from engine.workspace.sharing import Held, Sharing
 from engine.workspace.watching import Watcher
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ log = logging.getLogger(__name__)
 # the same session every 3 s. When the tab is closed, the answer stops within this time.
 LEASE = 8.0
 
+# Seconds. Another process's changes are noticed within the first; where they are not announced, as
+# after a crash, within the second.
+FOLLOW_EVERY, LOOK_EVERY = 1.0, 60.0
 SAVE_AGAIN = 5.0  # seconds between two attempts to save answers after the disk was full
 CLOSING_SECONDS = 4.0  # that `close` waits for stopped answers to end
 
@@ -117,6 +121,9 @@ def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> An
 class Workspace:
     """Everything in `folder`: library, uploads, conversations, measurements, settings.
 
+    With SHARED_DIR, documents, conversations, settings, summaries and reports are there instead,
+    and other processes use them too.
+
     `llm`: by default the model that was chosen on the Models page, else `Settings.llm`. `notices`
     has a sentence for each repair at the start. A page shows it until the user closes it.
 
@@ -128,9 +135,11 @@ class Workspace:
     def __init__(self, folder: Path, config: Config, llm: LLM | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = _lock_folder(folder)
+        self.sharing = Sharing(config.shared_dir)
         try:
             self._open(folder, config, llm)
         except BaseException:
+            self.sharing.close()
             self._folder_lock.close()
             raise
 
@@ -144,22 +153,17 @@ class Workspace:
             self.notices += [problem] if problem else []
             llm = Settings.llm
         self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
-        self._settings_file = folder / "settings.json"
-        default = AskSettings(first_token_budget=config.first_token_budget)
-        self._settings = self._load_settings(default)
-        self._settings_lock = threading.Lock()
-        self.conversations = ConversationStore(folder / "conversations.sqlite3")
-        self.notices += self.conversations.notices
         self._folder, self._config = folder, config
         self.search_models = SearchModels(folder, Hub(config), _default_search_models)
         self.search_switch = SearchSwitch(folder, config, self.search_models, self._install_search)
-        searching = load_search_choice(folder, config)
+        searching = (
+            SearchChoice(config.embed_model, config.rerank_model)
+            if config.shared_dir
+            else load_search_choice(folder, config)
+        )
         later = self._open_search(searching)
-        self.library = Library(folder, config, self.search_models.embedder)
-        self.notices += self.library.notices
-        self.summaries = KeptSummaries(folder / "summaries")
-        if not self.library.repairs():  # otherwise a document may be missing for a while
-            self.summaries.keep_only({source_id for _, source_id in self.library.places()})
+        with self.sharing.opening():
+            self._open_shared(self.sharing.folder or folder)
         llm.keep_states(folder / "states")
         self._preparer = Preparer(llm, self.library.passages, self.library.places)
         self.library.on_ready = lambda *_: self._preparer.added()
@@ -172,7 +176,6 @@ class Workspace:
         self.measurements = Measurements(folder / "measurements", self._means())
         self.notices += self.measurements.notices
         self.agents = AgentRuns(self.library, lambda: self.llm)
-        self.reports = Reports(folder / "reports")
         self.models = ModelFiles(folder, Hub(config))
         self.notices += self.models.notices
         self.servers = Servers(folder)
@@ -180,12 +183,36 @@ class Workspace:
         self.switch.current = choice
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
+        self._locks: dict[str, Held] = {}  # by conversation, while its answer is written
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._closing = False
         self._closed = False
+        self.changes = 0
+        """How often documents have been changed by other processes."""
+        self._ending = threading.Event()
         if later:
             self.search_switch.begin(searching)
+        if self.sharing.folder:
+            threading.Thread(target=self._follow, name="following", daemon=True).start()
+
+    def _open_shared(self, folder: Path) -> None:
+        """What other processes may use at the same time."""
+        self._settings_file = folder / "settings.json"
+        self._settings_stamp: tuple[int, ...] = ()  # of the file, when it was read last
+        self._settings = self._load_settings()
+        self._settings_lock = threading.Lock()
+        self.conversations = ConversationStore(folder / "conversations.sqlite3", self.sharing)
+        self.notices += self.conversations.notices
+        self.library = Library(
+            self._folder, self._config, self.search_models.embedder, self.sharing
+        )
+        self.notices += self.library.notices
+        self.summaries = KeptSummaries(folder / "summaries")
+        if self.sharing.is_first() and not self.library.repairs():
+            # otherwise a document may be missing for a while
+            self.summaries.keep_only({source_id for _, source_id in self.library.places()})
+        self.reports = Reports(folder / "reports")
 
     @property
     def llm(self) -> LLM:
@@ -216,8 +243,17 @@ class Workspace:
 
     def _open_search(self, choice: SearchChoice) -> bool:
         """Let the chosen search models search. True: they must be fetched first, in the background,
-        and the default ones search until then."""
+        and the default ones search until then.
+
+        Raises:
+            FirstTokenError: they cannot be opened, and other processes search with them.
+        """
         if choice == SearchChoice():
+            return False
+        if self.sharing.folder:
+            embedder = self.search_models.embedder(choice.embedder)
+            _use_search_models(embedder, self.search_models.reranker(choice.reranker))
+            self.search_switch.current = choice
             return False
         if not all(map(self.search_models.is_here, (choice.embedder, choice.reranker))):
             return True
@@ -300,8 +336,9 @@ class Workspace:
             found[f"{server.model} at {server.address}"] = Choice(server=server.id)
         return found
 
-    def _load_settings(self, default: AskSettings) -> AskSettings:
+    def _load_settings(self) -> AskSettings:
         """The saved settings. A damaged value is replaced by its default, with a notice."""
+        default = AskSettings(first_token_budget=self._config.first_token_budget)
         file = self._settings_file
         if not os.path.lexists(file):
             return default
@@ -332,6 +369,12 @@ class Workspace:
 
     @property
     def settings(self) -> AskSettings:
+        if self.sharing.folder:  # another process may have changed them
+            with self._settings_lock, suppress(OSError):
+                facts = self._settings_file.stat()
+                stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                if stamp != self._settings_stamp:
+                    self._settings_stamp, self._settings = stamp, self._load_settings()
         return self._settings
 
     @settings.setter
@@ -377,43 +420,63 @@ class Workspace:
                 raise ValueError("An answer is still being written here. Stop it, or wait.")
             if last := self._running.get(conversation.id):
                 self._ended(conversation, *last)  # it has just ended, and is not saved yet
-            settings = settings or self.settings
-            before = self.turns(conversation.id)
-            if instead_of is not None:
-                before = list(takewhile(lambda turn: turn.id != instead_of.id, before))
-            turn = Turn(
-                new_id(),
-                question.strip(),
-                settings=asdict(settings) | self._filters_record(conversation.collection, filters),
-                parent=before[-1].id if before else "",
-                chosen=time.time(),
-            )
-            held = self.chat_model.hold()
-
-            def on_done(done: StreamingResponse) -> None:
-                held.release()
-                self._ended(conversation, turn, done)
-
+            lock = self.sharing.hold(f"answer {conversation.id}")
+            if lock is None:
+                raise ValueError("An answer is being written here in another window. Wait for it.")
+            self._locks[conversation.id] = lock
             try:
-                engine = self._engine(conversation.collection, settings, filters, held.llm)
-                response = engine.start(
-                    turn.question,
-                    stream=settings.streaming,
-                    history=self._history(before),
-                    on_done=on_done,
-                )
+                return self._ask(conversation, question, instead_of, settings, filters)
             except BaseException:
-                held.release()
+                self._locks.pop(conversation.id)()
                 raise
-            turn = replace(turn, run_id=response.run_id, question=response.question)
-            title = "" if before else turn.question[:TITLE_LENGTH]
-            try:
-                self.conversations.save(conversation.id, turn, title)
-            except StoreError:
-                response.cancel()  # `_ended` saves only answers in `_running`
-                raise
-            response.hold(LEASE)
-            self._running[conversation.id] = (turn, response)
+
+    def _ask(
+        self,
+        conversation: Conversation,
+        question: str,
+        instead_of: Turn | None,
+        settings: AskSettings | None,
+        filters: Filters,
+    ) -> StreamingResponse:
+        settings = settings or self.settings
+        before = self.turns(conversation.id)
+        # the clocks of two machines may differ
+        latest = max((turn.chosen for turn in before), default=0.0)
+        if instead_of is not None:
+            before = list(takewhile(lambda turn: turn.id != instead_of.id, before))
+        turn = Turn(
+            new_id(),
+            question.strip(),
+            settings=asdict(settings) | self._filters_record(conversation.collection, filters),
+            parent=before[-1].id if before else "",
+            chosen=max(time.time(), latest),
+        )
+        held = self.chat_model.hold()
+
+        def on_done(done: StreamingResponse) -> None:
+            held.release()
+            self._ended(conversation, turn, done)
+
+        try:
+            engine = self._engine(conversation.collection, settings, filters, held.llm)
+            response = engine.start(
+                turn.question,
+                stream=settings.streaming,
+                history=self._history(before),
+                on_done=on_done,
+            )
+        except BaseException:
+            held.release()
+            raise
+        turn = replace(turn, run_id=response.run_id, question=response.question)
+        title = "" if before else turn.question[:TITLE_LENGTH]
+        try:
+            self.conversations.save(conversation.id, turn, title)
+        except StoreError:
+            response.cancel()  # `_ended` saves only answers in `_running`
+            raise
+        response.hold(LEASE)
+        self._running[conversation.id] = (turn, response)
         return response
 
     def running(self, conversation_id: str) -> tuple[Turn, StreamingResponse] | None:
@@ -422,7 +485,8 @@ class Workspace:
         return None if live is None or live[1].phase.ended else live
 
     def turns(self, conversation_id: str) -> list[Turn]:
-        """The turns that have ended, in order. A turn that a crash has interrupted is failed."""
+        """The turns that have ended, in order. A turn that a crash has interrupted is failed. One
+        that another process is answering is left out (`elsewhere`)."""
         with self._lock:  # otherwise an answer may end, and be saved, between the three
             live = self._running.get(conversation_id)
             unsaved = dict(self._unsaved)
@@ -434,9 +498,23 @@ class Workspace:
                 turn = turn.answered(live[1])  # it may have ended and not be saved yet
                 if turn.phase.ended:
                     turns.append(turn)
-            else:
-                turns.append(turn if turn.phase.ended else turn.interrupted())
+            elif turn.phase.ended:
+                turns.append(turn)
+            elif not self._is_answered_elsewhere(conversation_id):
+                turns.append(turn.interrupted())
         return turns
+
+    def elsewhere(self, conversation_id: str) -> Turn | None:
+        """The turn of this conversation that another process is answering."""
+        if self.sharing.folder and self._is_answered_elsewhere(conversation_id):
+            for turn in self.conversations.turns(conversation_id):
+                if not turn.phase.ended:
+                    return turn
+        return None
+
+    def _is_answered_elsewhere(self, conversation_id: str) -> bool:
+        ours = conversation_id in self._locks
+        return not ours and self.sharing.is_held(f"answer {conversation_id}")
 
     @property
     def unsaved(self) -> list[str]:
@@ -495,6 +573,7 @@ class Workspace:
                 return
             self._closing = True
             running = list(self._running.values())
+        self._ending.set()
         for _, response in running:
             response.cancel()
         self.agents.close()
@@ -505,6 +584,9 @@ class Workspace:
                 self._unsaved[turn.id] = (conversation_id, late)
             self._running.clear()
             self._save_again()
+            for release in self._locks.values():
+                release()
+            self._locks.clear()
             self._closed = True
             self._changed.notify_all()
         self.switch.close()
@@ -516,6 +598,7 @@ class Workspace:
         self.ingestor.close()
         self._preparer.close()
         self.library.close()
+        self.sharing.close()
         self._folder_lock.close()
 
     def _take(self, upload: Upload) -> list[Packed]:
@@ -526,6 +609,36 @@ class Workspace:
         elif upload.source_id:
             self._preparer.added()
         return packed
+
+    def _follow(self) -> None:
+        """Follow what other processes do with the documents, until the end."""
+        missed, looked = False, time.monotonic()
+        while not self._ending.wait(FOLLOW_EVERY):
+            try:
+                self.library.repair_if_first()
+                missed |= self.sharing.heard() or time.monotonic() - looked > LOOK_EVERY
+                if not missed:
+                    continue
+                come, gone = self.library.follow()
+                missed, looked = False, time.monotonic()
+                self.changes += 1
+                if gone:
+                    self._forget_deleted()
+                elif come:
+                    self._preparer.added()
+            except (FirstTokenError, OSError) as error:  # the server or the folder is away
+                log.warning("The other processes could not be followed: %s", error)
+            except Exception:
+                log.exception("The other processes could not be followed")
+
+    def _forget_deleted(self) -> None:
+        """Another process has deleted documents: forget what was made of them here."""
+        there = set(self.library.places())
+        for collection in {each for each, _ in there}:
+            for upload in self.ingestor.uploads(collection):
+                if upload.stage is Stage.READY and (collection, upload.source_id) not in there:
+                    self.ingestor.dismiss(upload)
+        self._preparer.forget()
 
     def _filters_record(self, collection: str, filters: Filters) -> dict[str, object]:
         """What a turn keeps of its filters: themselves, and `only`, their names as shown."""
@@ -572,6 +685,7 @@ class Workspace:
             if not self._save_again():
                 name = "save-again"
                 threading.Thread(target=self._keep_saving, name=name, daemon=True).start()
+            self._locks.pop(conversation.id)()
             self._changed.notify_all()
 
     def _save_again(self) -> bool:
