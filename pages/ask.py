@@ -28,6 +28,7 @@ from pages.parts.conversations import (
 )
 from pages.parts.markdown import plain_markdown
 from pages.parts.only import began, behind_filters, choose_filters, chosen_filters
+from pages.parts.others import follow_others
 from pages.parts.privacy import privacy
 from pages.parts.report import offer_report
 from pages.parts.resources import safely
@@ -409,6 +410,8 @@ def main() -> None:
             suggest(workspace, collection)
     elif not are_added(workspace, collection):  # else the line above says how far they are
         invite_documents(workspace, collection)
+    if not live:
+        follow_others(workspace, conversation.id if conversation else "")
 
 
 main()

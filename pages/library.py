@@ -22,6 +22,7 @@ from pages.parts.facts import facts_of
 from pages.parts.folders import directories_of
 from pages.parts.markdown import plain_markdown
 from pages.parts.moving import show_place
+from pages.parts.others import follow_others
 from pages.parts.passages import LEAVE, open_document, show_document
 from pages.parts.resources import safely, shown_errors
 from pages.parts.resources import workspace as the_workspace
@@ -286,6 +287,7 @@ def main() -> None:
     if document:
         show_document(workspace, collection, document, summarise_documents)
         return
+    follow_others(workspace)
     show_head(workspace, collection)
     show_repairs(workspace, collection)
     add_documents(workspace, collection)

@@ -20,14 +20,15 @@ _WORDS = {
 
 
 def show_place(workspace: Workspace) -> None:
-    """Only on the computer itself, since the form can name any server."""
+    """Only on the computer itself, since the form can name any server, and only where no other
+    process uses the index."""
     local = may_edit(
         True,
         str(st.get_option("server.address")),
         st.context.headers.get("Origin", ""),
         st.context.headers.get("Host", ""),
     )
-    if not local:
+    if not local or workspace.sharing.folder:
         return
     server = workspace.library.server
     place = plain_markdown(server.shown) if server else "on this computer"

@@ -29,6 +29,8 @@ def what_leaves(workspace: Workspace) -> list[str]:
         sentences.append(f"Questions and the passages found for them are sent to {server}.")
     if qdrant := workspace.library.server:
         sentences.append(f"Passages of your documents are stored at {qdrant.shown}.")
+    if workspace.sharing.folder:
+        sentences.append("Documents and conversations are kept in a folder that others share.")
     if config.tavily_api_key:
         sentences.append("The agent's web searches are sent to Tavily.")
     return sentences
