@@ -198,7 +198,7 @@ def test_what_a_killed_process_was_adding_is_there_once(
     killed.tell("stall", "bread.txt", "Rye bread is baked on Tuesdays.")
     waiting = here.ingestor.add("default", "bread.txt", b"Rye bread is baked on Tuesdays.")
     assert "bread.txt" not in names(here)
-    assert soon(lambda: waiting.stage is Stage.READING), "it waits for the other process"
+    assert soon(lambda: Stage.READING in waiting.seconds and waiting.stage is Stage.WAITING)
     killed.kill()
     assert soon(lambda: waiting.stage is Stage.READY)
     with closing(opened(data, folder / "shared", server)) as again:

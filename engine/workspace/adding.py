@@ -76,7 +76,13 @@ class Adder:
                 lock_of(upload.collection, read.documents[0].source_id),
                 f"path {upload.collection}/{_shown_path(upload)}",
             )
-            with self._sharing.only(*names, check=upload.run.check):
+
+            def wait() -> None:
+                upload.run.check()
+                if upload.stage is not Stage.WAITING:
+                    upload.enter(Stage.WAITING)
+
+            with self._sharing.only(*names, check=wait):
                 source = self._store(upload, index, read.documents)
             upload.passages, upload.source_id = source.passages, source.source_id
         return _attached(upload) if is_mail(upload.path) else []

@@ -109,7 +109,9 @@ def _group(day: datetime) -> str:
 def show_actions(workspace: Workspace, conversation: Conversation) -> None:
     """Rename, export and delete, folded behind one button."""
     with st.popover("Conversation", icon=":material/more_horiz:"):
-        title = st.text_input("Name", conversation.title, key=f"title-{conversation.id}")
+        # A field keeps what it has. Another one is needed when another tab has renamed it.
+        key = f"title-{conversation.id}-{conversation.title}"
+        title = st.text_input("Name", conversation.title, key=key)
         if title.strip() and title.strip() != conversation.title:
             workspace.conversations.rename(conversation.id, title)
             st.rerun()
