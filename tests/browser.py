@@ -21,6 +21,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from engine.config import Config, load_config
+from tests import on_a_server
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT = 120.0  # seconds; 4 on two idle cores, 30 where others compute on them
@@ -102,11 +103,13 @@ def running_app(
     port = free_port()
     log = data_dir / "app.log"
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", port]
+    settings = {**DEFAULTS, **on_a_server.app_settings(data_dir), "DATA_DIR": str(data_dir)}
+    environment = {**os.environ, **settings, **(environ or {})}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **DEFAULTS, "DATA_DIR": str(data_dir), **(environ or {})},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # its children end with it, and nobody else's do

@@ -18,6 +18,7 @@ from engine.weights import ensure_weights
 from engine.workspace import Workspace
 from pages.parts import resources
 from tests.browser import DESKTOP, RunningApp, chromium, chromium_path, running_app
+from tests.on_a_server import own_collections, stores_on_the_server  # noqa: F401 - for all tests
 
 RESULTS = Path("test-results")
 LAUNCHED = pytest.StashKey[Browser]()  # for a fixture that fails before a test has its browser

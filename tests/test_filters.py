@@ -16,7 +16,6 @@ from engine.workspace.ingestion import safe_directory
 from pages.parts import resources
 from tests.api_server import wait_until
 from tests.browser import ROOT
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.opened import Opened
 from tests.scripted import ScriptedLLM
 

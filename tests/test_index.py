@@ -11,7 +11,6 @@ from engine.index import EMBEDDED_AT_ONCE, IngestProgress, VectorStoreIndex
 from engine.run import Run
 from engine.schema import Document
 from engine.splitting import SentenceSplitter
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 
 BAKERY = Document(
     "The bakery on Quay Street opens at six. Rye bread is baked on Tuesdays and Fridays.",

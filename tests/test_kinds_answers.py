@@ -19,7 +19,6 @@ from engine.schema import ChatMessage
 from engine.synthesis import ResponseSynthesizer
 from engine.workspace import Stage, Workspace
 from tests.browser import ROOT
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.scripted import ScriptedLLM
 
 SECONDS = 60.0

@@ -23,7 +23,7 @@ from engine.workspace.adding import Adder
 from engine.workspace.ingestion import Ingestor, Stage, Upload
 from engine.workspace.originals import Originals
 from tests.making import pdf, pdf_lines, rewritten, zipped
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
+from tests.on_a_server import embedded_only, lose_index
 from tests.opened import BREAD, FERRY, MILL, Opened
 
 FILES = Path(__file__).parent / "files"
@@ -88,6 +88,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@embedded_only
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_index_is_rebuilt_and_finds_the_same(
     opened: Made, damage: Callable[[Path], object]
@@ -114,7 +115,7 @@ def test_documents_can_be_added_while_others_are_rebuilt(
 ) -> None:
     app = filled(opened)
     app.close()
-    shutil.rmtree(app.folder / "qdrant")
+    lose_index(app.folder / "qdrant")
     gate, real = threading.Event(), Adder.add_again
 
     def slow(self: Adder, upload: Upload) -> None:
@@ -149,7 +150,7 @@ def test_a_scan_whose_index_is_rebuilt_is_not_recognised_again(
 
     before = passages()
     app.close()
-    shutil.rmtree(app.folder / "qdrant")
+    lose_index(app.folder / "qdrant")
     asked: list[str] = []
     real = ReadingProcess.ask
 
@@ -192,7 +193,7 @@ def test_a_library_of_an_earlier_version_is_read(opened: Made) -> None:
     app.close()
     for record in (app.folder / "files").rglob(".document.json"):
         record.unlink()
-    shutil.rmtree(app.folder / "qdrant")
+    lose_index(app.folder / "qdrant")
     app = opened(app)
     app.settle()
     assert app.names() == ["bread.txt", "ferry.txt", "mill.txt"]
@@ -233,7 +234,7 @@ def test_a_locked_original_is_kept_and_asks_for_its_password(
     assert b"sesame" not in b"".join(
         each.read_bytes() for each in app.folder.rglob("*") if each.is_file()
     )
-    shutil.rmtree(app.folder / "qdrant")
+    lose_index(app.folder / "qdrant")
     app = opened(app)
     app.settle()
     (repair,) = app.library.repairs("default")
@@ -249,7 +250,7 @@ def test_an_original_that_has_changed_is_named_and_kept(opened: Made) -> None:
     original = app.library.original("default", source_id(app, "mill.txt"))
     assert original is not None
     app.close()
-    shutil.rmtree(app.folder / "qdrant")
+    lose_index(app.folder / "qdrant")
     original.write_bytes(b"Something else.")
     app = opened(app)
     app.settle()
@@ -495,6 +496,7 @@ def test_a_full_disk_in_an_upload_is_a_sentence_without_a_path(
     assert "/secret" not in upload.message
 
 
+@embedded_only
 def test_a_folder_that_cannot_be_written_can_be_read_and_asked(
     opened: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from engine.workspace.ingestion import Stage, Upload, is_hidden
 from tests.making import zipped
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.opened import BREAD, FERRY, MILL, Opened
 
 FILES = Path(__file__).parent / "files"

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from engine.store.copying import checksum, copy_store
 from engine.workspace import library as library_module
 from engine.workspace.moving import Gate, MoveStage
 from engine.workspace.place import PLACE, load_place
+from tests.on_a_server import URL
 from tests.opened import BREAD, FERRY, MILL, Opened
 from tests.test_store import add, found, on_a_server, opened
 
@@ -151,6 +153,8 @@ def app(tmp_path: Path, server: Store, monkeypatch: pytest.MonkeyPatch) -> Itera
     def open_there(path: Path, at: Any = None, aside: Path | None = None) -> Store:
         if at is None:
             return open_store(path, aside=aside)
+        if server.server:
+            return open_store(server=replace(at, prefix=server.server.prefix))
         there = Store(server._connection)
         there._prefix = server._prefix
         monkeypatch.setattr(Store, "server", property(lambda self: at if self is there else None))
@@ -173,7 +177,7 @@ def moved(app: Opened, url: str) -> None:
     assert (move.done, move.total) == (3, 3) or not url
 
 
-ADDRESS = "http://server:6333"
+ADDRESS = URL or "http://server:6333"
 
 
 def test_a_library_moves_to_a_server_and_back(app: Opened) -> None:
@@ -251,7 +255,7 @@ def test_the_terminal_moves_the_index(
         yield SimpleNamespace(library=app.library)
 
     monkeypatch.setattr("engine.api.serving.opened", opened_there)
-    assert terminal.main(["move", "server:6333"]) == 1
+    assert terminal.main(["move", ADDRESS.removeprefix("http://")]) == 1
     assert "must begin with http" in capsys.readouterr().err
     assert terminal.main(["move", ADDRESS]) == 0
     assert f"is at {ADDRESS} now: 3 passages" in capsys.readouterr().out

@@ -20,7 +20,6 @@ from engine.settings import Settings
 from engine.workspace import Stage, Workspace
 from engine.workspace import indexes as indexes_module
 from tests.hub_server import FakeHub, hub_server
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.scripted import ScriptedLLM
 
 SECONDS = 90.0

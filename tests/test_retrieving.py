@@ -21,7 +21,6 @@ from engine.retrieving import (
 from engine.run import Run
 from engine.schema import Document, Node, NodeWithScore, Scores
 from engine.store import Hit
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 
 SQUAD = Path(__file__).parents[2] / "shared" / "data" / "squad_v2_dev_half.json"
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 from qdrant_client.local.persistence import CollectionPersistence as Disk
 
 from engine.errors import DuplicateDocumentError, StoreError, StoreInUseError
@@ -31,12 +31,12 @@ from engine.store import (
     QdrantServer,
     Source,
     Store,
-    open_store,
     points,
 )
+from engine.store import open_store as open_embedded
 from engine.store.connection import Connection
 from engine.store.disk import unpacked
-from tests.on_a_server import URL, remove, store_at
+from tests.on_a_server import URL, embedded_only, open_store, store_at
 
 MODEL, DIMENSION = "test-model", 8
 WORDS = ("amber", "birch", "cedar", "delta", "fjord", "grove", "heron", "knoll", "maple")
@@ -85,12 +85,7 @@ class InMemoryServer(Connection):
 def on_a_server() -> Iterator[Store]:
     """With TEST_QDRANT_URL, on that server; else the same calls, answered by Qdrant's client in
     memory."""
-    if URL:
-        prefix = f"test-{new_id()}"
-        yield store_at(prefix)
-        remove({prefix})
-        return
-    yield Store(InMemoryServer())
+    yield store_at(f"test-{new_id()}") if URL else Store(InMemoryServer())
 
 
 @pytest.fixture
@@ -102,14 +97,19 @@ def server() -> Iterator[Store]:
 @pytest.fixture(params=["embedded", "server"])
 def collection(request: pytest.FixtureRequest) -> Iterator[Collection]:
     if request.param == "embedded":
-        yield opened(open_store())
+        yield opened(open_embedded())
         return
     with on_a_server() as store:
         yield opened(store)
 
 
-def points_on_disk(folder: Path) -> int:
+def points_in(folder: Path) -> int:
     """Counted behind the store's back."""
+    if URL:
+        store = open_store(folder)
+        count = store._connection.client.count(f"{store._prefix}notes").count
+        store.close()
+        return count
     with sqlite3.connect(folder / "collection" / "notes" / "storage.sqlite") as db:
         return int(db.execute("SELECT count(*) FROM points").fetchone()[0])
 
@@ -163,7 +163,7 @@ def test_a_source_whose_writing_fails_is_not_there_at_all(folder: Path) -> None:
         writer.add(*passages("b", 8))
         raise ZeroDivisionError
     assert found(collection, "b", 9) == {"a"}
-    assert points_on_disk(folder) == 5
+    assert points_in(folder) == 5
     add(collection, "b")
     assert found(collection, "b") == {"a", "b"}
     store.close()
@@ -185,7 +185,7 @@ def test_a_deleted_source_is_gone_and_the_others_are_not(folder: Path) -> None:
     assert collection.delete("a")
     assert not collection.delete("a")
     assert found(collection, "a", 40) == {"b"}
-    assert points_on_disk(folder) == 5
+    assert points_in(folder) == 5
     add(collection, "a")
     assert found(collection, "a") == {"a", "b"}
     store.close()
@@ -208,8 +208,14 @@ def die_at_write(n: int, folder: Path, work: Callable[[Collection], object]) -> 
 
         return wrapped
 
-    Disk.persist, Disk.delete = deadly(Disk.persist), deadly(Disk.delete)  # type: ignore[method-assign]
-    work(opened(open_store(folder)))
+    collection = opened(open_store(folder))
+    client: Any = collection._connection.client
+    if URL:
+        collection.step = 1
+        client.upsert, client.delete = deadly(client.upsert), deadly(client.delete)
+    else:
+        Disk.persist, Disk.delete = deadly(Disk.persist), deadly(Disk.delete)  # type: ignore[method-assign]
+    work(collection)
 
 
 def add_b(collection: Collection) -> None:
@@ -226,8 +232,12 @@ def delete_b(collection: Collection) -> None:
     [(add_b, 1), (add_b, 2), (add_b, 9), (add_b, 21), (delete_b, 2), (delete_b, 9), (delete_b, 21)],
 )
 def test_killed_halfway_a_source_is_not_there_at_the_next_start(
-    folder: Path, work: Callable[[Collection], object], n: int
+    folder: Path,
+    work: Callable[[Collection], object],
+    n: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("engine.store.server_points.ABANDONED_AFTER", timedelta(0))
     store = open_store(folder)
     add(opened(store), "a")
     if work is delete_b:
@@ -238,12 +248,12 @@ def test_killed_halfway_a_source_is_not_there_at_the_next_start(
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     left = 25 - (n - 2) if work is delete_b else 5 + (n - 1)
-    assert points_on_disk(folder) == left, "killed where it was meant to be"
+    assert points_in(folder) == left, "killed where it was meant to be"
     store = open_store(folder)
     collection = opened(store)
     assert [each.source_id for each in collection.sources()] == ["a"]
     assert found(collection, "b", 20) == {"a"}
-    assert points_on_disk(folder) == 5
+    assert points_in(folder) == 5
     store.close()
 
 
@@ -254,6 +264,7 @@ def hold(folder: Path, pipe: "Pipe[str, str]") -> None:
     pipe.recv()
 
 
+@embedded_only
 def test_a_second_process_on_the_folder_is_told_so(folder: Path) -> None:
     ours, theirs = children.Pipe()
     process = children.Process(target=hold, args=(folder, theirs))
@@ -269,6 +280,7 @@ def test_a_second_process_on_the_folder_is_told_so(folder: Path) -> None:
     store.close()
 
 
+@embedded_only
 def test_two_users_of_a_folder_in_one_process_share_it(folder: Path) -> None:
     one, other = open_store(folder), open_store(str(folder))
     assert opened(one) is opened(other)
@@ -278,6 +290,7 @@ def test_two_users_of_a_folder_in_one_process_share_it(folder: Path) -> None:
     again.close()
 
 
+@embedded_only
 def test_a_full_disk_loses_nothing(folder: Path) -> None:
     store = open_store(folder)
     collection = opened(store)
@@ -309,10 +322,8 @@ def test_another_embedding_model_is_refused_with_a_way_out(folder: Path) -> None
 
 
 def test_a_collection_of_something_else_is_left_alone(folder: Path) -> None:
-    client = QdrantClient(path=str(folder))
-    client.create_collection("notes", vectors_config={})
-    client.close()
     store = open_store(folder)
+    store._connection.client.create_collection(f"{store._prefix}notes", vectors_config={})
     with pytest.raises(StoreError, match="not made by this version"):
         opened(store)
     assert store.collections() == []
@@ -325,6 +336,7 @@ def test_a_name_that_cannot_be_is_refused(name: str) -> None:
         open_store().collection(name, MODEL, DIMENSION)
 
 
+@embedded_only
 def test_a_damaged_folder_is_named(folder: Path) -> None:
     folder.mkdir()
     (folder / "meta.json").write_text('{"collections": {"no')
@@ -350,7 +362,8 @@ def test_a_collection_whose_deletion_was_cut_short_starts_empty(folder: Path) ->
     store = open_store(folder)
     collection = opened(store)
     add(collection, "a")
-    collection._connection.client.delete_collection("notes")  # killed before the second step
+    # killed before the second step
+    collection._connection.client.delete_collection(collection.name)
     store.close()
     store = open_store(folder)
     assert store.collections() == []
@@ -414,16 +427,16 @@ def test_a_source_added_again_while_it_is_being_deleted_is_whole(
 def test_the_embedded_search_by_terms_gives_what_a_server_gives(
     server: Store,
 ) -> None:
-    collection, on_server = opened(open_store()), opened(server)
+    collection, on_server = opened(open_embedded()), opened(server)
     for source_id in "abc":
         add(collection, source_id, 20)
         add(on_server, source_id, 20)
-    collection.delete("b")
-    on_server.delete("b")
     for question in ("amber birch", "a heron", "grove grove knoll maple", "nothing"):
-        ours = collection.search_terms(question_terms(question), 10)
-        theirs = on_server.search_terms(question_terms(question), 10)
+        ours = collection.search_terms(question_terms(question), 60)
+        theirs = on_server.search_terms(question_terms(question), 60)
         assert [hit.score for hit in ours] == pytest.approx([hit.score for hit in theirs], rel=1e-4)
+        scores = {hit.point_id: hit.score for hit in theirs}
+        assert {hit.point_id: hit.score for hit in ours} == pytest.approx(scores, rel=1e-4)
 
 
 def test_on_a_server_a_young_unfinished_source_is_left_to_whoever_writes_it(
@@ -593,7 +606,7 @@ def test_a_hidden_source_comes_back_at_once(folder: Path) -> None:
     assert collection.hide("b")
     assert found(collection, "b") == {"a"}
     assert collection.nodes(ids) == [None] * 5
-    assert points_on_disk(folder) == 10
+    assert points_in(folder) == 10
     assert collection.unhide(b)
     assert found(collection, "b") == {"a", "b"}
     assert collection.nodes_of("b") == passages("b", 5)[0]
@@ -604,7 +617,10 @@ def test_a_hidden_source_comes_back_at_once(folder: Path) -> None:
     store.close()
 
 
-def test_a_source_hidden_when_the_app_ends_is_deleted_at_the_next_start(folder: Path) -> None:
+def test_a_source_hidden_when_the_app_ends_is_deleted_at_the_next_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.server_points.ABANDONED_AFTER", timedelta(0))
     store = open_store(folder)
     add(opened(store), "a")
     add(opened(store), "b")
@@ -612,7 +628,7 @@ def test_a_source_hidden_when_the_app_ends_is_deleted_at_the_next_start(folder: 
     store.close()
     store = open_store(folder)
     assert found(opened(store), "b") == {"a"}
-    assert points_on_disk(folder) == 5
+    assert points_in(folder) == 5
     store.close()
 
 
@@ -655,6 +671,7 @@ def plant(folder: Path, content: bytes) -> None:
         db.execute("UPDATE points SET point = ? WHERE rowid = 3", (content,))
 
 
+@embedded_only
 def test_a_planted_point_runs_nothing(folder: Path, tmp_path: Path) -> None:
     store = open_store(folder)
     add(opened(store), "a")
@@ -673,6 +690,7 @@ def truncate_to(path: Path, size: int) -> None:
 POINTS, RECORDS = "collection/notes/storage.sqlite", "collection/notes.sources/storage.sqlite"
 
 
+@embedded_only
 @pytest.mark.parametrize("file", ["meta.json", POINTS, RECORDS])
 @pytest.mark.parametrize(
     "damage",
@@ -705,6 +723,7 @@ def test_a_damaged_folder_is_set_aside_and_an_empty_one_is_opened(
     store.close()
 
 
+@embedded_only
 def test_one_damaged_point_counts_as_damage(folder: Path, tmp_path: Path) -> None:
     store = open_store(folder)
     add(opened(store), "a")
@@ -715,6 +734,7 @@ def test_one_damaged_point_counts_as_damage(folder: Path, tmp_path: Path) -> Non
     store.close()
 
 
+@embedded_only
 def test_a_point_with_one_wrong_byte_counts_as_damage(folder: Path, tmp_path: Path) -> None:
     store = open_store(folder)
     add(opened(store), "a")
@@ -742,6 +762,7 @@ def as_pickles(file: Path) -> None:
             db.execute("UPDATE points SET point = ? WHERE id = ?", (point, key))
 
 
+@embedded_only
 def test_points_of_an_earlier_version_are_read_and_kept_as_rows(folder: Path) -> None:
     store = open_store(folder)
     add(opened(store), "a")
@@ -783,6 +804,7 @@ def test_a_source_gets_another_name_and_tags_and_keeps_its_passages(folder: Path
     store.close()
 
 
+@embedded_only
 def test_a_source_that_has_lost_a_point_is_not_found_and_named(folder: Path) -> None:
     store = open_store(folder)
     add(opened(store), "a")
@@ -798,6 +820,7 @@ def test_a_source_that_has_lost_a_point_is_not_found_and_named(folder: Path) -> 
     store.close()
 
 
+@embedded_only
 def test_a_folder_in_use_is_never_set_aside(folder: Path, tmp_path: Path) -> None:
     ours, theirs = children.Pipe()
     process = children.Process(target=hold, args=(folder, theirs))
@@ -812,6 +835,7 @@ def test_a_folder_in_use_is_never_set_aside(folder: Path, tmp_path: Path) -> Non
     process.join(60)
 
 
+@embedded_only
 def test_a_folder_that_cannot_be_written_can_be_searched(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

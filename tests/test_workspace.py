@@ -18,7 +18,6 @@ from engine.workspace import AskSettings, Workspace
 from engine.workspace import workspace as module
 from engine.workspace.ingestion import Stage
 from tests.damage import DAMAGES, foreign, garbage, truncated, unreadable
-from tests.on_a_server import stores_on_the_server  # noqa: F401 - used by pytest
 from tests.scripted import ScriptedLLM
 
 FULL = "PRAGMA max_page_count = 1"  # SQLite's own "disk is full" from here on

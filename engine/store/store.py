@@ -109,8 +109,7 @@ class Store:
         return opened if opened and not opened.deleted and found == dimension else None
 
     def collections(self) -> list[str]:
-        names = {index.partition(_INDEX)[0] for index in self._all_indexes()}
-        return sorted(name.removeprefix(self._prefix) for name in names)
+        return sorted({self._title(index) for index in self._all_indexes()})
 
     def embeddings(self, name: str) -> list[str]:
         """The models for which a collection has an index."""
@@ -135,6 +134,10 @@ class Store:
         """Delete a collection's index for one model. One that is not there is no error."""
         if index := self._indexes(name).get(embedding):
             self._delete_index(index)
+
+    def _title(self, index: str) -> str:
+        """The name of the collection that an index belongs to."""
+        return index.removeprefix(self._prefix).partition(_INDEX)[0]
 
     def _all_indexes(self) -> list[str]:
         with self._connection.guarded() as client:
@@ -176,8 +179,9 @@ class Store:
             same = (each for each in self._all_indexes() if _folded(each) == _folded(name))
             if other := next(same, None):
                 raise StoreError(
-                    f"There is a collection {other!r} already, and {name!r} differs only in upper "
-                    "and lower case. Choose another name."
+                    f"There is a collection {self._title(other)!r} already, and "
+                    f"{self._title(name)!r} differs only in upper and lower case. Choose another "
+                    "name."
                 )
             # The records' collection is created first, because passages need it. An old one is
             # left from an interrupted deletion.
@@ -225,12 +229,12 @@ class Store:
             found = client.get_collection(name).config.metadata or {}
         if found.get("schema") != SCHEMA:
             raise StoreError(
-                f"The collection {name!r} was not made by this version of First Token. Choose "
-                "another name, or delete it and add the files again."
+                f"The collection {self._title(name)!r} was not made by this version of First "
+                "Token. Choose another name, or delete it and add the files again."
             )
         if (found["embedding"], found["dimension"]) != (embedding, dimension):
             raise StoreError(
-                f"The collection {name!r} was filled with the embedding model "
+                f"The collection {self._title(name)!r} was filled with the embedding model "
                 f"{found['embedding']}, and {embedding} is set now. Set that model again, or "
                 "choose another collection, or delete this one and add the files again."
             )
