@@ -23,7 +23,7 @@ class Addresses:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         """`addresses`: at least one."""
-        self.all = list(addresses)
+        self.all = list(dict.fromkeys(addresses))
         self._lock = threading.Lock()
         self._under_way = dict.fromkeys(self.all, 0)
         self._failed_at: dict[str, float] = {}

@@ -48,7 +48,8 @@ class Config:
         share it.
     qdrant_timeout: the longest wait for one answer of the server, in seconds.
     qdrant_shards, qdrant_replicas: into how many parts new collections are divided, and how many
-        nodes have each part. 0 shards: as many as nodes.
+        nodes have each part. 0 shards: as many as nodes; 0 replicas: 2 if `qdrant_url` has several
+        addresses, else 1.
     qdrant_write_consistency: how many replicas must have a write for it to succeed.
     qdrant_quantization: how the server keeps vectors in memory: "none", "scalar", "binary".
     qdrant_on_disk: whether the server reads vectors and its index from the disk.
@@ -81,7 +82,7 @@ class Config:
     qdrant_prefix: str = ""
     qdrant_timeout: int = 30
     qdrant_shards: int = 0
-    qdrant_replicas: int = 1
+    qdrant_replicas: int = 0
     qdrant_write_consistency: int = 1
     qdrant_quantization: str = "none"
     qdrant_on_disk: bool = False
@@ -144,7 +145,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         qdrant_prefix=_one_of(known, "qdrant_prefix", default.qdrant_prefix, _PREFIX),
         qdrant_timeout=_whole_number(known, "qdrant_timeout", default.qdrant_timeout, 1),
         qdrant_shards=_whole_number(known, "qdrant_shards", default.qdrant_shards),
-        qdrant_replicas=_whole_number(known, "qdrant_replicas", default.qdrant_replicas, 1),
+        qdrant_replicas=_whole_number(known, "qdrant_replicas", default.qdrant_replicas),
         qdrant_write_consistency=_whole_number(
             known, "qdrant_write_consistency", default.qdrant_write_consistency, 1
         ),

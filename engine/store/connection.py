@@ -141,6 +141,11 @@ class Connection:
                 self.client, self.temporary = QdrantClient(":memory:"), True
 
     def _explained(self, fault: Exception) -> StoreError:
+        if self.server and getattr(fault, "status_code", 0) in (401, 403):
+            return StoreError(
+                f"The Qdrant server at {self.server.shown} refused the key. Check QDRANT_API_KEY "
+                "in .env, or the key that you entered, then try again."
+            )
         if self.server:
             return StoreError(
                 f"The Qdrant server at {self.server.shown} failed ({_reason(fault)}). Check that "

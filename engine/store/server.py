@@ -24,9 +24,12 @@ log = logging.getLogger(__name__)
 # Answers of a node that is starting, overloaded, or cut off from the others. A wrong request gets
 # another one.
 _PASSING = (429, 500, 502, 503, 504)
-# Seconds from the first failure in which a request is sent again. A person waits for a search. A
+# Seconds from its beginning in which a request is sent again. A person waits for a search. A
 # document that is being added can wait until a node has started again.
-READ_PATIENCE, WRITE_PATIENCE = 5.0, 30.0
+READ_PATIENCE, WRITE_PATIENCE = 5.0, 60.0
+# Seconds that a node gets for a connection, and for its answer to a search if another one was not
+# asked yet. A node that stands still would hold the search for the whole time-out.
+CONNECTING, ANOTHER_AFTER = 5.0, 5.0
 # Seconds between two attempts, doubled each time, and at most
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
 CONNECTIONS = 64  # at once; also the number that stays open between requests
@@ -45,7 +48,7 @@ class QdrantServer:
     prefix: str = ""
     timeout: int = 30
     shards: int = 0
-    replicas: int = 1
+    replicas: int = 0
     write_consistency: int = 1
     quantization: str = "none"
     on_disk: bool = False
@@ -86,7 +89,7 @@ class QdrantServer:
         the server tidies up."""
         return {
             "shard_number": self.shards or None,
-            "replication_factor": self.replicas,
+            "replication_factor": self.replicas or min(2, len(split_addresses(self.url))),
             # A source is complete when its record is there. That holds on every node even with 1:
             # the server waits for all replicas that are alive, and one that fails is not searched
             # until it is up to date.
@@ -133,26 +136,26 @@ class _Transport(httpx.BaseTransport):
         self._http = httpx.HTTPTransport(limits=limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        patience = WRITE_PATIENCE if request.method == "PUT" else READ_PATIENCE
-        given_up = 0.0
+        writing = request.method == "PUT"
+        given_up = time.monotonic() + (WRITE_PATIENCE if writing else READ_PATIENCE)
         wait = _FIRST_WAIT
         tried: set[str] = set()
         while True:
             with self._addresses.one(tried) as address:
-                outcome = self._attempt(address, request)
+                tried.add(address)
+                last = len(tried) == len(self._addresses.all)
+                outcome = self._attempt(address, request, hurry=not (last or writing))
             if isinstance(outcome, httpx.Response) and outcome.status_code not in _PASSING:
                 return outcome
-            tried.add(address)
-            given_up = given_up or time.monotonic() + patience
             pause = 0.0
-            if len(tried) == len(self._addresses.all):  # else another node may answer at once
+            if last:
                 pause = _asked_wait(outcome) or wait * random.uniform(0.5, 1.5)
                 wait = min(2 * wait, _LONGEST_WAIT)
                 tried.clear()
-            if time.monotonic() + pause > given_up:
-                if isinstance(outcome, httpx.Response):
-                    return outcome
-                raise outcome
+                if time.monotonic() + pause > given_up:
+                    if isinstance(outcome, httpx.Response):
+                        return outcome
+                    raise outcome
             log.warning("%s: %s. Sent again.", public_address(address), _said(outcome))
             time.sleep(pause)
 
@@ -160,10 +163,11 @@ class _Transport(httpx.BaseTransport):
         self._http.close()
 
     def _attempt(
-        self, address: str, request: httpx.Request
+        self, address: str, request: httpx.Request, hurry: bool
     ) -> httpx.Response | httpx.TransportError:
+        """`hurry`: another node is asked if this one takes long."""
         try:
-            response = self._http.handle_request(_to(address, request))
+            response = self._http.handle_request(_to(address, request, hurry))
             response.read()
         except httpx.TransportError as fault:
             self._addresses.failed(address)
@@ -172,7 +176,7 @@ class _Transport(httpx.BaseTransport):
         return response
 
 
-def _to(address: str, request: httpx.Request) -> httpx.Request:
+def _to(address: str, request: httpx.Request, hurry: bool) -> httpx.Request:
     node = httpx.URL(address)
     url = request.url.copy_with(scheme=node.scheme, host=node.host, port=node.port)
     headers = request.headers.copy()
@@ -180,8 +184,13 @@ def _to(address: str, request: httpx.Request) -> httpx.Request:
     # Qdrant sends a compressed answer in two TCP segments, and the second one waits for the
     # client's acknowledgement of the first: 40 ms on Linux, where a search takes less than 10.
     headers["Accept-Encoding"] = "identity"
+    timeout = {**request.extensions["timeout"]}
+    timeout["connect"] = min(timeout["connect"], CONNECTING)
+    if hurry:
+        timeout["read"] = min(timeout["read"], ANOTHER_AFTER)
+    extensions = {**request.extensions, "timeout": timeout}
     return httpx.Request(
-        request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+        request.method, url, headers=headers, stream=request.stream, extensions=extensions
     )
 
 
