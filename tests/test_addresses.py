@@ -1,5 +1,6 @@
 """Several addresses of one service: who gets a request, and what happens when one fails."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,6 +83,10 @@ def test_one_that_failed_is_left_out_for_a_while(monkeypatch: pytest.MonkeyPatch
         assert {first, second} == {"a", "b"}
 
 
+def test_an_address_that_is_named_twice_is_one() -> None:
+    assert Addresses(["a", "b", "a"]).all == ["a", "b"]
+
+
 def test_addresses_are_split_at_commas_and_blanks() -> None:
     assert split_addresses("http://a:1/, http://b:2 http://c") == [
         "http://a:1",
@@ -109,3 +114,42 @@ def test_another_node_answers_for_one_that_is_gone(node: Node) -> None:
     for _ in range(4):
         assert store.collections() == []
     assert node.asked == [httpx.URL(node.address).netloc.decode()] * 4
+
+
+def test_another_node_answers_for_one_that_stands_still(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.server.ANOTHER_AFTER", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as still:  # accepts, and never answers
+        address = f"http://127.0.0.1:{still.getsockname()[1]}"
+        store = open_store(server=QdrantServer(f"{address},{node.address}"))
+        for _ in range(4):
+            assert store.collections() == []
+
+
+def test_a_node_that_stands_still_alone_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.store.server.READ_PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as still:
+        still.setblocking(False)
+        address = f"http://127.0.0.1:{still.getsockname()[1]}"
+        with pytest.raises(StoreError, match="timed out"):
+            open_store(server=QdrantServer(address, timeout=1)).collections()
+        still.accept()
+        with pytest.raises(BlockingIOError):
+            still.accept()
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_is_named(node: Node, status: int) -> None:
+    node.left = [status]
+    with pytest.raises(StoreError, match=r"refused the key\. Check QDRANT_API_KEY"):
+        open_store(server=QdrantServer(node.address, "wrong")).collections()
+
+
+def test_with_several_addresses_each_part_is_on_two_nodes() -> None:
+    def copies(url: str, replicas: int = 0) -> object:
+        return QdrantServer(url, replicas=replicas).collection_options()["replication_factor"]
+
+    assert (copies("http://a"), copies("http://a,http://b,http://c")) == (1, 2)
+    assert copies("http://a,http://b,http://c", 3) == 3

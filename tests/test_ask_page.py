@@ -17,6 +17,7 @@ from engine.run import Phase
 from engine.settings import Settings
 from engine.workspace import Stage, Turn, Workspace
 from pages.parts.markdown import passage_markdown
+from tests.on_a_server import embedded_only
 from tests.scripted import ScriptedLLM
 
 ROOT = Path(__file__).parents[1]
@@ -268,6 +269,7 @@ def test_another_collection_leaves_the_conversation_with_a_sentence_and_a_way_ba
     assert app.selectbox(key="ask-collection-default").value == "default"
 
 
+@embedded_only
 def test_every_page_says_what_leaves_this_computer(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
