@@ -1,11 +1,14 @@
 """A Qdrant cluster of three nodes on this machine: documents are added and asked, a node is killed.
 
-    python -m benchmarks.cluster --binary /path/to/qdrant [--passages 50000]
+    python -m benchmarks.cluster --binary /path/to/qdrant [--passages 50000] [--stored DIR]
 
-Each part of a collection is on two nodes. Documents of 250 passages are added by two threads, and
-two others ask. After a third of the documents, a node is killed (SIGKILL); after two thirds, it is
-started again. The vectors are random directions: a search for the vector of a stored passage has to
-find that passage first. At the end, each node is asked for each document.
+Each part of a collection is on two nodes. Two threads add documents, and two others ask. After a
+third of the documents, a node is killed (SIGKILL); after two thirds, it is started again. A search
+for the vector and the words of a stored passage has to find that passage first, and the documents
+that it finds have to be whole. At the end, each node is asked for each document.
+
+The passages are random directions and words, or with `--stored` those of a folder that
+benchmarks/retrieval_scale.py has filled.
 """
 
 import argparse
@@ -20,12 +23,19 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.qdrant_nodes import DIMENSION, MODEL, Server, passages, servers
+from benchmarks.qdrant_nodes import (
+    Documents,
+    RandomDocuments,
+    Server,
+    StoredDocuments,
+    add,
+    servers,
+)
 from engine.errors import StoreError
 from engine.retrieving import CANDIDATES, fuse
-from engine.store import Collection, QdrantServer, Source, open_store
+from engine.store import Collection, QdrantServer, open_store
 
-SIZE = 250  # passages of a document
+MODEL = "trial"
 WRITERS, ASKERS = 2, 2
 RECOVERY = 600.0  # seconds
 
@@ -39,15 +49,15 @@ class Phase:
     seconds: float = 0.0
     written: int = 0
     searches: list[float] = field(default_factory=list)
-    wrong: int = 0
+    wrong: int = 0  # another passage came first
+    half: int = 0  # a document that was found was not whole
     sentences: Counter[str] = field(default_factory=Counter)
 
 
 class Trial:
-    def __init__(self, collection: Collection, count: int) -> None:
-        self.collection = collection
-        self.names = [f"document {number}" for number in range(count // SIZE)]
-        self.left = list(reversed(self.names))
+    def __init__(self, collection: Collection, documents: Documents) -> None:
+        self.collection, self.documents = collection, documents
+        self.left = list(reversed(documents.names))
         self.complete: list[str] = []
         self.phases = [Phase("three nodes")]
         self.ended = False
@@ -69,11 +79,7 @@ class Trial:
                     return
                 name = self.left.pop()
             try:
-                nodes, vectors, terms = passages(name, SIZE)
-                with self.collection.adding(Source(name, name, passages=SIZE)) as writer:
-                    for start in range(0, SIZE, 64):  # as they come from the embedder
-                        part = slice(start, start + 64)
-                        writer.add(nodes[part], vectors[part], terms[part])
+                add(self.collection, self.documents, name)
             except StoreError as error:
                 self.phase.sentences[str(error)] += 1
                 with self._lock:
@@ -83,7 +89,7 @@ class Trial:
                 return
             else:
                 self.complete.append(name)
-                self.phase.written += SIZE
+                self.phase.written += self.documents.size
 
     def ask(self, person: int) -> None:
         chosen = np.random.default_rng(person)
@@ -92,8 +98,8 @@ class Trial:
                 time.sleep(0.01)
                 continue
             name = self.complete[chosen.integers(len(self.complete))]
-            place = int(chosen.integers(SIZE))
-            nodes, vectors, terms = passages(name, SIZE)
+            place = int(chosen.integers(self.documents.size))
+            nodes, vectors, terms = self.documents.passages(name)
             began = time.perf_counter()
             try:
                 dense, lexical = self.collection.search(vectors[place], terms[place], CANDIDATES)
@@ -102,6 +108,9 @@ class Trial:
                 self.phase.searches.append(time.perf_counter() - began)
                 if not found or found[0] is None or found[0].text != nodes[place].text:
                     self.phase.wrong += 1
+                if found[-1]:
+                    whole = self.collection.nodes_of(found[-1].source_id)
+                    self.phase.half += len(whole) != self.documents.size
                 time.sleep(0.02)
             except StoreError as error:
                 self.phase.sentences[str(error)] += 1
@@ -128,46 +137,42 @@ def recovered(node: Server, names: list[str]) -> bool:
         return False
 
 
-def half_documents(node: Server, expected: list[str]) -> list[str]:
+def half_documents(node: Server, documents: Documents) -> list[str]:
     """The documents that are not whole, asked of one node in a new process's place."""
     store = open_store(server=QdrantServer(node.url))
-    collection = store.collection("trial", MODEL, DIMENSION)
+    collection = store.collection("trial", MODEL, documents.dimension)
     there = {each.source_id: each for each in collection.sources()}
     wrong = [each.source_id for each in collection.incomplete]
-    wrong += [name for name in expected if name not in there]
-    wrong += [
-        name
-        for name in expected
-        if name in there
-        and [each.text for each in collection.nodes_of(name)]
-        != [each.text for each in passages(name, SIZE)[0]]
-    ]
+    for name in documents.names:
+        texts = [each.text for each in collection.nodes_of(name)]
+        if name not in there or texts != [each.text for each in documents.passages(name)[0]]:
+            wrong.append(name)
     store.close()
     return sorted(set(wrong))
 
 
-def run(binary: Path, folder: Path, count: int) -> None:
+def run(binary: Path, folder: Path, documents: Documents) -> None:
     with servers(binary, folder, 3) as nodes:
         urls = ",".join(node.url for node in nodes)
-        store = open_store(server=QdrantServer(urls, replicas=2, timeout=20))
-        collection = store.collection("trial", MODEL, DIMENSION)
+        store = open_store(server=QdrantServer(urls))
+        collection = store.collection("trial", MODEL, documents.dimension)
         names = [collection.name, f"{collection.name}.sources"]
-        trial = Trial(collection, count)
+        trial = Trial(collection, documents)
         threads = [threading.Thread(target=trial.write) for _ in range(WRITERS)]
         threads += [threading.Thread(target=trial.ask, args=(n,)) for n in range(ASKERS)]
         for thread in threads:
             thread.start()
-        documents = len(trial.names)
+        count = len(documents.names)
         recovery, restarted_at = 0.0, 0.0
         victim = nodes[2]
         while any(thread.is_alive() for thread in threads[:WRITERS]) or not recovery:
             if trial.other_faults:
                 break
             done = len(trial.complete)
-            if len(trial.phases) == 1 and done >= documents // 3:
+            if len(trial.phases) == 1 and done >= count // 3:
                 trial.begin("one killed")
                 victim.kill()
-            if len(trial.phases) == 2 and done >= 2 * documents // 3:
+            if len(trial.phases) == 2 and done >= 2 * count // 3:
                 trial.begin("started again")
                 restarted_at = time.perf_counter()
                 victim.start(cluster=True)
@@ -182,20 +187,24 @@ def run(binary: Path, folder: Path, count: int) -> None:
         for thread in threads:
             thread.join()
         trial.begin("")
-        show(trial, recovery, {node.url: half_documents(node, trial.names) for node in nodes})
+        show(trial, recovery, {node.url: half_documents(node, documents) for node in nodes})
         store.close()
 
 
 def show(trial: Trial, recovery: float, half: dict[str, list[str]]) -> None:
-    print("| | passages a second | searches | median, ms | p95, ms | not first | errors |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| | passages a second | searches | median, ms | p95, ms | longest, s | not first "
+        "| half a document | errors |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for phase in trial.phases[:-1]:
         middle, late = np.percentile(phase.searches or [0.0], [50, 95]) * 1000
         print(
             f"| {phase.name} | {phase.written / phase.seconds:.0f} | {len(phase.searches)} "
-            f"| {middle:.0f} | {late:.0f} | {phase.wrong} | {sum(phase.sentences.values())} |"
+            f"| {middle:.0f} | {late:.0f} | {max(phase.searches, default=0):.1f} | {phase.wrong} "
+            f"| {phase.half} | {sum(phase.sentences.values())} |"
         )
-    print(f"\nDocuments: {len(trial.names)}, added: {len(trial.complete)}")
+    print(f"\nDocuments: {len(trial.documents.names)}, added: {len(trial.complete)}")
     print(f"All copies active {recovery:.1f} s after the node was started" if recovery else
           "The node did not recover in time")  # fmt: skip
     for url, wrong in half.items():
@@ -211,12 +220,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", type=Path, required=True)
     parser.add_argument("--passages", type=int, default=50_000)
+    parser.add_argument("--stored", type=Path, help="a folder of benchmarks.retrieval_scale")
     parser.add_argument("--folder", type=Path, help="kept; by default a temporary one")
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("engine.store").setLevel(logging.CRITICAL)
+    documents: Documents = RandomDocuments(options.passages)
+    if options.stored:
+        documents = StoredDocuments(options.stored, options.passages)
     with tempfile.TemporaryDirectory() as temporary:
-        run(options.binary, options.folder or Path(temporary), options.passages)
+        run(options.binary, options.folder or Path(temporary), documents)
 
 
 if __name__ == "__main__":

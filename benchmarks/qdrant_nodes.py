@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from engine.lexical import Terms
 from engine.schema import Node
+from engine.store import Collection, Source, open_store
 
-DIMENSION, MODEL = 384, "random"
 STARTING = 120.0  # seconds; a build without optimization needs some
 WORDS = 5_000  # of the vocabulary; how often each occurs follows Zipf's law
+AT_ONCE = 64  # passages, as they come from the embedder
+
+Passages = tuple[list[Node], NDArray[np.float32], list[Terms]]
 
 
 @dataclass
@@ -98,22 +101,55 @@ def servers(binary: Path, folder: Path, count: int) -> Iterator[list[Server]]:
             node.kill()
 
 
-def passages(name: str, count: int) -> tuple[list[Node], NDArray[np.float32], list[Terms]]:
-    """Of one document; always the same for a name. Their vectors are random directions."""
-    chosen = np.random.default_rng(abs(hash_of(name)))
-    vectors = chosen.standard_normal((count, DIMENSION)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    nodes, terms = [], list[Terms]()
-    for place in range(count):
-        words = np.unique(chosen.zipf(1.3, 60) % WORDS)
-        text = f"{name} passage {place}: " + " ".join(f"word{each}" for each in words)
-        nodes.append(Node(text, {"file_name": name}, source_id=name, position=place))
-        terms.append(dict.fromkeys(words.tolist(), 1.0))
-    return nodes, vectors, terms
+class RandomDocuments:
+    """Always the same for a name. Their vectors are random directions."""
+
+    def __init__(self, count: int) -> None:
+        """`count`: passages in all."""
+        self.size, self.dimension = 250, 384
+        self.names = [f"document {number}" for number in range(count // self.size)]
+
+    def passages(self, name: str) -> Passages:
+        chosen = np.random.default_rng(int(name.split()[1]))
+        vectors = chosen.standard_normal((self.size, self.dimension)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        nodes, terms = [], list[Terms]()
+        for place in range(self.size):
+            words = np.unique(chosen.zipf(1.3, 60) % WORDS)
+            text = f"{name} passage {place}: " + " ".join(f"word{each}" for each in words)
+            nodes.append(Node(text, {"file_name": name}, source_id=name, position=place))
+            terms.append(dict.fromkeys(words.tolist(), 1.0))
+        return nodes, vectors, terms
 
 
-def hash_of(name: str) -> int:
-    return int.from_bytes(name.encode()[-8:], "big")
+class StoredDocuments:
+    """Those of a folder that benchmarks/retrieval_scale.py has filled: SQuAD's sentences."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        """`count`: passages in all."""
+        store = open_store(folder)
+        (name,) = store.collections()
+        ((model, self.dimension),) = store.dimensions(name).items()
+        self._collection = store.collection(name, model, self.dimension)
+        self._sources = {each.source_id: each for each in self._collection.sources()}
+        self.size = next(iter(self._sources.values())).passages
+        self.names = sorted(self._sources)[: count // self.size]
+
+    def passages(self, name: str) -> Passages:
+        found = list(self._collection.export(self._sources[name]))
+        vectors = np.stack([each.vector for each in found])
+        return [each.node for each in found], vectors, [each.terms for each in found]
+
+
+Documents = RandomDocuments | StoredDocuments
+
+
+def add(collection: Collection, documents: Documents, name: str) -> None:
+    nodes, vectors, terms = documents.passages(name)
+    with collection.adding(Source(name, name, passages=documents.size)) as writer:
+        for start in range(0, documents.size, AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            writer.add(nodes[part], vectors[part], terms[part])
 
 
 def _free_port() -> int:

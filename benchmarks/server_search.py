@@ -1,10 +1,13 @@
 """Searches on a Qdrant server by one person and by several at once.
 
-    python -m benchmarks.server_search --binary /path/to/qdrant [--passages 20000] [--away 20]
+    python -m benchmarks.server_search --binary /path/to/qdrant [--passages 20000] [--stored DIR]
+        [--away 0 20]
 
 A search is what the retriever does between embedding and reranking: both searches, fused, and the
-passages of the best. The vectors are random directions, which says nothing about what is found.
-`--away`: every request also waits for this many milliseconds, as if the server were that far away.
+passages of the best. It asks for a stored passage, with its vector and six of its words.
+`--stored`: the passages of a folder that benchmarks/retrieval_scale.py has filled; without it they
+are random. `--away`: every request also waits for this many milliseconds, as if the server were
+that far away.
 """
 
 import argparse
@@ -12,34 +15,37 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
 
-from benchmarks.qdrant_nodes import DIMENSION, MODEL, passages, servers
+from benchmarks.qdrant_nodes import Documents, RandomDocuments, StoredDocuments, add, servers
+from engine.lexical import Terms
 from engine.retrieving import CANDIDATES, fuse
-from engine.store import Collection, QdrantServer, Source, open_store
+from engine.store import Collection, QdrantServer, Store, open_store
 from engine.store import server as server_module
 
 PEOPLE = (1, 2, 4, 8)
 SECONDS = 6.0
-SIZE = 250  # passages of a document
+QUESTIONS = 100
+
+Question = tuple[NDArray[np.float32], Terms]
 
 
-def fill(collection: Collection, count: int) -> float:
+def fill(collection: Collection, documents: Documents) -> float:
     """Passages per second, written by two threads."""
-    names = [f"document {number}" for number in range(count // SIZE)]
 
-    def write(part: list[str]) -> None:
-        for name in part:
-            nodes, vectors, terms = passages(name, SIZE)
-            with collection.adding(Source(name, name, passages=SIZE)) as writer:
-                writer.add(nodes, vectors, terms)
+    def write(names: list[str]) -> None:
+        for name in names:
+            add(collection, documents, name)
 
     began = time.perf_counter()
-    together([lambda: write(names[::2]), lambda: write(names[1::2])])
-    return count / (time.perf_counter() - began)
+    together([lambda: write(documents.names[::2]), lambda: write(documents.names[1::2])])
+    return len(documents.names) * documents.size / (time.perf_counter() - began)
 
 
 def together(work: list[Callable[[], object]]) -> None:
@@ -50,21 +56,34 @@ def together(work: list[Callable[[], object]]) -> None:
         thread.join()
 
 
-def search_for(collection: Collection, seconds: float, people: int) -> list[float]:
+def questions(documents: Documents) -> list[Question]:
+    chosen = np.random.default_rng(1)
+    found = list[Question]()
+    for name in documents.names[:QUESTIONS]:
+        _, vectors, terms = documents.passages(name)
+        place = chosen.integers(documents.size)
+        words = chosen.permutation(list(terms[place]))[:6].tolist()
+        found.append((vectors[place], dict.fromkeys(words, 1.0)))
+    return found
+
+
+def search_for(
+    collection: Collection, asked: list[Question], seconds: float, people: int
+) -> list[float]:
     """The seconds of each search."""
     times: list[float] = []
 
     def ask(person: int) -> None:
-        chosen = np.random.default_rng(person)
         given_up = time.perf_counter() + seconds
-        while time.perf_counter() < given_up:
-            vector = chosen.standard_normal(DIMENSION).astype(np.float32)
-            terms = dict.fromkeys((chosen.zipf(1.3, 6) % 5_000).tolist(), 1.0)
+        for vector, terms in cycle(asked[person:] + asked[:person]):
             began = time.perf_counter()
-            dense, lexical = collection.search(vector / np.linalg.norm(vector), terms, CANDIDATES)
+            dense, lexical = collection.search(vector, terms, CANDIDATES)
             fused = fuse(dense, lexical, collection.passages)
             collection.nodes([point_id for point_id, _ in fused[:8]])
-            times.append(time.perf_counter() - began)
+            ended = time.perf_counter()
+            times.append(ended - began)
+            if ended > given_up:
+                return
 
     together([lambda n=n: ask(n) for n in range(people)])  # type: ignore[misc]
     return times
@@ -74,9 +93,9 @@ def far_away(milliseconds: float) -> None:
     """Let each request of this process wait, without holding anything."""
     attempt = server_module._Transport._attempt
 
-    def later(self: Any, address: str, request: Any) -> Any:
+    def later(*arguments: Any, **named: Any) -> Any:
         time.sleep(milliseconds / 1000)
-        return attempt(self, address, request)
+        return attempt(*arguments, **named)
 
     server_module._Transport._attempt = later  # type: ignore[method-assign]
 
@@ -85,31 +104,51 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", type=Path, required=True)
     parser.add_argument("--passages", type=int, default=20_000)
+    parser.add_argument("--stored", type=Path)
     parser.add_argument("--away", type=float, nargs="*", default=[0, 20])
     options = parser.parse_args()
+    documents: Documents = RandomDocuments(options.passages)
+    if options.stored:
+        documents = StoredDocuments(options.stored, options.passages)
     with (
         tempfile.TemporaryDirectory() as folder,
         servers(options.binary, Path(folder), 1) as (server,),
     ):
         store = open_store(server=QdrantServer(server.url))
-        collection = store.collection("load", MODEL, DIMENSION)
-        rate = fill(collection, options.passages)
-        print(f"{options.passages:,} passages written: {rate:,.0f} a second")
-        print("| away, ms | people | searches a second | median, ms | p95, ms |")
-        print("| --- | --- | --- | --- | --- |")
-        search_for(collection, 2.0, 2)
+        collection = store.collection("load", "load", documents.dimension)
+        rate = fill(collection, documents)
+        print(f"{collection.passages:,} passages written: {rate:,.0f} a second")
+        waited = wait_until_indexed(store, collection)
+        print(f"indexed {waited:.0f} s later")
+        print("| away, ms | people | searches a second | times one | median, ms | p95, ms |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        asked = questions(documents)
+        search_for(collection, asked, 2.0, 2)
         for away in options.away:
             if away:
                 far_away(away)
+            one = 0.0
             for people in PEOPLE:
-                times = search_for(collection, SECONDS, people)
+                began = time.perf_counter()
+                times = search_for(collection, asked, SECONDS, people)
+                rate = len(times) / (time.perf_counter() - began)
+                one = one or rate
                 middle, late = np.percentile(times, [50, 95]) * 1000
                 print(
-                    f"| {away:g} | {people} | {len(times) / SECONDS:.0f} | {middle:.1f} "
+                    f"| {away:g} | {people} | {rate:.0f} | {rate / one:.1f} | {middle:.1f} "
                     f"| {late:.1f} |",
                     flush=True,
                 )
         store.close()
+
+
+def wait_until_indexed(store: Store, collection: Collection) -> float:
+    """The seconds until the server has nothing left to optimize."""
+    began = time.perf_counter()
+    client = store._connection.client
+    while client.get_collection(collection.name).status != models.CollectionStatus.GREEN:
+        time.sleep(0.5)
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

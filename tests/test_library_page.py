@@ -15,6 +15,7 @@ from engine.schema import Filters
 from engine.workspace import Stage, Upload, Workspace
 from pages.parts import resources, uploads, walkthrough_state
 from tests.making import pdf, pdf_lines
+from tests.on_a_server import embedded_only
 from tests.scripted import ScriptedLLM
 
 ROOT = Path(__file__).parents[1]
@@ -511,6 +512,7 @@ def test_a_file_that_cannot_be_taken_in_is_named_with_the_reason(
     )
 
 
+@embedded_only
 def test_the_index_moves_from_the_page_and_a_server_that_is_gone_is_named(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
