@@ -89,7 +89,7 @@ def test_the_environment_wins_over_the_file_and_empty_means_the_default(env_file
         ("QDRANT_URL=localhost:6333", "QDRANT_URL must begin with http"),
         ("QDRANT_URL=http://a:1, b:2", "QDRANT_URL must begin with http"),
         ("QDRANT_PREFIX=a+b", "QDRANT_PREFIX must be at most 40 letters"),
-        ("QDRANT_REPLICAS=0", "QDRANT_REPLICAS must be a whole number, at least 1, not '0'"),
+        ("QDRANT_TIMEOUT=0", "QDRANT_TIMEOUT must be a whole number, at least 1, not '0'"),
         ("QDRANT_QUANTIZATION=int4", "QDRANT_QUANTIZATION must be none, scalar or binary"),
         ("OPENAI_BASE_URL=ftp://x", "OPENAI_BASE_URL must begin with http"),
         ("CHAT_MODLE=x.gguf", "CHAT_MODLE in .env is not a setting. Did you mean CHAT_MODEL?"),

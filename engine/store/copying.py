@@ -23,12 +23,18 @@ Report = Callable[[str, int, int], None]
 
 
 def copy_store(
-    source: Store, target: Store, report: Report, run: Run, copied: set[tuple[str, str]]
+    source: Store,
+    target: Store,
+    report: Report,
+    run: Run,
+    copied: set[tuple[str, str]],
+    exact: bool = False,
 ) -> None:
-    """Bring every collection of `source` into `target`. What `target` has besides stays there.
+    """Bring every collection of `source` into `target`.
 
     `copied`: the indexes and source ids that were copied, also by an earlier call. What `source`
-    does not have any more is deleted.
+    does not have any more is deleted. `exact`: what `target` has besides is deleted too; else it
+    stays there.
 
     Afterwards the passages of each source have the same number and the same checksum in both: their
     texts, their facts, their vectors and their terms.
@@ -37,6 +43,9 @@ def copy_store(
         StoreError: one of the stores failed, or passages differ although they were written twice.
         Cancelled: `run` was cancelled. What has been copied stays.
     """
+    if exact:
+        for name in set(target.collections()) - set(source.collections()):
+            target.delete_collection(name)
     pairs = [
         (
             source.collection(name, model, dimension, create=False),
@@ -49,8 +58,11 @@ def copy_store(
     for _ in range(2):
         done = 0
         for ours, theirs in pairs:
-            for name, source_id in list(copied):
-                if name == theirs.name and ours.find(source_id) is None:
+            besides = {source_id for name, source_id in copied if name == theirs.name}
+            if exact:
+                besides.update(each.source_id for each in theirs.sources())
+            for source_id in besides:
+                if ours.find(source_id) is None:
                     theirs.delete(source_id)
             done = _copy_missing(
                 ours, theirs, lambda n: report("copying", n, total), done, run, copied

@@ -67,9 +67,11 @@ class Move:
         copied: set[tuple[str, str]] = set()
         try:
             target = self._open_target()
-            copy_store(self._source, target, self._report, self._run, copied)
+            # A server may have others' documents. In the folder is what an earlier move has left.
+            copy = partial(copy_store, self._source, target, exact=self.server is None)
+            copy(self._report, self._run, copied)
             self.stage = MoveStage.SWITCHING
-            finish = partial(copy_store, self._source, target, lambda *_: None, self._run, copied)
+            finish = partial(copy, lambda *_: None, self._run, copied)
             self._switch(target, finish, self._run)
             self.stage = MoveStage.DONE
             log.info("The search index was moved to %s: %d passages", self.to, self.total)
