@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from benchmarks.figures import keep
 from benchmarks.qdrant_nodes import (
     Documents,
     RandomDocuments,
@@ -192,26 +193,33 @@ def run(binary: Path, folder: Path, documents: Documents) -> None:
 
 
 def show(trial: Trial, recovery: float, half: dict[str, list[str]]) -> None:
-    print(
-        "| | passages a second | searches | median, ms | p95, ms | longest, s | not first "
-        "| half a document | errors |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for phase in trial.phases[:-1]:
         middle, late = np.percentile(phase.searches or [0.0], [50, 95]) * 1000
-        print(
-            f"| {phase.name} | {phase.written / phase.seconds:.0f} | {len(phase.searches)} "
-            f"| {middle:.0f} | {late:.0f} | {max(phase.searches, default=0):.1f} | {phase.wrong} "
-            f"| {phase.half} | {sum(phase.sentences.values())} |"
-        )
-    print(f"\nDocuments: {len(trial.documents.names)}, added: {len(trial.complete)}")
-    print(f"All copies active {recovery:.1f} s after the node was started" if recovery else
-          "The node did not recover in time")  # fmt: skip
-    for url, wrong in half.items():
-        print(f"Not whole at {url}: {wrong or 'none'}")
+        figures = {
+            "passages a second": phase.written / phase.seconds,
+            "searches": len(phase.searches),
+            "search: ms, median": middle,
+            "search: ms, 95th percentile": late,
+            "search: s, longest": max(phase.searches, default=0.0),
+            "another passage came first": phase.wrong,
+            "a document found was not whole": phase.half,
+            "errors shown": sum(phase.sentences.values()),
+        }
+        keep("cluster", f"of three nodes: {phase.name}", figures)
+    keep(
+        "cluster",
+        "of three nodes: at the end",
+        {
+            "passages": len(trial.documents.names) * trial.documents.size,
+            "documents": len(trial.documents.names),
+            "documents added": len(trial.complete),
+            "s until all copies were active after the start": recovery or "not in time",
+            "documents not whole, asked of each node": sum(map(len, half.values())),
+        },
+    )
     for phase in trial.phases:
         for sentence, times in phase.sentences.items():
-            print(f"{times} x {sentence}")
+            print(f"{phase.name}: {times} x {sentence}")
     for fault in trial.other_faults:
         print(f"Another fault: {fault!r}")
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from benchmarks.figures import keep
 from benchmarks.qdrant_nodes import Documents, RandomDocuments, StoredDocuments, add, servers
 from engine.lexical import Terms
 from engine.retrieving import CANDIDATES, fuse
@@ -116,29 +117,26 @@ def main() -> None:
     ):
         store = open_store(server=QdrantServer(server.url))
         collection = store.collection("load", "load", documents.dimension)
-        rate = fill(collection, documents)
-        print(f"{collection.passages:,} passages written: {rate:,.0f} a second")
-        waited = wait_until_indexed(store, collection)
-        print(f"indexed {waited:.0f} s later")
-        print("| away, ms | people | searches a second | times one | median, ms | p95, ms |")
-        print("| --- | --- | --- | --- | --- | --- |")
+        figures: dict[str, float] = {
+            "passages": len(documents.names) * documents.size,
+            "passages written a second, by two threads": fill(collection, documents),
+            "s until they were indexed": wait_until_indexed(store, collection),
+        }
         asked = questions(documents)
         search_for(collection, asked, 2.0, 2)
         for away in options.away:
             if away:
                 far_away(away)
-            one = 0.0
             for people in PEOPLE:
                 began = time.perf_counter()
                 times = search_for(collection, asked, SECONDS, people)
-                rate = len(times) / (time.perf_counter() - began)
-                one = one or rate
+                seconds = time.perf_counter() - began
+                what = f"{people} at once, {away:g} ms away"
+                figures[f"{what}: searches a second"] = len(times) / seconds
                 middle, late = np.percentile(times, [50, 95]) * 1000
-                print(
-                    f"| {away:g} | {people} | {rate:.0f} | {rate / one:.1f} | {middle:.1f} "
-                    f"| {late:.1f} |",
-                    flush=True,
-                )
+                figures[f"{what}: ms, median"] = middle
+                figures[f"{what}: ms, 95th percentile"] = late
+        keep("server_search", "searches of several people", figures)
         store.close()
 
 
