@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from weakref import finalize
 
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
@@ -187,6 +188,8 @@ def _reason(fault: Exception) -> str:
         with suppress(ValueError, LookupError, TypeError):
             return redact(str(fault.structured()["status"]["error"]))
     if isinstance(fault, ResponseHandlingException) and fault.source:
+        if isinstance(fault.source, httpx.TimeoutException):
+            return "no answer came in time"
         return redact(f"{type(fault.source).__name__}: {fault.source}")
     return redact(" ".join(str(fault).split()))
 
