@@ -55,7 +55,7 @@ def app_settings(data_dir: Path) -> dict[str, str]:
 def lose_index(folder: Path) -> None:
     """Delete all that a closed store of this folder had."""
     if URL:
-        _remove({_prefix(folder)})
+        remove({_prefix(folder)})
     else:
         shutil.rmtree(folder)
 
@@ -69,7 +69,7 @@ def stores_on_the_server() -> Iterator[None]:
         patch.setattr("engine.index.open_store", open_store)
         patch.setattr("engine.workspace.library.open_store", open_store)
         yield
-    _remove(_made)
+    remove(_made)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def own_collections() -> Iterator[None]:
     before = set(_made)
     yield
     if new := _made - before:
-        _remove(new)
+        remove(new)
         _made.intersection_update(before)
 
 
@@ -86,7 +86,8 @@ def _prefix(path: Path | str) -> str:
     return "test-" + hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
 
 
-def _remove(prefixes: set[str]) -> None:
+def remove(prefixes: set[str]) -> None:
+    """Delete what is on the server under these prefixes."""
     client = QdrantServer(URL, API_KEY).connect()
     for each in client.get_collections().collections:
         if each.name.partition("+")[0] in prefixes:
