@@ -112,6 +112,26 @@ _FORMS = read_forms(__file__)
 _REFERS = r"\b(?:(?:that|the same) (?:year|date|day)|then|(?:after|before) that|later|earlier)\b"
 
 
+# "Suppose today is 1 October 2025. How many days until Christmas?"
+_SUPPOSED = re.compile(
+    r"(?:(?:assume|suppose|imagine|say|if|given|let's say)(?: that)? )?"
+    r"(?:today is|it is|today's date is)"
+    r" (?P<day>[^.;!?]*?\d{4})(?: today)?[.,;:!]? (?P<question>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _on(today: date, call: DateCall) -> DateCall:
+    """The same call with a date in place of "today"."""
+    given = {
+        name: today.isoformat() if value == "today" else value
+        for name, value in call.arguments.items()
+    }
+    if call.tool == "date_after" and given.get("start") in WEEKDAYS:
+        return call
+    return DateCall(call.tool, given)
+
+
 def read_dates(question: str, now: datetime, before: Sequence[str] = ()) -> DateCall | None:
     """The date calculation that a question asks for, or None.
 
@@ -124,6 +144,10 @@ def read_dates(question: str, now: datetime, before: Sequence[str] = ()) -> Date
         return None
     text = plain(question)
     today = now.date()
+    if supposed := _SUPPOSED.fullmatch(text):
+        for day in dates_in(supposed["day"], today)[:1]:
+            call = read_dates(supposed["question"], datetime.combine(day, now.time(), now.tzinfo))
+            return call and _on(day, call)
     since = today  # what "until" and "that year" refer to
     if before and re.search(_REFERS, text, re.I):
         since = next(reversed([d for each in before for d in dates_in(each, today)]), today)

@@ -44,6 +44,14 @@ _FORMS = read_forms(__file__)
 _WORDS = {name: _FORMS.filled(text) for name, text in _FORMS.data["words"].items()}
 
 
+_AS_A = re.compile(
+    r"(?:i am|i'm|as) an? (?P<who>[a-z]+)[.,;:]? "
+    r"(?=(?:what|how much) (?:do|does|is|are|must|would)\b"
+    r".*\b(?:cost|pay|price))",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A call that a plan needs. `thought`: why, for the user."""
@@ -76,6 +84,8 @@ def document_plan(
     if not {SEARCH, CALCULATOR} <= names or len(question) > LENGTH:
         return None
     text = plain(question)
+    if who := _AS_A.match(text):  # "I am a visitor. What do two cans cost?"
+        text = f"{text[who.end() :]} at the {who['who']} price"
     for form in _FORMS.patterns:
         match = _FORMS.match(form, text)
         if match and (plan := _plan(form, match, question, now)):

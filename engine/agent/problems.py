@@ -62,6 +62,8 @@ _CONSTANTS = {
     ("day", "week"): "days_per_week",
     ("month", "year"): "months_per_year",
 }
+# Words behind "how much" that are no thing, in the form that `_unit` gives them
+_AFTER_HOW_MUCH = frozenset("do doe did is are will would must more less can".split())  # noqa: SIM905
 _DATA = read_forms(__file__)
 _CHANGES = re.compile(_DATA.data["words"]["changes"].replace("\n", ""))
 _FACTORS = [(re.compile(_DATA.filled(each["pattern"])), each) for each in _DATA.data["factors"]]
@@ -230,13 +232,18 @@ def _asked(said: str) -> tuple[str, str] | None:
         (r"\bhow fast\b|\b(?:average )?speed\b", "speed"),
     ):
         if re.search(form, said):
-            return asked, ""
+            hour = re.search(r"\b(?:kmh|mph)\b|\b(?:per|an) hour\b", said)
+            return asked, "hour" if asked == "speed" and hour else ""
     if many := re.search(_DATA.filled(_DATA.data["words"]["how_many"]), said):
         return _unit(many["of"]), below
     if re.search(r"\bhow long\b|\bhow much time\b", said):
         return "time", ""
     if re.search(_DATA.data["words"]["how_much"].replace("\n", ""), said):
         return "money", below
+    if much := re.search(r"\bhow much (?P<of>[a-z]+)\b", said):
+        noun = _unit(much["of"])  # "how much sugar": the unit of no number, unless it is stated
+        if noun not in _AFTER_HOW_MUCH:
+            return (noun, below) if re.search(rf"#\d [a-z]* ?(?:of )?{noun}", said) else None
     return ("", below) if re.search(r"\bhow much\b|\bwhat\b", said) else None
 
 
@@ -291,8 +298,8 @@ def _is_asked(unit: tuple[str, str], asked: tuple[str, str]) -> bool:
             return of in _LENGTHS and not per
         case ("time", ""):
             return of in _TIMES and not per
-        case ("speed", ""):
-            return of in _LENGTHS and per in _TIMES
+        case ("speed", below):
+            return of in _LENGTHS and (per == below if below else per in _TIMES)
         case ("money", below):
             return of == "money" and per == below
         case ("", below):

@@ -46,13 +46,14 @@ from engine.agent.problems import looks_like_a_problem, read_problem
 from engine.agent.quoting import quotation
 from engine.agent.shipped import NOT_FOUND, QUESTIONS
 from engine.agent.tools import FunctionTool
-from engine.agent.wording import continued, goes_on, parts_of, refers_back
+from engine.agent.wording import continued, goes_on, of_documents, parts_of, refers_back
 from engine.errors import ToolError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.prompting import EVIDENCE_SENTENCES, answer_prompt, excerpts, parts_that_fit
 from engine.run import Run
 from engine.schema import ChatMessage
 from engine.settings import Settings
+from engine.spelling import with_question_words
 from engine.splitting import sentence_spans
 
 if TYPE_CHECKING:
@@ -126,11 +127,13 @@ class RoutingPolicy:
 
         Questions of which rules can read none stay together: the document search parts them.
         """
-        if whole := self._certain(task.question, task, tools):
+        vocabulary = getattr(Settings.embed_model, "vocabulary", {})
+        question = with_question_words(task.question, vocabulary)
+        if whole := self._certain(question, task, tools):
             return [_Part(task.question, whole)]
         if further := self._further(task, tools):
             return [_Part(task.question, further)]
-        questions = parts_of(task.question)
+        questions = parts_of(question)
         certain = [self._certain(each, task, tools) for each in questions]
         if len(questions) == 1 or not any(certain):
             return [_Part(task.question, self._likely(task.question, tools, run, task.history))]
@@ -345,7 +348,7 @@ def _one_call(request: CallRequest, thought: str) -> Plan:
     if output.is_answer:
         return Reply(output.content)
     if done.call.tool_name == SEARCH:
-        quoted = quotation(request.question, output.sources)
+        quoted = quotation(of_documents(request.question), output.sources)
         return Reply(quoted or NOT_FOUND, declined=not quoted)
     if done.direct:
         return Reply(output.content)

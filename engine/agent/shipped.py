@@ -22,9 +22,11 @@ from engine.agent.sums import read_sum
 from engine.agent.tools import Example, FunctionTool
 from engine.agent.units import convert_units, follow_up_conversion, read_conversion
 from engine.agent.values import is_table
+from engine.agent.wording import of_documents
 from engine.errors import ToolError
 from engine.index import VectorStoreIndex
 from engine.kinds.finding import Treated
+from engine.kinds.row_answers import row_answer
 from engine.retrieving import Retriever, is_relevant
 from engine.run import Run
 from engine.schema import Filters, Node, NodeWithScore
@@ -91,13 +93,15 @@ def search_tool(
             found = _with_tables(found, nodes_of)
         if (treated is not None and treated.missing) or not (looks_up or is_relevant(found)):
             return ToolOutput(NOT_FOUND, tuple(found), found=False)
+        if not looks_up and (row := row_answer(query, found)):
+            return ToolOutput("".join(row.text), tuple(row.sources), is_answer=True)
         shown = enumerate(found[:passages], 1)
         texts = (f"[{n}] {each.node.label}\n{each.text}" for n, each in shown)
         return ToolOutput("\n\n".join(texts), tuple(found))
 
     return FunctionTool(
         search_documents,
-        arguments_from=lambda question: {"query": question},
+        arguments_from=lambda question: {"query": of_documents(question)},
         examples=[
             Example(question, {"query": question}) for question in QUESTIONS["search_documents"]
         ],

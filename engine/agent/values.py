@@ -306,6 +306,9 @@ def _in_row(
     if len(columns) > 1:
         single = set(stems("unit per single each"))
         columns = [each for each in columns if set(stems(each[0])) & single] or columns
+    if len(columns) > 1:  # "at the member price": the column that the question names
+        shared = [len(set(stems(each[0])) & terms) for each in columns]
+        columns = [each for each, n in zip(columns, shared, strict=True) if n == max(shared)]
     if len(columns) != 1:
         return
     name, text = columns[0]

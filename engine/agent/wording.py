@@ -5,6 +5,27 @@ import re
 
 PARTS = 4  # at most, of one message
 
+# Where a question is to be answered from, which is no part of it
+_FROM_DOCUMENTS = re.compile(
+    r"(?:according to|going by|from|in|using|based on|search(?: in| through)?|look (?:up )?in|"
+    r"check) "
+    r"(?:my|the|these|our|all(?: my)?) (?:documents?|files?|notes|papers|library|collection)"
+    r"(?: for| and (?:tell me|find out|say))?[,:;]? +|"
+    r"(?:please )?(?:look up|find out|search for|find|check)"
+    r"(?: in (?:my|the) (?:documents?|files?))?"
+    r"[,:]? +(?=(?:who|whom|whose|what|which|when|where|why|how|if|whether)\b)",
+    re.IGNORECASE,
+)
+
+
+def of_documents(question: str) -> str:
+    """A question for the document search, without "according to my documents" before it."""
+    text = " ".join(question.split())
+    rest = text
+    while match := _FROM_DOCUMENTS.match(rest):
+        rest = rest[match.end() :]
+    return rest if len(rest.split()) > 2 else text
+
 _POLITE = re.compile(
     r"(?:please|pls|kindly|hi there|hi|hello|hey|ok|okay|so|well|um|oh|thanks|thank you|"
     r"quick question|quickly|and|now|then|also|can you|could you|would you|will you|"
