@@ -6,6 +6,7 @@ that are not in the question, and all of its numbers and names. Only words are c
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,9 +61,15 @@ def cite(answer: str, question: str, passages: Sequence[NodeWithScore]) -> list[
         best, number = max(shares, default=(0.0, 0))
         return -number if best > 0 else 0
 
-    spans = sentence_spans(answer)
+    spans = [span for span in sentence_spans(answer) if not _is_heading(answer[slice(*span)])]
     found_for = [(start, end, supporting(answer[start:end])) for start, end in spans]
     return [Citation(start, end, passage) for start, end, passage in found_for if passage]
+
+
+def _is_heading(text: str) -> bool:
+    """Whether a sentence states nothing: a question, or a line in bold above an answer."""
+    in_bold = re.fullmatch(r"\s*\*\*[^*]+\*\*\s*", text)
+    return text.rstrip(" *_").endswith("?") or in_bold is not None
 
 
 def _share(said: str, sentence: _Sentence, asked: frozenset[int]) -> float:

@@ -25,6 +25,11 @@ def test_each_sentence_is_cited_with_the_passage_that_has_it() -> None:
     ]
 
 
+def test_a_question_above_its_answer_is_not_cited() -> None:
+    answer = "**Who built the tide mill?**\n\nHannah Voss built it."
+    assert cited(answer) == [("Hannah Voss built it.", 1)]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -16,6 +16,7 @@ from engine.kinds.naming import books_named
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.shelf import Book
 from engine.kinds.words import in_digits, terms_of
+from engine.reading.formats import part_name
 from engine.retrieving import is_relevant
 from engine.run import Run
 from engine.schema import NodeWithScore
@@ -68,12 +69,7 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         listed = _listed(named, f"{named[0].name}, in the library" if len(named) == 1 else "")
         if not re.search(r"\bpages?\b", asked.question, re.IGNORECASE):
             return listed
-        counts = [max(1, each.source.pages) for each in named]
-        pages = [
-            f"**{counted(count, 'page')}** in {each.name}.\n\n"
-            for each, count in zip(named, counts, strict=True)
-        ]
-        return replace(listed, text=(*pages, *listed.text))
+        return replace(listed, text=(*map(_pages_said, named), *listed.text))
     chosen = _of_format(asked.question, books)
     said = in_digits(asked.question)
     order = next(
@@ -94,6 +90,14 @@ def about_library(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     return _listed(ranked[:most], f"The {name} of {len(chosen)} documents")
 
 
+def _pages_said(book: Book) -> str:
+    part = part_name(book.name)
+    parts = f"**{counted(max(1, book.source.pages), part)}**"
+    if part in ("page", "slide"):
+        return f"{parts} in {book.name}.\n\n"
+    return f"{book.name} has no pages. It has {parts}.\n\n"
+
+
 def _listed(books: Sequence[Book], did: str = "") -> Treated:
     count = counted(len(books), "document")
     lines = [f"{count}:\n\n"] if len(books) != 1 or not did else []
@@ -101,7 +105,8 @@ def _listed(books: Sequence[Book], did: str = "") -> Treated:
         source = book.source
         title = f" – {book.title}" if book.title else ""
         added = datetime.fromisoformat(source.added_at).astimezone().strftime("%-d %B %Y, %H:%M")
-        pages = f"{source.pages:,} pages, " if source.pages > 1 else ""
+        part = part_name(source.file_name)
+        pages = f"{source.pages:,} {part}s, " if source.pages > 1 else ""
         passages = counted(source.passages, "passage")
         place = f"in {book.collection}, " if book.collection else ""
         lines.append(f"- **{source.path}**{title} ({place}{pages}{passages}, added {added})\n")

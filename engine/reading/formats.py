@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from engine.errors import DocumentError, UnsupportedFormatError
 
@@ -39,6 +39,17 @@ class Section:
     page_label: str = ""
     page_number: int = 0
     lines: list[list[int]] = field(default_factory=list)
+
+
+# What the parts of a file are called; those of other formats are sections: a heading and its text
+_PARTS = {".pdf": "page", ".pptx": "slide", ".tif": "page", ".tiff": "page"} | dict.fromkeys(
+    (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "sheet"
+)
+
+
+def part_name(file_name: str) -> str:
+    """What a part of such a file is called: "page", "slide", "sheet" or "section"."""
+    return _PARTS.get(PurePath(file_name).suffix.lower(), "section")
 
 
 def heading_path(titles: Sequence[str]) -> str:

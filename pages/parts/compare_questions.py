@@ -146,21 +146,27 @@ def generated_questions(workspace: Workspace, collection: str, count: int) -> li
 
 
 def _asked_about(workspace: Workspace, collection: str, source_id: str) -> Iterator[str]:
+    asked = 0
     for passage in workspace.library.passages(collection, source_id):
-        if question := question_about(passage.text):
+        if question := question_about(passage.text, asked):
+            asked += 1
             yield question
 
 
-def question_about(text: str) -> str:
+# Questions for the meaning of a sentence, in turn
+_FORMS = ("What is meant by “{}”?", "What does “{}” mean?", "Explain this: “{}”.")
+
+
+def question_about(text: str, number: int = 0) -> str:
     """A question about the first sentence of 8 to 30 words that is no heading and no row of a
-    table; empty if there is none.
+    table; empty if there is none. `number` chooses among its forms.
 
     With the default model, a question for the meaning of a quoted sentence finds its passage and
-    gets the right answer for prose in English and German. Other forms of the question did not.
+    gets the right answer for prose in English and German. Other kinds of question did not.
     """
     for start, end in sentence_spans(text):
         sentence = " ".join(text[start:end].split())
         whole = sentence[:1].isupper() and sentence[-1:] in ".!?" and " | " not in sentence
         if whole and 8 <= len(sentence.split()) <= 30:
-            return f"What is meant by “{sentence.rstrip(' .!?')}”?"
+            return _FORMS[number % len(_FORMS)].format(sentence.rstrip(" .!?"))
     return ""

@@ -1,16 +1,13 @@
 """Facts about a document in a few words: its parts, its size, its age."""
 
 from datetime import UTC, datetime
-from pathlib import PurePath
 
 from engine.english import counted
+from engine.reading.formats import part_name
 from engine.store import Source
 from engine.workspace import Workspace
 from pages.parts.markdown import plain_markdown
 
-PAGED = {".pdf": "page", ".pptx": "slide", ".tif": "page", ".tiff": "page"} | dict.fromkeys(
-    (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "sheet"
-)  # other formats have sections: a heading and its text
 _UNITS = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
 _A_MONTH = 30  # days; what is older is given by its date
 
@@ -37,7 +34,7 @@ def ago(time: str) -> str:
 
 def facts_of(workspace: Workspace, collection: str, document: Source) -> str:
     """The parts, passages, size and age of a document in one line."""
-    part = PAGED.get(PurePath(document.file_name).suffix.lower(), "section")
+    part = part_name(document.file_name)
     passages = counted(document.passages, "passage")
     prepared = workspace.prepared(collection, document.source_id)
     if prepared is not None:
