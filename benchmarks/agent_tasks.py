@@ -3,6 +3,7 @@
     python -m benchmarks.agent_tasks --half tune      # the tasks that the rules were made with
     python -m benchmarks.agent_tasks --half heldout   # tasks that were unused until the end
     python -m benchmarks.agent_tasks --half fresh     # others, written later, with other documents
+    python -m benchmarks.agent_tasks --half fresh2    # others again, used once
 
 The tasks are in questions/agent_<half>.json, and their documents in questions/documents/. They were
 written by somebody who had seen neither the code nor its examples. A task without documents of its
@@ -117,6 +118,14 @@ def has(text: str, wanted: str) -> bool:
     return re.search(before + re.escape(wanted) + after, text) is not None
 
 
+def rounds_to(text: str, wanted: str) -> bool:
+    """Whether a text has a number that is this one, rounded to its decimals."""
+    if not re.fullmatch(r"\d+(?:\.\d+)?", wanted):
+        return False
+    decimals = len(wanted.partition(".")[2])
+    return any(round(each, decimals) == float(wanted) for each in numbers(text))
+
+
 def numbers(text: str) -> list[float]:
     pattern = r"-?\d+(?:[ ,']\d{3})+(?:\.\d+)?(?!\d)|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
     return [float(re.sub("[ ,']", "", each)) for each in re.findall(pattern, normal(text))]
@@ -144,7 +153,11 @@ def wanted_texts(entry: Entry, today: date) -> list[list[str]]:
 
 def fits(entry: Entry, text: str, today: date) -> bool:
     groups = wanted_texts(entry, today)
-    met = sum(any(has(text, each) for each in group) for group in groups)
+    rounded = entry["kind"] == "units"  # 42.1648 km is right where 42.16 is wanted
+    met = sum(
+        any(has(text, each) or (rounded and rounds_to(text, each)) for each in group)
+        for group in groups
+    )
     right = met >= entry.get("at_least", len(groups))
     if "value" in entry and not right:
         room = entry.get("tolerance", 0.005) * abs(entry["value"])
@@ -200,7 +213,7 @@ def measure(half: str, entries: Sequence[Entry], shown: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--half", choices=("tune", "heldout", "fresh"), default="tune")
+    parser.add_argument("--half", choices=("tune", "heldout", "fresh", "fresh2"), default="tune")
     parser.add_argument("--tasks", type=Path, help="another file of tasks")
     parser.add_argument("--kind", default="", help="only tasks of this kind")
     parser.add_argument("--all", action="store_true", help="print right answers too")

@@ -6,7 +6,7 @@ no problem is no proof that it is right.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -174,6 +174,42 @@ _LEAD_IN = re.compile(
 )
 
 
+_VAGUE_AMOUNTS = set("little more less always often every much far".split())  # noqa: SIM905
+# "A year" says how long, and "a bag" says nothing
+_ONE_UNIT = re.compile(
+    r"\ban? (?:\w+ )?(?:second|minute|hour|day|night|week|month|year|decade|century|dozen|few|lot|"
+    r"couple|hundred|thousand|million|billion|third|quarter|half|metre|meter|kilomet\w+|mile|"
+    r"foot|inch|gram|kilo\w*|pound|ton\w*|litre|liter|euro|dollar|single|pair)s?\b",
+    re.IGNORECASE,
+)
+_TIME_OR_DATE = re.compile(
+    r"\b(?:1\d{3}|20\d\d)s?\b|\d[:./-]\d|\b\d{1,2}(?:st|nd|rd|th)\b|\b\d{1,2} ?[ap]\.?m\b|"
+    r"\b\d{1,3} (?:BC|AD|CE|BCE)\b|\bo'clock\b"
+)
+# A sentence without one of these, or a number, does not say when, or how many
+_TIMES = _TIME_WORDS - set("before after start end time while age when now then".split())  # noqa: SIM905
+_AMOUNTS = _AMOUNT_WORDS - set("a an little more less only always often every much far".split())  # noqa: SIM905
+
+
+def states_what_is_asked(question: str) -> Callable[[str], bool]:
+    """Whether a sentence has a time, where the question asks when, or a number, where it asks how
+    many. Always true for other questions."""
+    asks = _ASKS.search(question)
+    kind = asks.lastgroup if asks else None
+    if kind not in ("time", "amount"):
+        return lambda _: True
+    words = _TIMES if kind == "time" else _AMOUNTS
+
+    def states(sentence: str) -> bool:
+        if kind == "time" and _TIME_OR_DATE.search(sentence):
+            return True
+        if kind == "amount" and (any(map(str.isdigit, sentence)) or _SPELLED.search(sentence)):
+            return True
+        return not words.isdisjoint(map(_folded, _WORD.findall(sentence)))
+
+    return states
+
+
 def check(answer: str, question: str, read: Sequence[str]) -> Check:
     """Whether the parts of the passages that the model has `read` support its answer.
 
@@ -228,7 +264,8 @@ def _other_kind(answer: str, question: str, asks: str | None) -> str:
         return "The question asks for a person or a place, and the model wrote a number."
     if asks == "time" and not number and _TIME_WORDS.isdisjoint(words):
         return "The question asks for a time, and the model wrote none."
-    if asks == "amount" and not number and _AMOUNT_WORDS.isdisjoint(words):
+    counted = _AMOUNTS | _VAGUE_AMOUNTS
+    if asks == "amount" and not (number or _ONE_UNIT.search(answer)) and counted.isdisjoint(words):
         return "The question asks for a number, and the model wrote none."
     return ""
 

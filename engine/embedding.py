@@ -11,10 +11,11 @@ int8 models scale a batch by its largest value, so a text's vector would depend 
 of its batch (cosines down to 0.995).
 """
 
+import functools
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -126,6 +127,16 @@ class OnnxEmbedding:
         except Exception as fault:
             log.exception("A model could not be loaded")
             raise _unusable(folder) from fault
+
+    @functools.cached_property
+    def vocabulary(self) -> Mapping[str, int]:
+        """Whole words that the model knows, the commonest first; empty if its tokens do not show
+        which are whole words, or if it is for several languages."""
+        tokens = self._tokenizer.get_vocab()
+        if "##s" not in tokens or self.languages != {"en"}:
+            return {}
+        words = (each for each in tokens if len(each) > 2 and each.isascii() and each.isalpha())
+        return {word: tokens[word] for word in words}
 
     def embed(
         self,

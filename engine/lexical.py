@@ -65,6 +65,12 @@ def stem(word: str, language: str = ENGLISH) -> str:
     return str(rules.stemmer.stem_word(word)) if rules.stemmer else word
 
 
+def term_number(word: str, language: str = ENGLISH) -> int:
+    """The number of a word's term, as in the terms of a passage."""
+    rules = _bm25(_known(language))
+    return int(rules.compute_token_id(stem(word, language) or word))
+
+
 def _known(language: str) -> str:
     return language if language in STEMMERS else ""
 
@@ -161,6 +167,10 @@ class TermIndex:
         order = np.argsort(-scores, kind="stable")[:limit]
         return [(int(number), float(scores[number])) for number in order if scores[number] > 0]
 
+    def known(self, terms: Iterable[int]) -> set[int]:
+        """Those of the terms that a passage has, or had before it was hidden."""
+        return {term for term in terms if self._first.has(term) or term in self._lists}
+
     def scores(self, terms: Terms) -> NDArray[np.float32]:
         """Of each passage, by its number; 0 where it shares no term, or is hidden."""
         scores = np.zeros(len(self._alive), np.float32)
@@ -215,6 +225,10 @@ class _Sorted:
     def at(self, place: int) -> _Holders:
         part = slice(int(self._starts[place]), int(self._starts[place + 1]))
         return self._holders[part], self._weights[part]
+
+    def has(self, term: int) -> bool:
+        place = int(np.searchsorted(self.terms, term))
+        return place < len(self.terms) and bool(self.terms[place] == term)
 
     def of_term(self, term: int) -> Iterator[_Holders]:
         place = int(np.searchsorted(self.terms, term))

@@ -12,12 +12,13 @@ from engine.kinds.central import Sentence, Vectors, central
 from engine.kinds.dates import Moment, moment_of, moments, time_between
 from engine.kinds.naming import books_named, part_named
 from engine.kinds.recognising import Kind, recognise
-from engine.kinds.several import completed, parts_of
+from engine.kinds.row_answers import row_answer
+from engine.kinds.several import completed, parts_of, without_tail
 from engine.kinds.shelf import Book
 from engine.kinds.tables import Piece
 from engine.kinds.values import Value, comparable, value_of
 from engine.kinds.yes_no import verdict
-from engine.schema import Node
+from engine.schema import Evidence, Node, NodeWithScore
 from engine.store import Source
 
 
@@ -268,3 +269,45 @@ def test_the_sentences_that_are_like_many_others_are_central_and_in_order() -> N
     chosen = [each.text for each in central(sentences, 2, embed)]
     assert set(chosen) <= set(about_mill)
     assert chosen == sorted(chosen, key=texts.index)
+
+
+@pytest.mark.parametrize(
+    ("question", "head"),
+    [
+        ("Which is cheaper, Calder or Eastgate, and by how much?",
+         "Which is cheaper, Calder or Eastgate?"),
+        ("Were there fewer calls in March than in May? How many fewer?",
+         "Were there fewer calls in March than in May?"),
+        ("Which walk had the most people, and how many?", "Which walk had the most people?"),
+        ("What is the cheapest bag and its price?", "What is the cheapest bag?"),
+        ("What is the difference between the Heron and the Heron E?",
+         "What is the difference between the Heron and the Heron E?"),
+        ("Is the mill open?", "Is the mill open?"),
+    ],
+)  # fmt: skip
+def test_a_tail_that_the_answer_shows_anyway_is_left_out(question: str, head: str) -> None:
+    assert without_tail(question) == head
+
+
+def test_dates_with_slashes_are_read_in_the_order_of_their_column() -> None:
+    by_day = comparable(["06/06/2025", "13/06/2025", "04/07/2025"])
+    by_month = comparable(["06/06/2025", "06/13/2025", "07/04/2025"])
+    assert by_day == by_month == [Moment(2025, 6, 6), Moment(2025, 6, 13), Moment(2025, 7, 4)]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("What does the compost cost for members?", "Member price: **6.50**"),
+        ("Which item is in stock 42 times?", "Item"),
+    ],
+)
+def test_the_row_that_comes_closest_is_shown_with_the_cell_that_is_asked(
+    question: str, said: str
+) -> None:
+    one, other = "Item: Compost; Member price: 6.50; In stock: 42", "Item: Grit; Member price: 5"
+    node = Node(f"{one}\n{other}; In stock: 9", {"file_name": "shop.csv"})
+    row = NodeWithScore(node, 1.0, evidence=(Evidence(0, len(one), 5.0),))
+    answer = row_answer(question, [row])
+    assert answer is not None and said in "".join(answer.text) and "Grit" not in answer.text[-1]
+    assert row_answer("What do all items cost in total?", [row]) is None

@@ -9,10 +9,12 @@ A question goes in; a text with its sources comes out, or None where the questio
     overview.py       what is said on a topic, quoted
     summary.py        what a text is about; central.py chooses its sentences, keeping.py keeps it
     tables.py         passages → tables; values.py, dates.py: what cells mean
-    querying.py       a question → a query over a table; concepts.py: "cheapest" is a price
+    querying.py       a question → a query over a table; conditions.py, named_cells.py: which rows;
+                      concepts.py: "cheapest" is a price
     table_answers.py  which table a question asks; computing.py: lists, counts, totals, extremes
     between.py        the time between two events
-    comparing.py      two things or documents side by side
+    comparing.py      two things or documents side by side; amounts.py: of sentences
+    row_answers.py    a fact whose best sentence is a row, or a list
     yes_no.py         a verdict, where the words are plain
     library.py        which documents there are
     answering.py      Kinds: chooses among these

@@ -10,14 +10,15 @@ from dataclasses import replace
 
 from engine.embedding import Reranker
 from engine.kinds.between import time_answer
-from engine.kinds.comparing import comparison
+from engine.kinds.comparing import comparison, computed_comparison
 from engine.kinds.computing import answer_of
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.keeping import KeptSummaries
 from engine.kinds.library import about_library
 from engine.kinds.overview import overview, prose_list, quotations
 from engine.kinds.recognising import Asked, Kind, recognise, without_thanks
-from engine.kinds.several import completed, has_name, leans, parts_of
+from engine.kinds.row_answers import row_answer
+from engine.kinds.several import completed, has_name, leans, parts_of, without_tail
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
 from engine.kinds.table_answers import best_query, table_answer
 from engine.kinds.yes_no import yes_no_answer
@@ -28,6 +29,7 @@ from engine.response import Answer
 from engine.retrieving import Searched, is_relevant
 from engine.run import Phase, Run
 from engine.schema import Filters, NodeWithScore
+from engine.spelling import corrected
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.timing import KindRecord
 from engine.writing import write
@@ -71,11 +73,12 @@ class Kinds:
             language = language_of_question(answer.question, known)
             if language not in ("", ENGLISH):
                 return None  # "Was kostet ein Fahrrad?" begins with no English "was"
-            kinds = recognise(answer.question)
+            question = self._corrected(answer.question, run)
+            kinds = recognise(question)
         small = synthesizer.context_format is ContextFormat.SENTENCES
         finder = Finder(self._searched, self._reranker, self._filters, small)
         run.report(Phase.SEARCHING)
-        treated = self._several(answer.question, finder, run)
+        treated = self._with_tail(question, finder, run) or self._several(question, finder, run)
         summary = treated is None and kinds[0].kind is Kind.SUMMARY
         if summary and (scopes := scopes_of(kinds[0], finder, run)):
             self._summary(kinds[0], scopes, answer, synthesizer, finder)
@@ -93,13 +96,20 @@ class Kinds:
                 run.check()
                 answer.write(line)
         else:
-            write(synthesizer, answer.question, treated.sources, answer)
+            write(synthesizer, question, treated.sources, answer)
         return ""
+
+    def _corrected(self, question: str, run: Run) -> str:
+        question, changes = corrected(question, self._searched)
+        for change in changes:
+            run.note(change)
+        return question
 
     def treat(self, question: str, run: Run) -> Treated | None:
         """The answer by code, if the question is of a kind that is treated here: for agents."""
+        question = self._corrected(question, run)
         finder = Finder(self._searched, self._reranker, self._filters, True)
-        several = self._several(question, finder, run)
+        several = self._with_tail(question, finder, run) or self._several(question, finder, run)
         return several or self._first(recognise(question), finder, run)
 
     def _first(self, kinds: Sequence[Asked], finder: Finder, run: Run) -> Treated | None:
@@ -137,6 +147,20 @@ class Kinds:
         return None
 
     # Several questions
+
+    def _with_tail(self, question: str, finder: Finder, run: Run) -> Treated | None:
+        """A question that ends in "and by how much?": the computed answer to the rest shows it."""
+        whole = without_thanks(question)
+        head = without_tail(whole)
+        if head == whole:
+            return None
+        for asked in recognise(head):
+            if asked.kind in (Kind.TABLE, Kind.COMPARISON, Kind.BETWEEN, Kind.YES_NO):
+                computed = {Kind.TABLE: table_answer, Kind.YES_NO: table_answer,
+                            Kind.COMPARISON: computed_comparison, Kind.BETWEEN: time_answer}
+                if treated := computed[asked.kind](asked, finder, run):
+                    return treated
+        return None
 
     def _several(self, question: str, finder: Finder, run: Run) -> Treated | None:
         """The parts of a double question, each answered, and joined; None if it is one question.
@@ -196,6 +220,8 @@ class Kinds:
                 found = inside
         if not is_relevant(found):
             return Treated(Kind.FACT, "", found[:1], missing=True)
+        if row := row_answer(question, found):
+            return row
         best = found[0]
         spans = [(each.start, each.end) for each in best.evidence[:1]]
         quoted = marked(best.node, spans or [(0, len(best.text))], best.score)

@@ -134,8 +134,9 @@ def _searched(event: str, year: int, finder: Finder, run: Run) -> _Event | None:
             logit = next((e.score for e in each.evidence if e.start == start), None)
             if with_heading < ENOUGH and (logit is None or logit < 2):
                 continue
-            said = moments(sentence, year)
-            dates = said or _dates_above(each.text, spans[:place])
+            above = _dates_above(each.text, spans[:place])
+            said = moments(sentence, year or (above[0].year if above else 0))
+            dates = said or above
             if not dates:
                 continue
             score = share + 0.5 * with_heading + 0.05 * (logit or -3.0) - 0.1 * rank

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from engine.kinds.amounts import compared_amounts
 from engine.kinds.computing import lines_of
 from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of
 from engine.kinds.dates import Moment, time_between
@@ -38,9 +39,9 @@ OF_A_THING, OF_A_SECTION, BELOW, OF_A_DOCUMENT = 5, 8, 30, 4
 
 def comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     """None if nothing is found for one of the sides."""
-    one, other = _sides(asked)
-    if found := _in_a_table(asked, one, other, finder, run):
+    if found := computed_comparison(asked, finder, run):
         return found
+    one, other = _sides(asked)
     lines: list[str] = []
     sources: list[NodeWithScore] = []
     for side, opposite in ((one, other), (other, one)):
@@ -66,6 +67,14 @@ def comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         sources,
         tuple(lines),
     )
+
+
+def computed_comparison(asked: Asked, finder: Finder, run: Run) -> Treated | None:
+    """The difference, computed from the rows of a table, or from amounts in sentences; None if
+    there are none."""
+    one, other = _sides(asked)
+    in_table = _in_a_table(asked, one, other, finder, run)
+    return in_table or compared_amounts(asked, one, other, finder, run)
 
 
 def _sides(asked: Asked) -> tuple[str, str]:

@@ -50,8 +50,11 @@ def answer_of(query: Query) -> Treated | None:
     if query.operation == "count":
         return _computed(query, rows, f"**{len(rows)}**{total.removeprefix(str(len(rows)))}:")
     if query.operation == "cells" and query.column and len(rows) <= FEW:
-        cells = (f"**{row.cells.get(query.column) or 'empty'}** ({_name(row)})" for row in rows)
-        return _computed(query, rows, f"{query.column}: {', '.join(cells)}")
+        cells = (
+            f"**{row.cells.get(query.column) or 'empty'}** ({name_of_row(row)})" for row in rows
+        )
+        first = f"{query.column}: {', '.join(cells)}{_difference(query, rows)}"
+        return _computed(query, rows, first)
     return _computed(query, rows, f"{total}:")
 
 
@@ -121,6 +124,16 @@ def _times(row: Row, query: Query) -> Decimal:
     return value.number if value else Decimal(1)
 
 
+def _difference(query: Query, rows: Sequence[Row]) -> str:
+    """What the cells of two rows differ by, where the question asks for it."""
+    values = [value_of(row.cells.get(query.column, "")) for row in rows]
+    alike = in_one_unit([each for each in values if each])
+    if not query.compares or len(rows) != 2 or not alike or len(alike) != 2:
+        return ""
+    apart = abs(alike[0].number - alike[1].number)
+    return f"; difference **{_shown(apart, alike[0].unit)}**"
+
+
 def _values(query: Query, rows: Sequence[Row]) -> Treated:
     """The different cells of a column, and how often each occurs."""
     counts = Counter(cell for row in rows if (cell := row.cells.get(query.column, "")))
@@ -146,7 +159,7 @@ def _extremes(query: Query, rows: Sequence[Row]) -> Treated | None:
     chosen = [
         row for place, (value, row) in enumerate(known) if place < query.most or value == last
     ]
-    best = f"**{chosen[0].cells[query.column]}** ({_name(chosen[0])})"
+    best = f"**{chosen[0].cells[query.column]}** ({name_of_row(chosen[0])})"
     word = query.operation.capitalize()
     if isinstance(last, Moment):
         word = "Latest" if query.operation == "highest" else "Earliest"
@@ -189,7 +202,7 @@ def _where(query: Query) -> str:
     return f", where {query.conditions_said}" if query.conditions else ""
 
 
-def _name(row: Row) -> str:
+def name_of_row(row: Row) -> str:
     """A row in a few words: its first cell, with the first one in letters if that is a number."""
     cells = [cell for name, cell in row.cells.items() if name != TEXT]
     if ENTRY in row.cells or not any(map(str.isdigit, cells[0])):

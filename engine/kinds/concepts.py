@@ -36,7 +36,9 @@ CONCEPTS = {
         "€ $ £ ¥ eur euro usd dollar gbp pound crown franc chf yen",
         "expensive cheap dear costly pay money euros dollars buy spend spent worth much bill",
     ),
-    "weight": _concept("weight mass load", "g kg gram kilogram t tonne mg lb", "weigh heavy light"),
+    "weight": _concept(
+        "weight mass load", "g kg gram kilogram t tonne mg lb", "weigh heavy light kg kilos"
+    ),
     "length": _concept(
         "length distance", "m km cm mm metre meter kilometre kilometer mile", "long far short"
     ),
@@ -56,15 +58,17 @@ CONCEPTS = {
         "left sell stock",
     ),
     "persons": _concept(
-        "residents persons members inhabitants guests visitors employees participants passengers",
+        "residents persons members inhabitants guests visitors employees participants passengers "
+        "walkers players runners riders pupils students children adults volunteers attendance "
+        "attendees helpers patients customers",
         "",
-        "people persons live",
+        "people persons live popular attended",
     ),
     "speed": _concept("speed velocity pace", "km/h mph kmh", "fast slow quick"),
     "capacity": _concept(
         "capacity volume seats places beds", "l litre liter ml", "hold fit big large"
     ),
-    "temperature": _concept("temperature degrees", "°c °f °", "hot warm cold cool"),
+    "temperature": _concept("temperature degrees", "°c °f ° c", "hot warm cold cool"),
     "date": _concept(
         "date day when month year start end begin reported completed bought due check deadline "
         "since",
@@ -156,7 +160,10 @@ COMPARATIVES: dict[str, tuple[tuple[str, ...], bool]] = {
 
 def is_of(column: str, table: Table, concept: str) -> bool:
     known = CONCEPTS[concept]
-    terms = set(terms_of(column))
+    in_order = terms_of(column)
+    terms = set(in_order)
+    if concept == "persons":  # "Member price" is no number of members
+        terms = set(in_order[-1:])
     if terms & known.names:
         return True
     if {unit_of(word) for word in words_of(column)} & known.units:

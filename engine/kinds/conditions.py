@@ -1,4 +1,4 @@
-"""A question → conditions on the rows of a table. Pure.
+"""A question → conditions on the rows of a table: comparisons, dates, numbers. Pure.
 
 Each function takes the words that it understands away from the question, so that no other one takes
 them for something else, and in the end it is known which words nothing has explained.
@@ -12,7 +12,7 @@ from decimal import Decimal
 from engine.english import MONTHS
 from engine.kinds.concepts import COMPARATIVES, CONCEPTS, is_of, words_for
 from engine.kinds.dates import Moment, moments
-from engine.kinds.tables import ENTRY, HEADING, TEXT, TITLE, Table
+from engine.kinds.tables import Table
 from engine.kinds.values import (
     MINUTES,
     SECONDS,
@@ -26,7 +26,7 @@ from engine.kinds.values import (
     usual_unit,
     value_of,
 )
-from engine.kinds.words import in_digits, related, term_of, terms_of, words_of
+from engine.kinds.words import related, term_of, terms_of, words_of
 
 # Words of questions that say nothing about which rows are meant
 GENERIC = frozenset(
@@ -39,7 +39,8 @@ GENERIC = frozenset(
         "called what which who whose would could time thing one ones per also only still yet whole "
         "single given information detail data sheet everything anything something every "
         "go went put carry carried show shown appear undertake perform complete set come came "
-        "actually really already ever far so same both several some any listing overview"
+        "actually really already ever far so same both several some any listing overview "
+        "whom all whole altogether thing stuff"
     )
 )
 
@@ -88,7 +89,7 @@ class Words:
         ]
 
 
-def _term(word: str) -> str:
+def first_term(word: str) -> str:
     found = terms_of(word)
     return found[0] if found else ""
 
@@ -169,7 +170,7 @@ def comparisons(
         amount = orders.amount(column, match["amount"], unit) if column else None
         if amount is None or match[0] not in words.left:
             continue
-        rest = "" if not unit or _unit_fits(unit, column, table) else f" {match['unit']}"
+        rest = "" if not unit or unit_fits(unit, column, table) else f" {match['unit']}"
         words.left = words.left.replace(match[0], f" , {rest}", 1)
         words.explain(words_for(column, table))
         values = orders.numbers(column) or []
@@ -225,7 +226,7 @@ def _compared_column(
                 return column
     if unit:
         for column in numeric:
-            if _unit_fits(unit, column, table):
+            if unit_fits(unit, column, table):
                 return column
     for term in reversed(near):
         for known in CONCEPTS.values():
@@ -240,7 +241,7 @@ def _compared_column(
     return ""
 
 
-def _unit_fits(unit: str, column: str, table: Table) -> bool:
+def unit_fits(unit: str, column: str, table: Table) -> bool:
     if term_of(unit) in terms_of(column) or unit in {unit_of(w) for w in words_of(column)}:
         return True
     value = next((v for cell in table.column(column)[:20] if (v := value_of(cell))), None)
@@ -362,7 +363,7 @@ def equal_numbers(
             values = orders.numbers(column)
             if values is None or not term or column in used:
                 continue
-            if term in names[column] or _unit_fits(unit_of(unit), column, table):
+            if term in names[column] or unit_fits(unit_of(unit), column, table):
                 amount = orders.amount(column, match["amount"], unit_of(unit))
                 if amount is None:
                     continue
@@ -371,121 +372,3 @@ def equal_numbers(
                 words.left = words.left.replace(match[0], " , ", 1)
                 break
     return found
-
-
-_NO = re.compile(
-    r"\b(?:not|no|without|except|other than|n't|neither)\b(?: \w+){0,2}$", re.IGNORECASE
-)
-_SHORT = 6  # words of a cell that a question may name as a whole
-_VALUES = 2_000  # different cells of a column
-
-
-def named_cells(words: Words, table: Table, used: set[str]) -> list[Condition]:
-    """Cells that the question names as a whole: "by Voltmann Electric", "A-1004", "medical".
-
-    Of a longer and a shorter name at one place, the longer one is meant. Several cells of a column
-    are alternatives.
-    """
-    asked = terms_of(words.left)
-    said = f" {' '.join(words_of(words.left)).lower()} "
-    found: list[tuple[int, str, str, frozenset[str]]] = []
-    for column in table.columns:
-        cells = dict.fromkeys(table.column(column))
-        if column in used or column in (TEXT, ENTRY, TITLE, HEADING) or len(cells) > _VALUES:
-            continue
-        for cell in cells:
-            terms = terms_of(in_digits(cell))
-            if len(terms) > _SHORT or (cell.isdigit() and len(cell) < 3):
-                continue
-            whole = len(cell) > 1 and f" {cell.lower()} " in said
-            if ((terms and _follows(terms, asked)) or whole) and cell.strip():
-                found.append((len(terms), column, cell, frozenset(terms)))
-    found.sort(key=lambda each: -each[0])
-    chosen: dict[str, list[tuple[str, frozenset[str]]]] = {}
-    taken: set[str] = set()
-    for _, column, cell, cell_terms in found:
-        part_of_longer = cell_terms < taken or (cell_terms <= taken and column not in chosen)
-        if not (cell_terms and part_of_longer):
-            chosen.setdefault(column, []).append((cell, cell_terms))
-            taken |= cell_terms
-    conditions = []
-    for column, named in chosen.items():
-        values = {cell for cell, _ in named}
-        place = min((words.left.lower().find(cell.lower()) for cell in values), default=-1)
-        no = place > 0 and bool(_NO.search(words.left[:place].rstrip()))
-        terms_said = frozenset().union(*(terms for _, terms in named))
-        what = f"{column} is {'not ' * no}{' or '.join(sorted(values))}"
-        test = _is_in(table.column(column), values, no)
-        conditions.append(Condition(column, what, test, terms_said))
-    return conditions
-
-
-def _is_in(cells: Sequence[str], values: set[str], no: bool) -> Callable[[int], bool]:
-    return lambda place: (cells[place] in values) != no
-
-
-def _follows(wanted: Sequence[str], terms: Sequence[str]) -> bool:
-    """Whether the terms come in this order, next to each other but for stop words."""
-    starts = range(len(terms) - len(wanted) + 1)
-    return any(list(terms[start : start + len(wanted)]) == list(wanted) for start in starts)
-
-
-_YES, _FALSE = frozenset(["yes", "true", "x", "✓", "y"]), frozenset(["no", "false", "-", "n", ""])
-
-
-def yes_no_cells(
-    words: Words, table: Table, names: dict[str, frozenset[str]], found: Sequence[Condition]
-) -> list[Condition]:
-    """A column of yes and no that is named: "flats with a balcony", "without a balcony"."""
-    used = {each.column for each in found}
-    asked = set(terms_of(words.left))
-    conditions = []
-    if re.match(r"^\W*(?:is|are|was|were|does|do|did|has|have|had|can)\b", words.text, re.I):
-        return []  # the cell itself is asked for
-    for column in table.columns:
-        cells = [cell.strip().lower() for cell in table.column(column)]
-        if column in used or not names[column] & asked or not set(cells) <= _YES | _FALSE:
-            continue
-        name = next(w for w in words_of(words.left) if _term(w) in names[column])
-        before = words.left[: words.left.find(name)]
-        no = bool(re.search(r"\b(?:no|not|without|lacks?|n't)\b(?: \w+){0,2} ?$", before, re.I))
-        chosen = [(cell in _YES) != no for cell in cells]
-        conditions.append(
-            Condition(
-                column, f"{column} is {'no' if no else 'yes'}", chosen.__getitem__, names[column]
-            )
-        )
-    return conditions
-
-
-MENTIONED = 2  # words of a question that may be found inside of cells
-
-
-def mentioned_in_text(words: Words, table: Table) -> list[Condition]:
-    """Words that nothing else explains, and that some cells have among others."""
-    left = words.unexplained()
-    if len(left) > MENTIONED or table.sort == "outline":
-        return []
-    left = list(dict.fromkeys(left))
-    conditions = []
-    for word in left:
-        term = _term(word)
-        best: tuple[int, str, list[bool]] | None = None
-        for column in table.columns:
-            cells = table.column(column)
-            there = [word == cell if word.isdigit() else term in terms_of(cell) for cell in cells]
-            count = sum(there)
-            if count and (best is None or count > best[0]):
-                best = count, column, there
-        if best:
-            _, column, there = best
-            conditions.append(
-                Condition(
-                    column,
-                    f"{column} has “{word}”",
-                    there.__getitem__,
-                    frozenset([term]),
-                    exact=False,
-                )
-            )
-    return conditions

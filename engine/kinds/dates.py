@@ -5,7 +5,7 @@ text: a year, a month, or a day. The time between two is given in the coarser pr
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -65,9 +65,25 @@ def moments(text: str, year: int = 0) -> list[Moment]:
     return sorted(found, key=lambda each: each.start)
 
 
-def moment_of(cell: str) -> Moment | None:
-    """The date that is the whole text of a cell, or None."""
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+
+
+def month_comes_first(cells: Iterable[str]) -> bool:
+    """Whether dates such as 06/24/2025 in a column have the month before the day."""
+    found = [match for cell in cells if (match := _SLASHED.fullmatch(cell.strip()))]
+    return any(int(each[2]) > 12 for each in found) and all(int(each[1]) <= 12 for each in found)
+
+
+def moment_of(cell: str, month_first: bool = False) -> Moment | None:
+    """The date that is the whole text of a cell, or None. `month_first`: of 06/07/2025."""
     text = cell.strip()
+    if match := _SLASHED.fullmatch(text):
+        day, month = (match[2], match[1]) if month_first else (match[1], match[2])
+        moment = Moment(int(match[3]), int(month), int(day), 0, len(text))
+        try:
+            return moment if moment.first_day else None
+        except ValueError:  # 31/02/2025
+            return None
     found = moments(text) if len(text) <= 40 else []
     return found[0] if found and found[0].end - found[0].start >= len(text) - 1 else None
 

@@ -104,8 +104,6 @@ def part_named(phrase: str, pieces: Sequence[Piece]) -> list[Piece]:
             return [each for each in pieces if each.node.metadata.get("page_label") == number]
         lead = re.compile(rf"(?:{match['what']}|§)?\s*{re.escape(number)}\b", re.IGNORECASE)
         return [each for each in pieces if any(lead.match(part) for part in _path(each))]
-    if not match and not quoted:
-        return []
     about = quoted[1] if quoted else phrase[match.end() :] if match else phrase
     wanted = set(terms_of(about)) - _GENERIC
     if not wanted:

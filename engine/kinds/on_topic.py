@@ -132,6 +132,17 @@ def sources_of_sentences(sentences: Sequence[Said]) -> list[NodeWithScore]:
     ]
 
 
+def is_lead_in(text: str, start: int, end: int) -> bool:
+    """Whether a sentence of a few words at the beginning of a line names what the rest is about."""
+    begins = text.rfind("\n", 0, start) + 1
+    item = re.match(r"\s*(?:[-*•–]|\d{1,3}[.)])\s", text[begins:end])
+    paragraph = begins == 0 or text[:begins].endswith("\n\n")
+    before = text[begins:start].strip("-*•–0123456789.() ")
+    rest = text[end:].partition("\n")[0].strip()
+    words = text[start:end].strip("-*•–0123456789.() ").split()
+    return bool(rest) and not before and bool(item or paragraph) and 0 < len(words) <= 5
+
+
 def is_statement(text: str) -> bool:
     """Whether a sentence says something: a heading and a question do not."""
     return len(text.split()) >= 3 and text.rstrip()[-1:] in '.!…。;:)”"'
@@ -157,13 +168,20 @@ def _sentences(terms: set[str], found: Sequence[NodeWithScore]) -> list[Said]:
     for each, (headings, nearest) in zip(found, above, strict=True):
         above_it = str(each.node.metadata.get("heading") or "").rpartition(" › ")[2]
         line: set[str] = set()  # the terms of the last line above that is a heading
+        lead, lead_ends = set[str](), 0  # of "Break-in. At night …", and where its line ends
         for place, (start, end) in enumerate(sentence_spans(each.text)):
             text = each.text[start:end]
             if is_heading(each.text, start, end):
                 above_it, line = text, set(terms_of(text))
-            elif is_statement(text) or ("; " in text and ": " in text):  # a row
-                around = headings | line
-                headed = any(_has(line or nearest, term) for term in terms) and share(around) > 0.99
+                continue
+            if is_lead_in(each.text, start, end):
+                lead = set(terms_of(text))
+                lead_ends = (each.text + "\n").find("\n", end)
+            if is_statement(text) or ("; " in text and ": " in text):  # a row
+                here = lead if start < lead_ends else set[str]()
+                around = headings | line | here
+                nearby = here | (line or nearest)
+                headed = any(_has(nearby, term) for term in terms) and share(around) > 0.99
                 there = set(terms_of(text)) | around
                 sentences.append(Said(each.node, start, end, place, share(there), headed, above_it))
     return sentences

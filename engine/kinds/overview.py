@@ -22,8 +22,8 @@ from engine.kinds.words import terms_of
 from engine.run import Run
 from engine.schema import NodeWithScore
 
-# Sentences that are quoted, at most
-QUOTED = 8
+# Sentences that are quoted, at most, and parts of a topic that are looked for alone
+QUOTED, MOST_PARTS = 8, 4
 # The share of a question's words that a sentence must have to be quoted as a list, how far behind
 # the best one it may be, in points of logit, and how many are quoted
 NEARLY_ALL, NEAR, FEW = 0.85, 4.0, 3
@@ -35,6 +35,10 @@ def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     if not terms_of(topic):
         return None
     kept, found = sentences_on(topic, finder, run, QUOTED)
+    parts = re.split(r",? and |, ", topic)
+    if not kept and len(parts) > 1:  # "water and electricity": what is said on each
+        for part in parts[:MOST_PARTS]:
+            kept += sentences_on(part, finder, run, QUOTED // len(parts))[0]
     named = f"“{topic[:80]}”"
     if not kept:
         return Treated(Kind.OVERVIEW, f"Looked for {named} in {where}", found[:3], missing=True)

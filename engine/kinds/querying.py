@@ -20,12 +20,11 @@ from engine.kinds.conditions import (
     dates,
     empty_cells,
     equal_numbers,
-    mentioned_in_text,
-    named_cells,
-    yes_no_cells,
+    unit_fits,
 )
+from engine.kinds.named_cells import mentioned_in_text, named_cells, yes_no_cells
 from engine.kinds.tables import ENTRY, TEXT, TITLE, Row, Table
-from engine.kinds.words import in_digits, related, terms_of
+from engine.kinds.words import in_digits, related, terms_of, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class Query:
     unexplained: words of the question that have no part in it
     weight: how much of the question the table explains
     named: whether the question has a word that names the table or its rows
+    compares: whether it asks how much more, or for the difference
     """
 
     table: Table
@@ -52,6 +52,7 @@ class Query:
     unexplained: tuple[str, ...] = ()
     weight: float = 0.0
     named: bool = False
+    compares: bool = False
 
     @property
     def rows(self) -> list[Row]:
@@ -80,7 +81,11 @@ def query_of(question: str, table: Table) -> Query | None:
     query = _operation(reading)
     if query is None:
         return None
-    conditions += named_cells(words, table, {each.column for each in conditions})
+    several = query.operation in ("list", "count", "sum", "mean")
+    named = named_cells(words, table, {each.column for each in conditions}, several)
+    if named is None:
+        return None
+    conditions += named
     words.explain(term for each in conditions for term in each.terms)
 
     # 2. What the names of the table and of its columns explain
@@ -97,8 +102,16 @@ def query_of(question: str, table: Table) -> Query | None:
         query = replace(query, column=column)
         words.explain([*words_for(column, table), *names[column]] if column else ())
 
-    # 3. Words that are somewhere in the cells
-    conditions += mentioned_in_text(words, table)
+    # 3. Words that are somewhere in the cells; "the two walks", where there are two
+    whole = words.left
+    said = words.take(r"\b(?:the|all|both|these) (?P<count>\d{1,2})\b")
+    mentioned = mentioned_in_text(words, table)
+    tests = [each.test for each in (*conditions, *mentioned)]
+    count = sum(all(test(place) for test in tests) for place in range(len(table.rows)))
+    if said and int(said["count"]) != count:  # the number says something else
+        words.left = whole
+        mentioned = mentioned_in_text(words, table)
+    conditions += mentioned
     words.explain(term for each in conditions for term in each.terms)
 
     weight = sum(2.0 if each.exact else 0.5 for each in conditions)
@@ -110,7 +123,26 @@ def query_of(question: str, table: Table) -> Query | None:
         unexplained=tuple(words.unexplained()),
         weight=weight,
         named=_meets(reading.called, reading.asked),
+        compares=_COMPARES.search(question) is not None,
     )
+
+
+def asked_cell(question: str, table: Table, row: Row) -> str:
+    """The column whose cell in this row a question asks for; empty if it cannot be told."""
+    reading = _Reading(question, table)
+    known = {
+        column
+        for column, cell in row.cells.items()
+        if (terms := set(terms_of(cell))) and terms <= reading.asked
+    }
+    free = [column for column in row.cells if column not in known]
+    return reading.named(free, reading.question) or reading.asked_column(known)
+
+
+_COMPARES = re.compile(
+    r"\bhow (?:much|many)(?: \w+)? (?:more|less|fewer|\w+er)\b|\bdifference\b|\bby how\b",
+    re.IGNORECASE,
+)
 
 
 def called_of(table: Table) -> frozenset[str]:
@@ -228,7 +260,10 @@ _TOTAL = (
     r"\bcombined\b|\boverall\b|\badd up to\b|\bsum up to\b"
 )
 _ALL_COST = r"\bcosts?\b.*\ball\b|\ball\b.*\bcosts?\b"
-_MANY = r"how many(?: different)?|number of(?: different)?|count(?: of)?(?: all)?(?: the)?"
+_TIMES = r"how often|how many times|on how many (?:days|dates|occasions)"
+_MANY = (
+    rf"{_TIMES}|how many(?: different)?|number of(?: different)?|count(?: of)?(?: all)?(?: the)?"
+)
 _OWNED = re.compile(r"\b(?:have|has|own|are there|is there|exist)\b", re.IGNORECASE)
 _LIST = r"^\W*(?:please )?(?:list|show|name|give|enumerate|find)\b|\ball\b"
 _ASKS = r"\b(?:what|which|who|whose|when|where|how|whom|is|are|does|do|has|have|was|were|did|can)\b"
@@ -240,11 +275,14 @@ def _operation(reading: _Reading) -> Query | None:
     if match := words.take(rf"\b(?:top )?(?P<count>\d+)?\s*\b(?P<word>{_SUPERLATIVE})\b(?! of \d)"):
         return _extreme(reading, match["word"].lower(), int(match["count"] or 1), match.start())
     if words.take(r"\b(?:on )?average\b|\bmean\b"):
+        words.take(r"\b(?:per|for each|in each) \w+")  # of each row
         column = _summed_column(reading)
         return Query(table, "mean", column) if column else None
     many = re.search(rf"\b(?:{_MANY})\b", words.left, re.IGNORECASE)
     total = words.take(_TOTAL)
-    if (total or re.search(_ALL_COST, words.left, re.IGNORECASE)) and not many:
+    listed = re.match(r"\W*(?:list|show|name|enumerate)\b", words.left, re.IGNORECASE)
+    all_cost = not listed and re.search(_ALL_COST, words.left, re.IGNORECASE)
+    if (total or all_cost) and not many:
         column = _summed_column(reading)
         if column:
             return Query(table, "sum", column, times=_times(reading, column))
@@ -268,7 +306,12 @@ def _extreme(reading: _Reading, word: str, most: int, place: int) -> Query | Non
     concepts, high = SUPERLATIVES[word]
     table = reading.table
     behind = reading.words.left[place : place + 80]
+    total = bool(words_of(behind)[:1] == ["total"] or re.search(_TOTAL, behind, re.IGNORECASE))
     group = _group_column(reading)
+    next_words = re.match(r"\W*((?:[\w'-]+ ){0,2}[\w'-]+)", behind)
+    if concepts and next_words and (near := reading.named(reading.ordered, next_words[1])):
+        concepts = ()  # "the largest total weight": not the largest in size
+        behind = near
     fit = [c for concept in concepts for c in reading.of_concept(reading.ordered, concept)]
     column = reading.named(fit, reading.question) or "".join(fit[:1])
     if not concepts:
@@ -283,7 +326,10 @@ def _extreme(reading: _Reading, word: str, most: int, place: int) -> Query | Non
             "",
         )
     operation = "highest" if high else "lowest"
-    if column and group and column != group and column in reading.counted:
+    added = column in reading.counted or (total and column in reading.numeric)
+    if total:
+        reading.words.explain(terms_of("total"))
+    if column and group and column != group and added:
         return Query(table, operation, column, group=group, most=most)
     if column:
         return Query(table, operation, column, most=most)
@@ -303,12 +349,13 @@ def _group_column(reading: _Reading) -> str:
     if noun and _meets(called_of(reading.table), terms_of(noun)):
         return ""
     for column in reading.repeated:
-        if _meets(reading.names[column], terms_of(noun)):
-            reading.words.explain(terms_of(noun))
+        if _meets(reading.names[column], terms_of(noun)[:1]):
+            reading.words.explain(terms_of(noun)[:1])
             return column
     if re.search(r"\bwho\b", reading.question, re.IGNORECASE):
         free = [c for c in reading.table.columns if reading.orders[c] is None]
-        return next(iter(reading.of_concept(free, "person")), "")
+        verbs = reading.asked - reading.called  # "who brought …": the column "Brought by"
+        return reading.named(free, verbs) or next(iter(reading.of_concept(free, "person")), "")
     return ""
 
 
@@ -326,10 +373,16 @@ def _count(reading: _Reading, many: str) -> Query:
     single = [c for c in table.columns if c not in reading.repeated and c not in reading.counted]
     rows = _meets(called_of(table), terms) or any(set(terms) & reading.names[c] for c in single)
     reading.words.take(rf"\b{re.escape(many)}\b")
+    if re.fullmatch(_TIMES, many, re.IGNORECASE):
+        return Query(table, "count")
     if column and not (rows and "different" not in many and not set(terms) & reading.names[column]):
         return Query(table, "sum", column)
     if different and ("different" in many or not rows):
         return Query(table, "values", different)
+    if not column and not rows:  # "how many kilos"
+        measured = [c for c in reading.numeric for term in terms if unit_fits(term, c, table)]
+        if measured:
+            return Query(table, "sum", measured[0])
     if not rows:  # "how many helmets do we have", "how many MT-55 are in stock"
         of_quantity = reading.of_concept(reading.counted, "quantity")
         column = reading.named(of_quantity, reading.question) or next(

@@ -62,6 +62,15 @@ _POLITE = (
     r"(?:please\s+)?(?:just\s+)?"
     r"(?:(?:tell|show) me,?\s+(?=(?:in )?(?:who|which|what|when|where|how|whether)\b))?"
 )
+# "Who is on the committee? All the names please."
+_AFTER_THE_QUESTION = re.compile(
+    r"(?<=\?)\s+(?!.*\b(?:summar|sum))[^?\d]{1,40}[.!]?$", re.IGNORECASE
+)
+_SHORT_SUMMARY = re.compile(
+    r"\?\s+(?:an? )?(?:(?:short|brief|quick) )?(?:summary|overview|sum it up|summari[sz]e it)"
+    r"(?:,? (?:please|pls))?[.!]?$",
+    re.IGNORECASE,
+)
 _THANKS = re.compile(
     r"[,.;?!]*\s+(?:please|pls|thanks|thank you|(?:please )?list (?:it|them)(?: all)?)\s*[.!?]*$",
     re.IGNORECASE,
@@ -109,7 +118,8 @@ def recognise(question: str) -> list[Asked]:
 
 def without_thanks(question: str) -> str:
     """A question in one line, without "please", "thanks" or "list them" at its end."""
-    return _THANKS.sub("", " ".join(question.split()))
+    text = _SHORT_SUMMARY.sub("?", " ".join(question.split()))
+    return _THANKS.sub("", _AFTER_THE_QUESTION.sub("", text))
 
 
 def _read_rules(lines: list[str]) -> Iterator[tuple[Kind, re.Pattern[str]]]:

@@ -9,9 +9,10 @@ import re
 
 _AUX = "is|are|was|were|does|do|did|has|have|can|could|may|must|should|will|would"
 _WORD = (
-    r"(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|does|do|did|has|have|can|"
-    r"could|may|must|should|will|would|in which|at which|on which|by whom|for how|until when|"
-    r"since when|from when|to what|to whom|on what|in what|at what|with whom|from where|what'?s|"
+    r"(?:who|whom|whose|what|when|where|why|which|how|"
+    r"(?:from|until|till|at|by|on|in|to|with|for|since) (?:whom?|what|when|where|which)|"
+    r"is|are|was|were|does|do|did|has|have|can|could|may|must|should|will|"
+    r"would|for how|what'?s|"
     r"who'?s|where'?s|when'?s|list|name|summari[sz]e|compare)"
 )
 # After "and" alone, "is" and "was" go on with the same question, "Who was there and is a miller?",
@@ -24,7 +25,7 @@ _BREAK = re.compile(
 )
 _PRONOUN = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|"
-    r"ones|each of them|the (?:file|document|same))\b",
+    r"ones|each|the (?:file|document|same))\b",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^{_WORD}(?:\s+(?:exactly|for|long|much|many|often))*\s*[?.]*$", re.IGNORECASE)
@@ -61,6 +62,25 @@ def parts_of(question: str) -> list[str]:
         else:
             whole.append(part)
     return [_as_question(part) for part in whole] if len(whole) > 1 else [text]
+
+
+# A second question for what the answer to the first one shows: the difference, or a cell of its row
+_TAIL = re.compile(
+    r"(?:[,;]? and|[?,;])\s+(?:and )?(?:"
+    r"by how (?:much|many)(?: \w+){0,2}"
+    r"|how (?:much|many)(?: \w+)?(?: (?:more|fewer|less|is it|was it))?"
+    r"|(?:what(?:'s| is| was| are| were) )?(?:its|their|the difference)(?: [\w-]+){0,2}"
+    r"|(?:on |at |in )?(?:what|which) (?:day|date|time|month|year|place)"
+    r"|what (?:is|was) it|when|where"
+    r")\s*[?.!]*\s*$",
+    re.IGNORECASE,
+)
+
+
+def without_tail(question: str) -> str:
+    """The question without a last part such as "and by how much?" or "and its price?"."""
+    head, tails = _TAIL.subn("", question, count=1)
+    return f"{head}?" if tails and len(head.split()) > 3 and _asks(head) else question
 
 
 _SUBJECT = re.compile(

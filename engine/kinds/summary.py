@@ -182,7 +182,8 @@ def _is_heading(text: str, start: int, end: int) -> bool:
     alone = text[:start].endswith("\n") or start == 0
     alone = alone and (text[end:].startswith("\n") or end == len(text))
     short = len(line) <= HEADING and line[-1] not in ",;:?"
-    return alone and short and re.search(r"[^\W\d_]{3}", line) is not None
+    row = re.search(r"\d[:.]\d\d|\S {2,}\S|[€$£]", line)  # "Friday  8:00 - 17:00"
+    return alone and short and not row and re.search(r"[^\W\d_]{3}", line) is not None
 
 
 def tables_in(scope: Scope, finder: Finder) -> list[Table]:

@@ -65,12 +65,17 @@ def is_meant(query: Query, question: str) -> bool:
         return query.named and bool(_OUTLINE.search(question))
     if table.sort == "entries" and mentions and not query.named:
         return False
+    if query.operation == "count" and mentions and not exact and table.sort == "list":
+        return False  # items that mention a word are not things of that name
     if query.operation in ("list", "count"):
         return exact or (query.named and bool(rows))
     if query.operation != "cells":
         return bool(rows) and (query.weight > 0 or query.operation == "values")
     if not rows:
         return False
+    who = re.match(r"\W*(?:who|whom|whose|when)\b", question, re.IGNORECASE)
+    if who and not query.column and len(rows) == len(table.rows):
+        return False  # the table has nobody, and no date
     if table.sort == "entries" and (mentions or query.column in ("", TEXT, ENTRY, TITLE)):
         rows_named = bool(set(terms_of(table.name)) & set(terms_of(question)))
         which = re.match(r"\W*(?:which|what)\b", question, re.IGNORECASE)

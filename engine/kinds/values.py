@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from engine.kinds.dates import Moment, moment_of
+from engine.kinds.dates import Moment, moment_of, month_comes_first
 
 # Cells of a column that must have a value of one sort, for the column to be of that sort
 MOSTLY = 0.6
@@ -128,10 +128,11 @@ def comparable(cells: Sequence[str]) -> list[Comparable | None] | None:
         return None
     values = [value_of(cell) for cell in cells]
     days = any(each and each.unit == MINUTES and each.number >= 24 * 60 for each in values)
-    for read in (moment_of, clock_of):
+    month_first = month_comes_first(filled)
+    for read in (lambda cell: moment_of(cell, month_first), clock_of):
         found = [read(cell) for cell in cells]
         if sum(each is not None for each in found) >= MOSTLY * len(filled):
-            if read is moment_of and all(map(str.isdecimal, filled)) and not _years(filled):
+            if read is not clock_of and all(map(str.isdecimal, filled)) and not _years(filled):
                 continue  # plain numbers that could be years
             if read is clock_of and days:
                 continue  # durations: no time of day has more than 24 hours

@@ -3,7 +3,7 @@
 import functools
 import re
 
-from engine.english import ONES
+from engine.english import IRREGULAR, ONES
 from engine.lexical import stem
 
 _WORD = re.compile(r"[^\W_]+(?:[.'’:-][^\W_]+)*")
@@ -16,66 +16,10 @@ _FUNCTION_WORDS = frozenset(
     am been being were has have had having would should could can may might must shall cannot
     between from out off over under up down about above below into onto during before after again
     here when once than too very just also so some any both each either neither nor only own same
-    other such few more most don't whats what's who's whos that's i'm i'd let's pls please
+    among amongst along couple lot ok okay alright other such few more most
+    don't whats what's who's whos that's i'm i'd let's pls please
     versus vs per via upon within without towards until till since because while though although
     one ones get gets got""".split()  # noqa: SIM905 - as it is read
-)
-
-
-# Past forms that the stemmer does not know, and what they are forms of
-_IRREGULAR = dict(
-    pair.split(":")
-    for pair in [
-        "led:lead",
-        "sold:sell",
-        "bought:buy",
-        "built:build",
-        "held:hold",
-        "took:take",
-        "taken:take",
-        "made:make",
-        "gave:give",
-        "given:give",
-        "wrote:write",
-        "written:write",
-        "ran:run",
-        "paid:pay",
-        "taught:teach",
-        "left:leave",
-        "met:meet",
-        "won:win",
-        "lost:lose",
-        "spent:spend",
-        "kept:keep",
-        "said:say",
-        "found:find",
-        "began:begin",
-        "begun:begin",
-        "came:come",
-        "went:go",
-        "gone:go",
-        "grew:grow",
-        "grown:grow",
-        "flew:fly",
-        "flown:fly",
-        "drove:drive",
-        "driven:drive",
-        "chose:choose",
-        "chosen:choose",
-        "spoke:speak",
-        "spoken:speak",
-        "weighed:weigh",
-        "dealt:deal",
-        "meant:mean",
-        "done:do",
-        "told:tell",
-        "saw:see",
-        "seen:see",
-        "people:person",
-        "men:man",
-        "women:woman",
-        "children:child",
-    ]
 )
 
 
@@ -83,7 +27,7 @@ _IRREGULAR = dict(
 def term_of(word: str) -> str:
     """The stem of a word; empty for one with only a grammatical meaning."""
     word = word.lower().replace("’", "'")
-    return "" if word in _FUNCTION_WORDS else stem(_IRREGULAR.get(word, word))
+    return "" if word in _FUNCTION_WORDS else stem(IRREGULAR.get(word, word))
 
 
 _NUMBERS = [*ONES[2:], "twenty"]
@@ -96,6 +40,7 @@ def in_digits(text: str) -> str:
     "Takes place" becomes "takes": no place is meant.
     """
     text = re.sub(r"\b(?:square met(?:re|er)s?|sq\.? ?m|sqm|m2)\b", "m²", text, flags=re.IGNORECASE)
+    text = re.sub(r"\ball together\b", "altogether", text, flags=re.IGNORECASE)
     text = re.sub(r"\b(takes?|took|taken|taking) place\b", r"\1", text, flags=re.IGNORECASE)
     return _NUMBER.sub(lambda match: str(_NUMBERS.index(match[0].lower()) + 2), text)
 

@@ -13,6 +13,7 @@ from engine.kinds.recognising import Asked, Kind
 from engine.kinds.words import terms_of, words_of
 from engine.retrieving import is_relevant
 from engine.run import Run
+from engine.splitting import is_heading, sentence_spans
 
 # Sentences that are shown as sources; the first one decides
 CANDIDATES = 3
@@ -20,9 +21,17 @@ CANDIDATES = 3
 # neither decides
 NEAR = 3.0
 
+# What a meeting decides about the sentence before: "Allow dogs. Rejected with 31 votes."
+_DECIDES = re.compile(
+    r"\b(?:rejected|refused|declined|defeated|withdrawn|turned down|dismissed|postponed|accepted|"
+    r"approved|adopted|granted|agreed|carried|passed)\b",
+    re.IGNORECASE,
+)
+AFTER = 2  # sentences of the same paragraph that are quoted with one that does not decide
 _DENIES = re.compile(
-    r"\b(?:not|no|never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|"
-    r"banned|refused|rejected|excluded|unable|impossible)\b|n['’]t\b",
+    r"\b(?:not(?! only)|no(?! (?:longer|more|less|fewer|later|earlier|higher|lower|older) than)|"
+    r"never|nobody|nothing|none|neither|nor|cannot|without|forbidden|prohibited|banned|"
+    r"refused|rejected|excluded|unable|impossible)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _OPPOSITES = [
@@ -61,21 +70,46 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     kept, found = sentences_on(asked.question, finder, run, CANDIDATES)
     if not kept:
         found = finder.retrieve(asked.question, CANDIDATES, run)
-        if not is_relevant(found) or not found[0].evidence:
+        has_all_words = bool(found) and found[0].scores.words == 1.0
+        if not found or not found[0].evidence or not (is_relevant(found) or has_all_words):
             did = "Looked for a sentence that decides"
             return Treated(Kind.YES_NO, did, found, missing=True)
-        quoted = " ".join(found[0].sentence(found[0].evidence[0]).split())
+        best = found[0].evidence[0]
+        quoted = _with_next(found[0].text, best.start, best.end)
         did = "The sentence that comes closest"
         return Treated(Kind.YES_NO, did, found[:1], (f"“{quoted}”\n",))
-    best = kept[0]
-    said = verdict(asked.question, best.text, str(best.node.metadata.get("heading") or ""))
-    quoted = f"“{' '.join(best.text.split())}”"
-    did = "Yes or no, by the words of the sentence" if said else "The sentence that comes closest"
-    text = f"**{said}.** {quoted}\n" if said else f"{quoted}\n"
-    if not said:
-        near = [each for each in kept[1:] if each.score > best.score - NEAR]
-        text += "".join(f"\n“{' '.join(each.text.split())}”\n" for each in near)
-    return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (text,))
+    best_said = kept[0]
+    text = best_said.text
+    following = _with_next(best_said.node.text, best_said.start, best_said.end)
+    decided_below = _DECIDES.search(following[len(" ".join(text.split())) :])
+    said = verdict(asked.question, text, str(best_said.node.metadata.get("heading") or ""))
+    if decided_below and not _DECIDES.search(text):
+        said = ""
+    if said:
+        did = "Yes or no, by the words of the sentence"
+        quoted = f"**{said}.** “{' '.join(text.split())}”\n"
+        return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (quoted,))
+    near = [each for each in kept[1:] if each.score > best_said.score - NEAR]
+    quoted = f"“{following}”\n"
+    for each in near:
+        if (sentence := " ".join(each.text.split())) not in quoted:
+            quoted += f"\n“{sentence}”\n"
+    did = "The sentence that comes closest"
+    return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (quoted,))
+
+
+def _with_next(text: str, start: int, end: int) -> str:
+    """A sentence with those that follow it in its paragraph, in one line."""
+    last = end
+    for begin, finish in sentence_spans(text):
+        if begin < end:
+            continue
+        if "\n" in text[last:begin] or is_heading(text, begin, finish):
+            break
+        last = finish
+        if len(sentence_spans(text[end:last])) >= AFTER:
+            break
+    return " ".join(text[start:last].split())
 
 
 def verdict(question: str, sentence: str, heading: str = "") -> str:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 SLICE = 16
 # Points of one request to a server, about 1 MB of JSON
 BATCH = 128
+# Terms that a server is asked for one after the other
+FEW_TERMS = 4
 # The embedded collection was measured up to this many passages: beside other programs, a search
 # then takes 12 to 21 ms and opening 4 s, with 0.5 GB of memory (benchmarks/README.md). All three
 # grow with the number.
@@ -259,6 +261,15 @@ class Collection:
             return self._query([(vector.tolist(), DENSE)], limit, within)[0]
         with self._guarded():
             return self.embedded.search_dense(vector, limit, within)
+
+    def known_terms(self, terms: Sequence[int]) -> set[int]:
+        """Those of the terms that a passage has. On a server, of a few terms only."""
+        if self.embedded is not None:
+            with self._guarded():
+                return self.embedded.known_terms(terms)
+        if len(terms) > FEW_TERMS:
+            return set()
+        return {each for each in terms if self.search_terms({each: 1.0}, 1)}
 
     def search_terms(
         self, terms: Terms, limit: int, within: AbstractSet[str] | None = None

@@ -126,6 +126,10 @@ class EmbeddedPoints:
         _, numbers = self._chosen_places(within)
         return self._hits(scores[numbers], limit, self._row_of[numbers])
 
+    def known_terms(self, terms: Sequence[int]) -> set[int]:
+        """Those of the terms that a point has."""
+        return self._terms.known(terms)
+
     def payloads(self, point_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The payloads of those of the points that are there, by id."""
         if self._disk:
