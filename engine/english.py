@@ -20,7 +20,8 @@ QUESTION_WORDS = frozenset(
     largest smallest biggest longest shortest oldest newest latest earliest first last most least
     fewer fewest more less than please document documents file files table according calculate
     number price cost please maximum minimum kilo kilos gram grams litre litres liter liters metre
-    metres meter meters kilometre kilometres kilometer kilometers""".split()
+    metres meter meters kilometre kilometres kilometer kilometers recommend recommends suggest
+    suggests mention mentions explain explains describe describes happen happens happened""".split()
 )
 # Forms that the stemmer does not know, and what they are forms of
 IRREGULAR = dict(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from engine.kinds.computing import answer_of
-from engine.kinds.dates import Moment, moments, time_between
-from engine.kinds.finding import Finder, Treated, marked, merged
+from engine.kinds.dates import Moment, moment_of, moments, time_between
+from engine.kinds.finding import Finder, Treated, marked, merged, sources_of
 from engine.kinds.querying import query_of
 from engine.kinds.recognising import Asked, Kind
 from engine.kinds.several import completed
@@ -48,6 +48,9 @@ class _Event:
 
 def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     """None if a date is not found."""
+    if asked["other"].lower() in ("two", "both"):
+        pair = _two_rows(asked["about"], finder, run)
+        return _answer(asked, *pair) if pair else None
     first, last = asked["about"], asked["other"] or "today"
     how_old = asked.question.lower().startswith("how old")
     if re.match(r"(?:it|they|he|she)\b", first, re.IGNORECASE):  # "signed before it began"
@@ -67,7 +70,11 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         if how_old and event == first and not began:
             return None  # the date of something else
         events.append(found)
-    one, other = sorted(events, key=lambda each: each.moment)
+    return _answer(asked, *events)
+
+
+def _answer(asked: Asked, first: _Event, last: _Event) -> Treated | None:
+    one, other = sorted((first, last), key=lambda each: each.moment)
     if one.moment == other.moment and one.quoted == other.quoted:
         return None
     length = time_between(one.moment, other.moment, asked["unit"])
@@ -82,6 +89,25 @@ def time_answer(asked: Asked, finder: Finder, run: Run) -> Treated | None:
         lines.append(f"- {each.moment}, {each.said}{quoted}\n")
     sources = merged([each.source for each in (one, other) if each.source])
     return Treated(Kind.BETWEEN, "Time between two dates, computed", sources, tuple(lines))
+
+
+def _two_rows(things: str, finder: Finder, run: Run) -> tuple[_Event, _Event] | None:
+    """The dates of the only two rows of a table that are such things: "the two floods"."""
+    for source in dict.fromkeys(each.node.source_id for each in finder.passages(things, 20, run)):
+        for table in finder.shelf.tables(source):
+            query = query_of(f"List all {things}", table)
+            if query is None or query.unexplained or len(query.rows) != 2:
+                continue
+            events = []
+            for row in query.rows:
+                dates = [found for cell in row.cells.values() if (found := moment_of(cell))]
+                quoted = row.node.text[row.start : row.end]
+                if dates:
+                    said = next(iter(row.cells.values()))
+                    events.append(_Event(dates[0], said, quoted, sources_of([row])[0]))
+            if len(events) == 2:
+                return events[0], events[1]
+    return None
 
 
 def _event(event: str, year: int, finder: Finder, run: Run) -> _Event | None:

@@ -79,6 +79,7 @@ _ASKS_A_TABLE = re.compile(
     _POLITE
     + r"(?:list|enumerate|name|show|give|tell|which|what|who|how|count|sort|rank|order|are there|"
     r"(?:the )?(?:number of|total|sum|average)|find|(?:since )?when|where|whose|"
+    r"(?:on average|in total|altogether|overall|in all),? (?:how|what|which)|"
     r"(?:in|at|on|by|for|from|to|with) (?:which|what|whom))\b",
     re.IGNORECASE,
 )
