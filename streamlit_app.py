@@ -11,8 +11,11 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from engine.api.origin import OwnOriginOnly
+from pages.parts import signing_in
+from pages.parts.account import show_account
 from pages.parts.api import api_routes
 from pages.parts.heartbeat import keep_answer_alive
+from pages.parts.media import OwnMediaOnly
 from pages.parts.resources import (
     opening,
     show_problems,
@@ -53,12 +56,25 @@ def page(name: str, icon: str, purpose: str) -> st.Page:
     return st.Page(path, title=name.capitalize(), icon=f":material/{icon}:", help=purpose)
 
 
-def navigation() -> st.Page:
-    """Draw the list of the pages that are there. Returns the open one."""
-    return st.navigation([page(*each) for each in PAGES if (HERE / f"pages/{each[0]}.py").exists()])
+def navigation(hidden: bool = False) -> st.Page:
+    """Draw the list of the pages that are there for this session. Returns the open one."""
+    there = [
+        page(*each)
+        for each in PAGES
+        if (HERE / f"pages/{each[0]}.py").exists() and (hidden or signing_in.may_open(each[0]))
+    ]
+    return st.navigation(there, position="hidden" if hidden else "sidebar")
 
 
 def main() -> None:
+    with shown_errors():
+        if signing_in.required() and not signing_in.has_signed_in():
+            st.set_page_config("Sign in · First Token", page_icon=ICON, menu_items={"About": ABOUT})
+            st.logo(LOGO, icon_image=ICON, size="large")
+            st.html(STYLE)
+            navigation(hidden=True)  # so that every address is one of the app's
+            signing_in.show_sign_in()
+            return
     # Before the navigation, which would fetch the open page's icon from Google for the tab.
     st.set_page_config(page_icon=ICON, menu_items={"About": ABOUT})
     st.logo(LOGO, icon_image=ICON, size="large")
@@ -68,11 +84,12 @@ def main() -> None:
     st.sidebar.caption(open_page.help)
     with st.sidebar:
         _narrow_sidebar(key="narrow-sidebar", height=1, width=1)
+    show_account()
     opened = workspace()  # the frame is there before a page imports what it needs
     from pages.parts.privacy import show_privacy  # which needs what the workspace has imported
 
     show_privacy(opened)
-    show_problems()
+    show_problems(opened)
     with shown_errors():
         keep_answer_alive(open_page.title)
         open_page.run()
@@ -89,5 +106,9 @@ else:
         lifespan=opening,
         routes=api_routes(),
         on_script_error=show_unexpected,
-        middleware=[Middleware(SecurityHeaders), Middleware(OwnOriginOnly, names=names)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(OwnOriginOnly, names=names),
+            Middleware(OwnMediaOnly),
+        ],
     )

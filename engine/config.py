@@ -60,6 +60,8 @@ class Config:
     hf_endpoint, hf_token, hf_hub_offline: the hub that models are downloaded from, who asks it, and
         whether it must not be asked.
     tavily_api_key: the key for the agent's web search.
+    administrators: who may change what is for everybody, where people sign in: e-mail addresses or
+        ids of people, with commas between them.
     api_key: what other programs have to send to use the API; empty: nothing, on this machine only.
     log_level: the lowest level that is logged, as Python's logging names it.
     walkthrough_editing: whether the code on the Walkthrough page can be edited.
@@ -94,6 +96,7 @@ class Config:
     hf_hub_offline: bool = False
     tavily_api_key: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    administrators: str = ""
     log_level: str = "INFO"
     walkthrough_editing: bool = True
     ocr: bool = True
@@ -161,6 +164,7 @@ def load_config(env_file: Path = Path(".env"), environ: Mapping[str, str] | None
         hf_hub_offline=_boolean(known, "hf_hub_offline", default.hf_hub_offline),
         tavily_api_key=known.get("tavily_api_key", ""),
         api_key=known.get("api_key", ""),
+        administrators=known.get("administrators", ""),
         log_level=known.get("log_level", default.log_level).upper(),
         walkthrough_editing=_boolean(known, "walkthrough_editing", default.walkthrough_editing),
         ocr=_boolean(known, "ocr", default.ocr),

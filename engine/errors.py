@@ -16,6 +16,7 @@ FirstTokenError
 │   ├── GenerationError         it failed in mid-stream; the text before is kept
 │   └── ServerError             a model server refused, broke off, or could not be reached
 ├── QuestionError           a question is empty or too long (a ValueError too)
+├── SignInError             nobody has signed in, or the provider did not say who
 ├── MeasuringError          measurements could not be read or kept
 └── ToolError               an agent's tool failed, hung, or was given wrong arguments
 
@@ -32,6 +33,10 @@ class ConfigError(FirstTokenError):
 
 
 class WeightsError(FirstTokenError):
+    pass
+
+
+class SignInError(FirstTokenError):
     pass
 
 

@@ -67,6 +67,10 @@ class VectorStoreIndex:
         self.skipped: list[str] = []
         """Sentences about sources that `from_documents` skipped."""
 
+    def titled(self, title: str) -> "VectorStoreIndex":
+        """The same index, by another name for its readers."""
+        return VectorStoreIndex(self.collection.titled(title), self.embed_model, self.node_parser)
+
     @classmethod
     def from_documents(
         cls,

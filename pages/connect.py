@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine.workspace import Workspace
+from pages.parts import signing_in
 from pages.parts.api import access
 from pages.parts.connect_code import (
     QUESTION,
@@ -16,6 +17,7 @@ from pages.parts.connect_code import (
     target_of,
     terminal,
 )
+from pages.parts.keys import show_keys
 from pages.parts.markdown import plain_markdown
 from pages.parts.privacy import privacy
 from pages.parts.resources import workspace as the_workspace
@@ -24,7 +26,7 @@ from pages.parts.session import current_collection, pick_collection
 from pages.parts.try_stream import try_stream
 
 WHAT = (
-    "Other programs on this computer can search your documents, ask them and add to them: through "
+    "Other programs{where} can search your documents, ask them and add to them: through "
     "OpenAI's API, through MCP, and from a terminal. They get the passages and quotations that "
     "this app shows."
 )
@@ -74,7 +76,9 @@ def show_code(target: Target, question: str) -> None:
 
 def show_rules(target: Target) -> None:
     st.markdown("\n".join(f"- `{address}`: {what}" for address, what in ADDRESSES))
-    if target.has_key:
+    if signing_in.required():
+        st.markdown("Every request needs a key, as a bearer token. The key says who asks.")
+    elif target.has_key:
         st.markdown("Every request needs the key: the `API_KEY` of `.env`, as a bearer token.")
         if access().exposed:
             st.markdown("With the key, programs on other machines can connect as well.")
@@ -95,7 +99,8 @@ def main() -> None:
     workspace = the_workspace()
     collection = current_collection(workspace)
     st.title("Use from other tools", anchor=False)
-    st.markdown(f"{WHAT} {plain_markdown(privacy(workspace))}")
+    what = WHAT.format(where="" if signing_in.required() else " on this computer")
+    st.markdown(f"{what} {plain_markdown(privacy(workspace))}")
     pick_collection(workspace, collection, "connect")
     target = target_of(collection)
     if access().exposed and not target.has_key:
@@ -105,6 +110,7 @@ def main() -> None:
             icon=":material/key:",
         )
     question = show_try_it(workspace, target)
+    show_keys()
     st.subheader("Ready to copy", anchor=False)
     show_code(target, question)
     st.subheader("What there is", anchor=False)

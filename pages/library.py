@@ -9,6 +9,8 @@ from engine.schema import Filters
 from engine.store import EMBEDDED_LIMIT, Source
 from engine.workspace import Workspace
 from engine.workspace.library import DEFAULT_COLLECTION
+from engine.workspace.team import is_shared
+from pages.parts import signing_in
 from pages.parts.announce import announce
 from pages.parts.deleting import (
     delete_collection,
@@ -70,7 +72,22 @@ def _manage_collections(workspace: Workspace, collection: str) -> None:
                 workspace.library.create(name.strip())
             choose_collection(name.strip())
             st.rerun()
-    if collection != DEFAULT_COLLECTION and st.button(
+    if signing_in.required() and not workspace.personal:
+        published = workspace.published
+        key = f"published-{collection}"
+        st.session_state[key] = collection in published.names()
+
+        def publish() -> None:
+            published.publish(collection, st.session_state[key])
+
+        st.toggle(
+            f"Everybody can read {plain_markdown(collection)}",
+            key=key,
+            on_change=safely(publish),
+            help="All who sign in can search and ask it. Administrators alone change it.",
+        )
+    changeable = collection != DEFAULT_COLLECTION and not is_shared(collection)
+    if changeable and st.button(
         f"Delete {plain_markdown(collection)}", icon=":material/delete:"
     ):
         _confirm_collection(workspace, collection)
@@ -186,6 +203,7 @@ def _pick_key(document: Source) -> str:
 
 def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> None:
     """The actions on several of the shown documents."""
+    changeable = not is_shared(collection)
     chosen = [each for each in shown if st.session_state.get(_pick_key(each))]
     with st.container(horizontal=True, vertical_alignment="center", key="choice"):
         every = len(chosen) == len(shown)
@@ -197,7 +215,8 @@ def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> 
             on_click=safely(_select),
             args=(shown, not every),
         )
-        tag_chosen(workspace, collection, chosen)
+        if changeable:
+            tag_chosen(workspace, collection, chosen)
         st.button(
             f"Summarise {counted(len(chosen), 'document')}" if chosen else "Summarise all",
             type="tertiary",
@@ -206,6 +225,8 @@ def _show_choice(workspace: Workspace, collection: str, shown: list[Source]) -> 
             on_click=safely(summarise_documents),
             args=(workspace, collection, chosen),
         )
+        if not changeable:
+            return
         st.button(
             f"Delete {counted(len(chosen), 'document')}" if chosen else "Delete",
             type="tertiary",

@@ -91,16 +91,20 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def running_app(
-    data_dir: Path, folder: Path = ROOT, environ: Mapping[str, str] | None = None
+    data_dir: Path,
+    folder: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    port: str = "",
 ) -> Iterator[RunningApp]:
-    """The app in `folder`, ready to be asked; `environ` adds to the environment.
+    """The app in `folder`, ready to be asked; `environ` adds to the environment. `port`: by default
+    a free one.
 
     Raises:
         RuntimeError: it did not become healthy; the message carries what it printed.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     share_models(data_dir)
-    port = free_port()
+    port = port or free_port()
     log = data_dir / "app.log"
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", port]
     settings = {**DEFAULTS, **on_a_server.app_settings(data_dir), "DATA_DIR": str(data_dir)}

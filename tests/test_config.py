@@ -63,6 +63,7 @@ def test_every_variable_arrives_in_its_field(env_file: Path, tmp_path: Path) -> 
         hf_hub_offline=True,
         tavily_api_key="t",
         api_key="a",
+        administrators="ann@example.org",
         log_level="DEBUG",
         walkthrough_editing=False,
         ocr=False,

@@ -56,7 +56,7 @@ def fail(kind):
            "full": OSError(28, "No space left on device", "/secret/place"),
            "bug": ValueError("could not parse 'the vicar'")}[kind]
 
-resources.show_problems()
+resources.show_problems(next(iter(resources._opened), None))
 st.title("Still here")
 for kind in ("ours", "full", "bug"):
     st.button(kind, on_click=resources.safely(fail), args=(kind,))

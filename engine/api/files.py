@@ -21,7 +21,8 @@ from engine.api.threads import in_thread
 from engine.store import Source
 from engine.workspace import Stage, Upload, Workspace
 from engine.workspace.ingestion import safe_name
-from engine.workspace.library import DEFAULT_COLLECTION
+from engine.workspace.library import DEFAULT_COLLECTION, READ_ONLY
+from engine.workspace.team import is_shared
 
 PURPOSE = "user_data"
 IfExists = Literal["", "replace", "keep_both"]
@@ -134,7 +135,7 @@ class Files:
     ) -> dict[str, Any]:
         """Queue a file; one that is there already is shown as it is."""
         self._forget_ended(workspace)
-        checked_collection(workspace, collection)
+        _refuse_shared(checked_collection(workspace, collection))
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
@@ -166,6 +167,7 @@ class Files:
             self._added.pop(wanted, None)
             return
         collection, source = find_document(workspace, wanted)
+        _refuse_shared(collection)
         workspace.delete_documents(collection, [source.source_id])
 
     def _upload(self, workspace: Workspace, wanted: str) -> Upload | None:
@@ -216,6 +218,11 @@ def checked_collection(workspace: Workspace, name: str) -> str:
     if name not in workspace.library.collections():
         raise Problem(404, f"There is no collection {name[:80]!r}.", param="collection")
     return name
+
+
+def _refuse_shared(collection: str) -> None:
+    if is_shared(collection):
+        raise Problem(403, READ_ONLY, param="collection")
 
 
 def _document_json(workspace: Workspace, collection: str, source: Source) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from engine.api.problems import Problem, problem_of
 from engine.api.threads import REQUESTS_AT_ONCE, in_thread
 
 JSON_BYTES = 2_000_000  # a conversation of 100,000 words; the largest question has 4,000 characters
+EVERYBODY = ""  # the caller, where nobody signs in
 PATIENCE = 30.0  # seconds for the next part of a body to arrive
 
 
@@ -28,15 +29,36 @@ PATIENCE = 30.0  # seconds for the next part of a body to arrive
 class Access:
     """`key`: what a caller has to send; empty: nothing. `exposed`: other machines can connect.
 
-    `file_bytes`: the largest file that can be added.
+    `file_bytes`: the largest file that can be added. `holder`: where people sign in, whose key it
+    is, or None for nobody's; it takes the place of `key`, and every request needs a key.
     """
 
     key: str = field(default="", repr=False)
     exposed: bool = False
     file_bytes: int = 200_000_000
+    holder: Callable[[str], str | None] | None = field(default=None, repr=False)
+
+    @property
+    def needs_key(self) -> bool:
+        return bool(self.key or self.holder)
+
+    def caller(self, headers: Headers) -> str:
+        """Who asks: `EVERYBODY`, or where people sign in, whose key was sent. It may read a file.
+
+        Raises:
+            Problem: a request with these headers is not answered.
+        """
+        if refusal := self.refusal(headers):
+            raise refusal
+        if self.holder is None:
+            return EVERYBODY
+        if owner := self.holder(_sent_key(headers)):
+            return owner
+        what = "The API key is wrong" if _sent_key(headers) else "The API key is missing"
+        raise _unauthorized(f"{what}. Make one on the Connect page, and send it as a bearer token.")
 
     def refusal(self, headers: Headers) -> Problem | None:
-        """Why a request with these headers is not answered; None if it is."""
+        """Why nobody's request with these headers is answered; None if it is."""
         # Where a browser sends no Origin, as for a picture, it says here which site asks. That site
         # cannot see what a click on its link opens.
         fetched_by = headers.get("sec-fetch-site", "none")
@@ -44,6 +66,8 @@ class Access:
         foreign = fetched_by not in ("none", "same-origin") and not clicked
         if foreign and "origin" not in headers:
             return Problem(403, "Another site's page may not use this app.")
+        if self.holder is not None:
+            return None
         if self.exposed and not self.key:
             return Problem(
                 403,
@@ -51,25 +75,31 @@ class Access:
                 ".env, and start First Token again.",
                 code="api_key_not_set",
             )
-        scheme, _, sent = headers.get("authorization", "").partition(" ")
-        given = sent.strip() if scheme.lower() == "bearer" else ""
+        given = _sent_key(headers)
         if self.key and not hmac.compare_digest(given.encode(), self.key.encode()):
             what = "The API key is wrong" if given else "The API key is missing"
-            return Problem(
-                401,
-                f"{what}. Send the API_KEY of First Token's .env as a bearer token.",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
+            return _unauthorized(
+                f"{what}. Send the API_KEY of First Token's .env as a bearer token."
             )
         return None
 
 
-class Guard:
-    """ASGI middleware around an API. `load` makes it with the first request, on a thread."""
+def _sent_key(headers: Headers) -> str:
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
+    return sent.strip() if scheme.lower() == "bearer" else ""
 
-    def __init__(self, load: Callable[[], ASGIApp], access: Callable[[], Access]) -> None:
+
+def _unauthorized(sentence: str) -> Problem:
+    return Problem(401, sentence, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+class Guard:
+    """ASGI middleware around an API. `load` gives the one for a caller, and makes it with the
+    caller's first request, on a thread."""
+
+    def __init__(self, load: Callable[[str], ASGIApp], access: Callable[[], Access]) -> None:
         self._load, self._access = load, access
-        self._app: ASGIApp | None = None
+        self._apps: dict[str, ASGIApp] = {}
         self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,8 +116,8 @@ class Guard:
         self._at_once += 1
         try:
             access = self._access()
-            if refusal := access.refusal(Headers(scope=scope)):
-                raise refusal
+            headers = Headers(scope=scope)
+            caller = access.caller(headers) if access.holder is None else ""
             if self._at_once > REQUESTS_AT_ONCE:
                 raise Problem(
                     429,
@@ -96,9 +126,11 @@ class Guard:
                     code="rate_limit_exceeded",
                     headers={"Retry-After": "1"},
                 )
-            if self._app is None:
-                self._app = await in_thread(self._load)
-            await self._app(scope, limited(scope, receive, access), noted)
+            if access.holder is not None:
+                caller = await in_thread(access.caller, headers)
+            if caller not in self._apps:
+                self._apps[caller] = await in_thread(self._load, caller)
+            await self._apps[caller](scope, limited(scope, receive, access), noted)
         except ClientDisconnect:
             pass  # there is nobody to answer
         except Exception as error:
@@ -148,18 +180,19 @@ class Served(Protocol):
     def mcp(self) -> ASGIApp: ...
 
 
-def mounted(load: Callable[[], Served], access: Callable[[], Access]) -> list[BaseRoute]:
-    """The routes for a server: /v1 and /mcp, guarded. `load` is called once, on a thread."""
+def mounted(load: Callable[[str], Served], access: Callable[[], Access]) -> list[BaseRoute]:
+    """The routes for a server: /v1 and /mcp, guarded. `load` is called once for each caller, on a
+    thread: what one person's API remembers, no other's can show."""
     loading = threading.Lock()
-    made: list[Served] = []
+    made: dict[str, Served] = {}
 
-    def loaded() -> Served:
+    def loaded(caller: str) -> Served:
         with loading:
-            if not made:
-                made.append(load())
-            return made[0]
+            if caller not in made:
+                made[caller] = load(caller)
+            return made[caller]
 
     return [
-        Mount("/v1", app=Guard(lambda: loaded().v1, access)),
-        Route("/mcp", Guard(lambda: loaded().mcp, access)),
+        Mount("/v1", app=Guard(lambda caller: loaded(caller).v1, access)),
+        Route("/mcp", Guard(lambda caller: loaded(caller).mcp, access)),
     ]

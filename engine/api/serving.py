@@ -19,6 +19,7 @@ from engine.api.running import announce, running, withdraw
 from engine.config import Config
 from engine.cores import switch_threads_often
 from engine.errors import ConfigError, StoreInUseError
+from engine.signing_in import secrets_files, sign_in_configured
 from engine.workspace import Workspace
 
 LAST_WORDS = 5  # seconds for open connections when the server ends
@@ -30,9 +31,14 @@ def serve(config: Config, host: str, port: int) -> None:
     """Serve the app's library until Ctrl-C.
 
     Raises:
-        ConfigError: another machine could connect, and no key is set.
+        ConfigError: another machine could connect, and no key is set; or people sign in.
         StoreInUseError: the app runs already.
     """
+    if sign_in_configured(secrets_files()):
+        raise ConfigError(
+            "People sign in to First Token here, and this server would know none of them. Start "
+            "the app instead: its API takes the keys of people."
+        )
     exposed = host not in LOOPBACK
     if exposed and not config.api_key:
         raise ConfigError(
@@ -116,7 +122,7 @@ def _server(
         return Names(frozenset((bound,) if bound else ()), hosts)
 
     app = Starlette(
-        routes=mounted(lambda: api, lambda: access),
+        routes=mounted(lambda _caller: api, lambda: access),
         middleware=[Middleware(OwnOriginOnly, names=names)],
     )
     config = uvicorn.Config(

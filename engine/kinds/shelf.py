@@ -89,7 +89,7 @@ class Shelf:
                 heading = str(node.metadata.get("heading") or "").partition(" › ")[0]
                 title = line if len(line) <= 100 and line[-1:] not in ".;,:" else heading
                 named = node.metadata.get("file_type") not in ("csv", "spreadsheet", "json")
-                _titles.put((collection.name, node.source_id), title if named else "")
+                _titles.put((collection.key, node.source_id), title if named else "")
             place = collection.title if len(self.collections) > 1 else ""
             for each in sources:
                 title = _titles.get(_key(collection, each)) or ""
@@ -112,7 +112,7 @@ class Shelf:
 
     def tables(self, source_id: str) -> list[Table]:
         """The tables and lists of a document."""
-        key = ("\n".join(each.name for each in self.collections), source_id)
+        key = ("\n".join(each.key for each in self.collections), source_id)
         found = _tables.get(key)
         if found is None:
             found = tables_of(self.pieces(source_id))
@@ -130,7 +130,7 @@ class Shelf:
 
 
 def _key(collection: Collection, source: Source) -> tuple[str, str]:
-    return collection.name, source.source_id
+    return collection.key, source.source_id
 
 
 def sentences(piece: Piece) -> list[tuple[int, int]]:

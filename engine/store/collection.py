@@ -8,6 +8,7 @@ In an embedded collection, the connection's lock is held during each operation. 
 is held while a request is under way.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -75,6 +76,19 @@ class Collection:
                 except StoreError:  # a full disk: they stay hidden until the next opening
                     log.exception("Passages left of an unfinished source could not be deleted")
                     break
+
+    @property
+    def key(self) -> str:
+        """The index's name among all that this process has open, also in other folders."""
+        connection = self._connection
+        place = connection.path or (connection.server.url if connection.server else id(connection))
+        return f"{place}\n{self.name}"
+
+    def titled(self, title: str) -> "Collection":
+        """The same collection, by another name for its readers."""
+        other = copy.copy(self)
+        other.title = title
+        return other
 
     @property
     def passages(self) -> int:

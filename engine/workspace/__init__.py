@@ -14,6 +14,8 @@ preparing.py      passages that the model reads ahead
 agent_runs.py     the running agents, and the last ones that have ended
 conversations.py  questions and answers, in SQLite
 repair.py         recovers rows from a damaged file of conversations
+team.py           the collections of a team that everybody may read
+people.py         who signs in: a workspace and API keys for each
 workspace.py      Workspace: all of it in one folder, and the answers being written
 """
 

@@ -31,11 +31,13 @@ from engine.workspace.place import PLACE, load_place, save_place
 from engine.workspace.rebuilding import Rebuilder
 from engine.workspace.reembedding import Reembedder
 from engine.workspace.sharing import UNSHARED, Sharing
+from engine.workspace.team import TeamCollections, is_shared
 
 log = logging.getLogger(__name__)
 
 DEFAULT_COLLECTION = "default"
 LONGEST_TAG = 50  # characters
+READ_ONLY = "Shared documents can be changed by administrators only."
 
 
 def _no_other(name: str) -> Embedding:
@@ -47,6 +49,9 @@ class Library:
 
     `notices` are sentences about problems found at opening, which every page shows. `on_ready` is
     called with the collection and the source id of each document that was rebuilt or restored.
+
+    Beside its own collections, it can have those that a team shares, named "shared:<name>". They
+    can only be read: whatever changes a collection looks for it among the own ones.
     """
 
     def __init__(
@@ -55,10 +60,15 @@ class Library:
         config: Config,
         open_embedding: Callable[[str], Embedding] = _no_other,
         sharing: Sharing = UNSHARED,
+        team: TeamCollections | None = None,
+        own: bool = True,
     ) -> None:
         """`open_embedding` opens the embedding model of a name that a collection records.
-        `sharing`: other processes that have the same documents."""
+        `sharing`: other processes that have the same documents. `team`: the team's shared
+        collections, which can be read here; without `own`, there are only those.
+        """
         self.notices: list[str] = []
+        self._team, self._has_own = team, own
         self.on_ready: Callable[[str, str], object] = lambda _collection, _source_id: None
         self._folder, self._config, self._sharing = folder, config, sharing
         shared = QdrantServer.from_config(config) if sharing.folder else None
@@ -91,7 +101,7 @@ class Library:
                 f"{error} If it will not come back, clear QDRANT_URL in .env and delete "
                 f"{folder / PLACE}: the index is then rebuilt on this computer from your documents."
             ) from error
-        if not self._store.read_only or DEFAULT_COLLECTION in self.collections():
+        if own and (not self._store.read_only or DEFAULT_COLLECTION in self.own_collections()):
             self.create(DEFAULT_COLLECTION)
         self._known: dict[str, frozenset[str]] = {}  # to `follow`
         self._repairing = False
@@ -104,7 +114,12 @@ class Library:
         return self._store.server
 
     def collections(self) -> list[str]:
-        return self._store.collections()
+        """The own collections, then those that the team shares."""
+        return [*self.own_collections(), *(self._team.names() if self._team else ())]
+
+    def own_collections(self) -> list[str]:
+        """Those that can be changed here."""
+        return self._store.collections() if self._has_own else []
 
     def create(self, collection: str) -> VectorStoreIndex:
         """Create a collection, or open an existing one.
@@ -112,15 +127,31 @@ class Library:
         Raises:
             StoreError: the name cannot be used, or another embedding model filled it.
         """
+        self._refuse_shared(collection)
         return self._indexes.create(collection)
 
     def index(self, collection: str) -> VectorStoreIndex:
-        """The collection's index.
+        """The collection's index, to be read.
 
         Raises:
             StoreError: there is no such collection, or another embedding model filled it.
         """
+        if self._team and is_shared(collection):
+            return self._team.index(collection)
+        return self.own_index(collection)
+
+    def own_index(self, collection: str) -> VectorStoreIndex:
+        """The index of an own collection, to be changed.
+
+        Raises:
+            StoreError: there is no such collection, or another embedding model filled it.
+        """
+        self._refuse_shared(collection)
         return self._indexes.get(collection)
+
+    def _refuse_shared(self, collection: str) -> None:
+        if is_shared(collection) or not self._has_own:
+            raise StoreError(READ_ONLY)
 
     def embedding_changed(self) -> None:
         """`Settings.embed_model` is another one now: embed all documents with it.
@@ -198,15 +229,17 @@ class Library:
         return self.index(collection).collection.nodes_of(source_id)
 
     def places(self) -> list[tuple[str, str]]:
-        """The collection and the id of every document; in each collection the latest first."""
+        """The collection and the id of each own document; in each collection the latest first."""
         return [
             (collection, document.source_id)
-            for collection in self.collections()
+            for collection in self.own_collections()
             for document in self.documents(collection)
         ]
 
     def original(self, collection: str, source_id: str) -> Path | None:
         """The file as it was added, or None if it is missing."""
+        if is_shared(collection):
+            return self._team.original(collection, source_id) if self._team else None
         original = self._originals.find(collection, source_id)
         return original.path if original else None
 
@@ -224,7 +257,7 @@ class Library:
         Raises:
             StoreError: a document could not be deleted. Those before it have been deleted.
         """
-        index = self.index(collection)
+        index = self.own_index(collection)
         for source_id in source_ids:
             self._rebuilder.cancel(collection, source_id)
             with self._sharing.only(lock_of(collection, source_id)), self._lock:
@@ -274,7 +307,7 @@ class Library:
         self._change(collection, source_id, tags=tuple(dict.fromkeys(filter(None, cleaned))))
 
     def _change(self, collection: str, source_id: str, **facts: Any) -> None:
-        index = self.index(collection).collection
+        index = self.own_index(collection).collection
         with self._sharing.only(lock_of(collection, source_id)), self._lock:
             if self._sharing.folder:
                 index.sources()  # another process may have changed it
@@ -306,6 +339,7 @@ class Library:
         Raises:
             StoreError: a file could not be moved, or the store could not be written.
         """
+        self._refuse_shared(collection)
         with self._lock:
             if self.moving:
                 raise StoreError(
@@ -417,8 +451,8 @@ class Library:
     def _finish_deletions(self) -> None:
         """What the new place still has, and is in the trash."""
         trashed = self._originals.deleted()
-        for name in self.collections():
-            index = self.index(name)
+        for name in self.own_collections():
+            index = self.own_index(name)
             for source in index.sources():
                 place = (name, source.source_id)
                 if place in trashed and not self._originals.find(*place):
@@ -466,7 +500,9 @@ class Library:
             return  # another process does the rest
         self._repairing = True
         trashed = self._originals.deleted()
-        by_collection: dict[str, dict[str, Original]] = {each: {} for each in self.collections()}
+        by_collection: dict[str, dict[str, Original]] = {
+            each: {} for each in self.own_collections()
+        }
         for original in originals:
             by_collection.setdefault(original.collection, {})[original.source_id] = original
         for name, kept in by_collection.items():
@@ -509,7 +545,7 @@ class Library:
         self._indexes.follow()
         known = {
             name: frozenset(each.source_id for each in self.documents(name))
-            for name in self.collections()
+            for name in self.own_collections()
         }
         before, self._known = self._known, known
         none: frozenset[str] = frozenset()

@@ -56,6 +56,7 @@ from engine.workspace.preparing import Preparer
 from engine.workspace.repair import TITLE_LENGTH
 from engine.workspace.reports import Reports
 from engine.workspace.sharing import Held, Sharing
+from engine.workspace.team import Published, TeamCollections
 from engine.workspace.watching import Watcher
 
 log = logging.getLogger(__name__)
@@ -127,47 +128,62 @@ class Workspace:
     `llm`: by default the model that was chosen on the Models page, else `Settings.llm`. `notices`
     has a sentence for each repair at the start. A page shows it until the user closes it.
 
+    `team`: the workspace with whose models this one, of a person, answers, and whose shared
+    collections it can read. Without `own`, it has no other collections.
+
     Raises:
         FirstTokenError: something in the folder can be neither opened nor set aside.
         OSError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, config: Config, llm: LLM | None = None) -> None:
+    chat_model: ChatModel
+    switch: Switch
+    search_models: SearchModels
+    search_switch: SearchSwitch
+    models: ModelFiles
+    servers: Servers
+    library: Library
+    published: Published
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        llm: LLM | None = None,
+        team: "Workspace | None" = None,
+        own: bool = True,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = _lock_folder(folder)
         self.sharing = Sharing(config.shared_dir)
         try:
-            self._open(folder, config, llm)
+            self._open(folder, config, llm, team, own)
         except BaseException:
             self.sharing.close()
             self._folder_lock.close()
             raise
 
-    def _open(self, folder: Path, config: Config, llm: LLM | None) -> None:
+    def _open(
+        self, folder: Path, config: Config, llm: LLM | None, team: "Workspace | None", own: bool
+    ) -> None:
         self.notices: list[str] = []
-        choice = Choice()
-        if llm is None:
-            chosen, problem = open_chosen(folder, config)
-            if chosen:
-                Settings.llm, choice = chosen, load_choice(folder, config)
-            self.notices += [problem] if problem else []
-            llm = Settings.llm
-        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
         self._folder, self._config = folder, config
-        self.search_models = SearchModels(folder, Hub(config), _default_search_models)
-        self.search_switch = SearchSwitch(folder, config, self.search_models, self._install_search)
-        searching = (
-            SearchChoice(config.embed_model, config.rerank_model)
-            if config.shared_dir
-            else load_search_choice(folder, config)
-        )
-        later = self._open_search(searching)
+        self._team = team or self
+        self._people: list[Workspace] = []  # the open workspaces of people, at the team's
+        searching: SearchChoice | None = None  # search models that must be fetched first
+        if team is None:
+            searching = self._open_models(llm)
+        else:
+            self.chat_model, self.switch = team.chat_model, team.switch
+            self.search_models, self.search_switch = team.search_models, team.search_switch
+            self.models, self.servers = team.models, team.servers
         with self.sharing.opening():
-            self._open_shared(self.sharing.folder or folder)
-        llm.keep_states(folder / "states")
-        self._preparer = Preparer(llm, self.library.passages, self.library.places)
+            self._open_shared(self.sharing.folder or folder, team, own)
+        if team is None:
+            self.llm.keep_states(folder / "states")
+        self._preparer = Preparer(self.llm, self.library.passages, self.library.places)
         self.library.on_ready = lambda *_: self._preparer.added()
-        self.ingestor = Ingestor(folder / "incoming", self._take, self.library.index)
+        self.ingestor = Ingestor(folder / "incoming", self._take, self.library.own_index)
         self.notices += self.ingestor.notices
         self.watcher = Watcher(
             folder / "watched.json", self.library, self.ingestor, self.delete_documents
@@ -176,11 +192,6 @@ class Workspace:
         self.measurements = Measurements(folder / "measurements", self._means())
         self.notices += self.measurements.notices
         self.agents = AgentRuns(self.library, lambda: self.llm)
-        self.models = ModelFiles(folder, Hub(config))
-        self.notices += self.models.notices
-        self.servers = Servers(folder)
-        self.switch = Switch(folder, config, self._answering, self._install)
-        self.switch.current = choice
         self._running: dict[str, tuple[Turn, StreamingResponse]] = {}
         self._unsaved: dict[str, tuple[str, Turn]] = {}  # by turn: its conversation, and the turn
         self._locks: dict[str, Held] = {}  # by conversation, while its answer is written
@@ -191,13 +202,17 @@ class Workspace:
         self.changes = 0
         """How often documents have been changed by other processes."""
         self._ending = threading.Event()
-        if later:
+        if team:
+            team._people.append(self)
+        if searching:
             self.search_switch.begin(searching)
         if self.sharing.folder:
             threading.Thread(target=self._follow, name="following", daemon=True).start()
 
-    def _open_shared(self, folder: Path) -> None:
+    def _open_shared(self, folder: Path, team: "Workspace | None", own: bool) -> None:
         """What other processes may use at the same time."""
+        self.published = Published(folder)
+        shared = TeamCollections(lambda: team.library, team.published) if team else None
         self._settings_file = folder / "settings.json"
         self._settings_stamp: tuple[int, ...] = ()  # of the file, when it was read last
         self._settings = self._load_settings()
@@ -205,7 +220,7 @@ class Workspace:
         self.conversations = ConversationStore(folder / "conversations.sqlite3", self.sharing)
         self.notices += self.conversations.notices
         self.library = Library(
-            self._folder, self._config, self.search_models.embedder, self.sharing
+            self._folder, self._config, self.search_models.embedder, self.sharing, shared, own
         )
         self.notices += self.library.notices
         self.summaries = KeptSummaries(folder / "summaries")
@@ -213,6 +228,45 @@ class Workspace:
             # otherwise a document may be missing for a while
             self.summaries.keep_only({source_id for _, source_id in self.library.places()})
         self.reports = Reports(folder / "reports")
+
+    def _open_models(self, llm: LLM | None) -> SearchChoice | None:
+        """The models, of which a process has one of each. Returns the chosen search models if they
+        must be fetched, in the background; the default ones search until then."""
+        folder, config = self._folder, self._config
+        choice = Choice()
+        if llm is None:
+            chosen, problem = open_chosen(folder, config)
+            if chosen:
+                Settings.llm, choice = chosen, load_choice(folder, config)
+            self.notices += [problem] if problem else []
+            llm = Settings.llm
+        self.chat_model = ChatModel(llm, also_in_use=self._agents_use)
+        self.search_models = SearchModels(folder, Hub(config), _default_search_models)
+        self.search_switch = SearchSwitch(folder, config, self.search_models, self._install_search)
+        self.models = ModelFiles(folder, Hub(config))
+        self.notices += self.models.notices
+        self.servers = Servers(folder)
+        self.switch = Switch(folder, config, self._answering, self._install)
+        self.switch.current = choice
+        searching = (
+            SearchChoice(config.embed_model, config.rerank_model)
+            if config.shared_dir
+            else load_search_choice(folder, config)
+        )
+        return searching if self._open_search(searching) else None
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is that of a person beside a team's, whose models it uses."""
+        return self._team is not self
+
+    @property
+    def _all(self) -> "list[Workspace]":
+        """The workspaces that answer with the same models."""
+        return [self._team, *self._team._people]
+
+    def _agents_use(self, llm: LLM) -> bool:
+        return any(each.agents.uses(llm) for each in self._all)
 
     @property
     def llm(self) -> LLM:
@@ -222,24 +276,27 @@ class Workspace:
     @llm.setter
     def llm(self, llm: LLM) -> None:
         """Without the steps of `switch`; the model before stays open."""
-        self.chat_model = ChatModel(llm, also_in_use=lambda old: self.agents.uses(old))
+        self.chat_model = ChatModel(llm, also_in_use=self._agents_use)
 
     def _answering(self) -> bool:
-        return bool(self._running) or self.measurements.busy
+        return any(each._running for each in self._all) or self._measuring()
+
+    def _measuring(self) -> bool:
+        return any(each.measurements.busy for each in self._all)
 
     def _install(self, new: LLM) -> None:
         """Let a new model answer, and read passages ahead. What is being answered goes on."""
-        if self.measurements.busy:
+        if self._measuring():
             getattr(new, "close", lambda: None)()
             raise LLMError("A measurement is running. Stop it, or wait for it, and choose again.")
         new.keep_states(self._folder / "states")
-        preparer, self._preparer = (
-            self._preparer,
-            Preparer(new, self.library.passages, self.library.places),
-        )
+        former = [each._preparer for each in self._all]
+        for each in self._all:
+            each._preparer = Preparer(new, each.library.passages, each.library.places)
         self.chat_model.exchange(new)
         Settings.llm = new
-        preparer.close()
+        for preparer in former:
+            preparer.close()
 
     def _open_search(self, choice: SearchChoice) -> bool:
         """Let the chosen search models search. True: they must be fetched first, in the background,
@@ -273,7 +330,8 @@ class Workspace:
         other = embedder.name != Settings.embed_model.name
         _use_search_models(embedder, reranker)
         if other:
-            self.library.embedding_changed()
+            for each in self._all:
+                each.library.embedding_changed()
 
     def measure(
         self,
@@ -289,6 +347,8 @@ class Workspace:
         """
         if self.switch.step.at_work:
             raise MeasuringError("A model is being loaded. Stop that, or wait for it.")
+        if self._measuring():
+            raise MeasuringError("A measurement is running already. Stop it, or wait for it.")
         return self.measurements.start(experiment, setup, trials, self._means(connect))
 
     def _means(self, connect: Callable[[], Connection] | None = None) -> Means:
@@ -328,6 +388,8 @@ class Workspace:
 
     def model_choices(self) -> dict[str, Choice]:
         """The models that can be asked now, by a name for each; the configured one first."""
+        if self.personal:  # another model would take memory from everybody
+            return {configured_name(self._config): self.switch.current}
         found = {configured_name(self._config): Choice()}
         for model in self.models.all():
             if model.path:
@@ -544,6 +606,7 @@ class Workspace:
 
     def delete_collection(self, collection: str) -> None:
         """Delete a collection with its conversations. Its files go to the trash."""
+        self.published.publish(collection, False)  # a later one of this name is another one
         for conversation in self.conversations.list(collection):
             self.delete_conversation(conversation.id)
         documents = [each.source_id for each in self.library.documents(collection)]
@@ -574,6 +637,8 @@ class Workspace:
             self._closing = True
             running = list(self._running.values())
         self._ending.set()
+        for each in list(self._people):
+            each.close()
         for _, response in running:
             response.cancel()
         self.agents.close()
@@ -589,9 +654,12 @@ class Workspace:
             self._locks.clear()
             self._closed = True
             self._changed.notify_all()
-        self.switch.close()
-        self.search_switch.close()
-        self.models.close()
+        if self.personal:
+            self._team._people.remove(self)
+        else:
+            self.switch.close()
+            self.search_switch.close()
+            self.models.close()
         self.conversations.close()
         self.measurements.close()
         self.watcher.close()

@@ -4,11 +4,12 @@ from starlette.routing import BaseRoute
 from streamlit import config
 
 from engine.api import Access, mounted
-from engine.api.guard import Served
+from engine.api.guard import EVERYBODY, Served
 from engine.api.origin import LOOPBACK
 from engine.api.running import announce, withdraw
 from engine.config import default_config
-from pages.parts.resources import on_close, on_open, open_workspace
+from pages.parts import signing_in
+from pages.parts.resources import on_close, on_open, open_workspace, people
 
 
 def api_routes() -> list[BaseRoute]:
@@ -22,12 +23,13 @@ def access() -> Access:
     """Who may use the API, from .env and Streamlit's configuration.
 
     Raises:
-        ConfigError: .env cannot be used.
+        ConfigError: .env cannot be used, or nobody knows whether people must sign in.
     """
     return Access(
         key=default_config().api_key,
         exposed=_address().lower() not in LOOPBACK,
         file_bytes=int(config.get_option("server.maxUploadSize")) * 1_000_000,
+        holder=people().holder if signing_in.required() else None,
     )
 
 
@@ -43,10 +45,10 @@ def _address() -> str:
     return str(config.get_option("server.address") or "").strip("[]")
 
 
-def _load() -> Served:
+def _load(caller: str) -> Served:
     from engine.api.routes import Api  # imports what the workspace needs
 
-    api = Api(open_workspace)
+    api = Api(open_workspace if caller == EVERYBODY else lambda: people().workspace(caller))
     on_close.append(api.close)
     return api
 

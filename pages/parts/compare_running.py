@@ -12,9 +12,10 @@ from engine.measuring import Experiment, Measurements, MeasuringJob, Session, Se
 from engine.measuring.findings import compare, verdict
 from engine.measuring.record import Outcome
 from engine.workspace import Workspace
+from pages.parts import signing_in
 from pages.parts.api import own_address
 from pages.parts.markdown import plain_markdown
-from pages.parts.resources import safely
+from pages.parts.resources import people, safely
 
 # Seconds between two updates of the progress. An update slows the measured model down: gaps of
 # twice the usual length took 6 to 7 % of the writing time with an update each second, 3 % with one
@@ -34,7 +35,7 @@ def run_button(
 
     def begin() -> None:
         try:
-            workspace.measure(experiment, setup, trials(), connect)
+            workspace.measure(experiment, setup, trials(), connection_to(workspace))
         except MeasuringError as error:
             st.session_state.compare_problem = (experiment, str(error))
 
@@ -52,9 +53,11 @@ def run_button(
     )
 
 
-def connect() -> Client:
-    """A connection to this app's own API."""
-    return Client(own_address(), default_config().api_key)
+def connection_to(workspace: Workspace) -> Callable[[], Client]:
+    """Opens a connection to this app's own API, for the documents of this workspace."""
+    signed_in = signing_in.required()
+    key = people().passing_key(workspace) if signed_in else default_config().api_key
+    return lambda: Client(own_address(), key)
 
 
 def show_measuring(measurements: Measurements, experiment: Experiment) -> None:

@@ -42,7 +42,7 @@ class Target:
 def target_of(collection: str) -> Target:
     """The app as other programs reach it, for this collection."""
     python_path = Path(sys.executable)  # the environment's; resolved, it would be another
-    return Target(own_address(), collection, bool(access().key), ROOT, python_path)
+    return Target(own_address(), collection, access().needs_key, ROOT, python_path)
 
 
 def curl(target: Target, question: str, parameters: Mapping[str, Any] | None = None) -> str:

@@ -25,6 +25,8 @@ def current_conversation(workspace: Workspace, collection: str) -> Conversation 
         conversation = workspace.conversations.find(st.session_state.get("open_conversation", ""))
         if conversation is None or conversation.collection != collection:
             return None
+    if conversation.collection not in workspace.library.collections():  # shared no longer
+        return None
     open_conversation(conversation.id)
     return conversation
 

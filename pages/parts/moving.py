@@ -21,7 +21,9 @@ _WORDS = {
 
 def show_place(workspace: Workspace) -> None:
     """Only on the computer itself, since the form can name any server, and only where no other
-    process uses the index."""
+    process uses the index; and where people sign in, only for the team's documents."""
+    if workspace.personal:
+        return
     local = may_edit(
         True,
         str(st.get_option("server.address")),

@@ -8,6 +8,7 @@ import streamlit as st
 from engine.schema import Filters
 from engine.store import Source
 from engine.workspace import Workspace
+from engine.workspace.team import is_shared
 from pages.parts.conversations import open_conversation
 from pages.parts.deleting import delete_documents
 from pages.parts.facts import facts_of
@@ -71,16 +72,18 @@ def show_document(
             on_click=safely(on_summarise),
             args=(workspace, collection, [document]),
         )
-        st.button(
-            "Delete",
-            icon=":material/delete:",
-            key="delete-document",
-            on_click=safely(_delete),
-            args=(workspace, collection, document),
-        )
+        if not is_shared(collection):
+            st.button(
+                "Delete",
+                icon=":material/delete:",
+                key="delete-document",
+                on_click=safely(_delete),
+                args=(workspace, collection, document),
+            )
     if original is None:
         st.caption("The original file was not kept. Its passages can be read and searched.")
-    edit_tags(workspace, collection, document)
+    if not is_shared(collection):
+        edit_tags(workspace, collection, document)
     _show_passages(workspace, collection, document)
 
 

@@ -5,9 +5,11 @@ import streamlit as st
 from engine.redacting import public_address
 from engine.settings import Settings
 from engine.workspace import Workspace
+from pages.parts import signing_in
 from pages.parts.markdown import plain_markdown
 
 LOCAL = "Everything stays on this computer."
+AT_THE_SERVER = "Everything stays on the computer that runs First Token."
 
 
 def show_privacy(workspace: Workspace) -> None:
@@ -18,7 +20,7 @@ def show_privacy(workspace: Workspace) -> None:
 
 
 def privacy(workspace: Workspace) -> str:
-    return " ".join(what_leaves(workspace)) or LOCAL
+    return " ".join(what_leaves(workspace)) or (AT_THE_SERVER if signing_in.required() else LOCAL)
 
 
 def what_leaves(workspace: Workspace) -> list[str]:

@@ -16,28 +16,34 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
 import streamlit as st
+from streamlit import runtime
 
 from engine import logs
 from engine.cores import switch_threads_often
 from engine.errors import ConfigError, FirstTokenError
+from pages.parts import signing_in
+from pages.parts.media import keep_owners
 from pages.parts.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
+    from engine.workspace.people import People
 
 log = logging.getLogger(__name__)
 
 Parameters = ParamSpec("Parameters")
 
 _lock = threading.Lock()
-_opened: list["Workspace"] = []
+_opened: list["Workspace"] = []  # where people sign in, the team's
+_people: list["People"] = []
 on_open: list[Callable[[], None]] = []  # what begins when the workspace has been opened
 on_close: list[Callable[[], None]] = []  # and ends before it is closed
 _PROBLEMS = "problems"  # in the session's state: sentences that the next run of the page shows
 
 
 def open_workspace() -> "Workspace":
-    """The workspace, opened by the first caller; the others wait for it.
+    """The workspace, or where people sign in, the team's. The first caller opens it; the others
+    wait for it.
 
     Raises:
         FirstTokenError: it cannot be opened; the next call tries again.
@@ -66,19 +72,44 @@ def _open() -> "Workspace":
         ) from error
 
 
+def people() -> "People":
+    """The people of the workspace, with a workspace for each."""
+    from engine.settings import Settings
+    from engine.workspace.people import People
+
+    with _lock:
+        if not _people:
+            config = Settings.config
+            _people.append(People(open_workspace, config.data_dir / "app", config))
+        return _people[0]
+
+
 def workspace() -> "Workspace":
-    """The workspace. If it cannot be opened, show the reason and end the page."""
+    """The workspace of this session: where people sign in, that of the person, or the team's for an
+    administrator who has chosen it. All pages get it here. If it cannot be opened, or nobody has
+    signed in, show the reason and end the page.
+    """
     with shown_errors():
-        if _opened:
-            return _opened[0]
-        with st.spinner("Loading the model…", show_time=True):
-            return open_workspace()
+        if signing_in.required():
+            person = signing_in.person()
+            if not signing_in.sees_team():
+                _loaded()
+                return people().enter(person)
+        return _loaded()
+
+
+def _loaded() -> "Workspace":
+    if _opened:
+        return _opened[0]
+    with st.spinner("Loading the model…", show_time=True):
+        return open_workspace()
 
 
 @asynccontextmanager
 async def opening(_app: st.App) -> AsyncIterator[None]:
     """The server's lifespan: configure the process, load the model, and shut down in order."""
     switch_threads_often()
+    keep_owners(runtime.get_instance().media_file_mgr)
     shutdown = Shutdown(_close)
     if threading.current_thread() is threading.main_thread():
         shutdown.install()
@@ -139,20 +170,20 @@ def safely(callback: Callable[Parameters, object]) -> Callable[Parameters, None]
     return safe
 
 
-def show_problems() -> None:
+def show_problems(workspace: "Workspace | None") -> None:
     """Show the errors of callbacks once, answers that are not saved, and repairs at the start until
     they are dismissed. The frame calls this above every page."""
     for problem in st.session_state.pop(_PROBLEMS, []):
         st.error(problem, icon=":material/error:")
-    if not _opened:
+    if workspace is None:
         return
-    if _opened[0].unsaved:
+    if workspace.unsaved:
         st.warning(
             "The last answers are not saved yet, because the disk is full. Make room, and they are "
             "saved automatically. If First Token ends before that, they are lost.",
             icon=":material/save:",
         )
-    for notice in list(_opened[0].notices):
+    for notice in list(workspace.notices):
         with st.container(
             horizontal=True, vertical_alignment="center", wrap=False, key=f"notice-{hash(notice)}"
         ):
@@ -162,13 +193,13 @@ def show_problems() -> None:
                 type="tertiary",
                 key=f"dismiss-{hash(notice)}",
                 on_click=safely(_dismiss),
-                args=(notice,),
+                args=(workspace, notice),
             )
 
 
-def _dismiss(notice: str) -> None:
-    if notice in _opened[0].notices:
-        _opened[0].notices.remove(notice)
+def _dismiss(workspace: "Workspace", notice: str) -> None:
+    if notice in workspace.notices:
+        workspace.notices.remove(notice)
 
 
 def show_unexpected(error: Exception) -> bool:

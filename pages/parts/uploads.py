@@ -11,6 +11,7 @@ from engine.english import counted
 from engine.errors import FirstTokenError
 from engine.workspace import Stage, Upload, Workspace
 from engine.workspace.ingestion import is_hidden
+from engine.workspace.team import is_shared
 from pages.parts.deleting import delete_documents
 from pages.parts.markdown import plain_markdown
 from pages.parts.resources import safely, sentence_of, with_id
@@ -33,7 +34,11 @@ TICK = 0.5  # seconds between updates: each costs a run of the fragment
 
 
 def add_documents(workspace: Workspace, collection: str) -> None:
-    """A field for files. The field is then cleared, and the files are shown below it."""
+    """A field for files. The field is then cleared, and the files are shown below it. A shared
+    collection is changed by administrators, who see it among the team's documents."""
+    if is_shared(collection):
+        st.caption("These documents are shared. Administrators change them.")
+        return
     turn = st.session_state.setdefault("uploads_taken", 0)
     # with "directory", a browser offers folders only
     folder = st.session_state.get("upload-folder", False)
@@ -55,6 +60,8 @@ def add_documents(workspace: Workspace, collection: str) -> None:
 
 
 def offer_samples(workspace: Workspace, collection: str) -> None:
+    if is_shared(collection):
+        return
     st.button(
         f"Try it with {len(SAMPLES)} sample documents",
         icon=":material/auto_stories:",

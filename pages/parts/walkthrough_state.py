@@ -11,6 +11,7 @@ from engine.settings import Settings
 from engine.workspace import Workspace
 from pages.cells.lessons import LESSONS, MEASURE_SPEED
 from pages.cells.notebook import Cell, Notebook
+from pages.parts import signing_in
 from pages.parts.folders import folder_of, short
 from pages.parts.samples import FOLDER as SAMPLES
 from pages.parts.samples import suggested_questions
@@ -50,8 +51,10 @@ def current_notebook(workspace: Workspace) -> Notebook:
 
 
 def editing_allowed() -> bool:
-    """Whether this session may change the code of cells, which runs with the user's rights."""
-    return may_edit(
+    """Whether this session may change the code of cells, which runs with the user's rights. Where
+    people sign in, it could read what is another person's.
+    """
+    return not signing_in.required() and may_edit(
         Settings.config.walkthrough_editing,
         str(st.get_option("server.address")),
         st.context.headers.get("Origin", ""),

@@ -16,8 +16,10 @@ _TICK = 2.0  # seconds between updates
 
 def show_watched(workspace: Workspace, collection: str) -> None:
     """The folders that are followed, and a form to add one. Only on the computer itself, since
-    the form can name any folder on it.
+    the form can name any folder on it; and where people sign in, only for the team's documents.
     """
+    if workspace.personal:
+        return
     watched = workspace.watcher.folders(collection)
     local = may_edit(
         True,
