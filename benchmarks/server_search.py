@@ -1,16 +1,17 @@
 """Searches on a Qdrant server by one person and by several at once.
 
-    python -m benchmarks.server_search --binary /path/to/qdrant [--passages 20000] [--stored DIR]
+    python -m benchmarks.server_search --binary /path/to/qdrant [--passages 2000] [--stored DIR]
         [--away 0 20]
 
 A search is what the retriever does between embedding and reranking: both searches, fused, and the
 passages of the best. It asks for a stored passage, with its vector and six of its words.
 `--stored`: the passages of a folder that benchmarks/retrieval_scale.py has filled; without it they
 are random. `--away`: every request also waits for this many milliseconds, as if the server were
-that far away.
+that far away. Where all cores are in use, more people cannot get more answers.
 """
 
 import argparse
+import os
 import tempfile
 import threading
 import time
@@ -24,7 +25,14 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from benchmarks.figures import keep
-from benchmarks.qdrant_nodes import Documents, RandomDocuments, StoredDocuments, add, servers
+from benchmarks.qdrant_nodes import (
+    Documents,
+    RandomDocuments,
+    Server,
+    StoredDocuments,
+    add,
+    servers,
+)
 from engine.lexical import Terms
 from engine.retrieving import CANDIDATES, fuse
 from engine.store import Collection, QdrantServer, Store, open_store
@@ -33,6 +41,7 @@ from engine.store import server as server_module
 PEOPLE = (1, 2, 4, 8)
 SECONDS = 6.0
 QUESTIONS = 100
+_ATTEMPT = server_module._Transport._attempt
 
 Question = tuple[NDArray[np.float32], Terms]
 
@@ -92,11 +101,10 @@ def search_for(
 
 def far_away(milliseconds: float) -> None:
     """Let each request of this process wait, without holding anything."""
-    attempt = server_module._Transport._attempt
 
     def later(*arguments: Any, **named: Any) -> Any:
         time.sleep(milliseconds / 1000)
-        return attempt(*arguments, **named)
+        return _ATTEMPT(*arguments, **named)
 
     server_module._Transport._attempt = later  # type: ignore[method-assign]
 
@@ -104,7 +112,7 @@ def far_away(milliseconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--passages", type=int, default=20_000)
+    parser.add_argument("--passages", type=int, default=2_000)
     parser.add_argument("--stored", type=Path)
     parser.add_argument("--away", type=float, nargs="*", default=[0, 20])
     options = parser.parse_args()
@@ -125,19 +133,27 @@ def main() -> None:
         asked = questions(documents)
         search_for(collection, asked, 2.0, 2)
         for away in options.away:
-            if away:
-                far_away(away)
+            far_away(away)
             for people in PEOPLE:
-                began = time.perf_counter()
+                began, computed = time.perf_counter(), computing(server)
                 times = search_for(collection, asked, SECONDS, people)
                 seconds = time.perf_counter() - began
                 what = f"{people} at once, {away:g} ms away"
                 figures[f"{what}: searches a second"] = len(times) / seconds
+                cores = (computing(server) - computed) / seconds
+                figures[f"{what}: cores in use"] = cores
                 middle, late = np.percentile(times, [50, 95]) * 1000
                 figures[f"{what}: ms, median"] = middle
                 figures[f"{what}: ms, 95th percentile"] = late
         keep("server_search", "searches of several people", figures)
         store.close()
+
+
+def computing(server: Server) -> float:
+    """The processor time so far of the server and of this process, in seconds."""
+    assert server.process
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + time.process_time()
 
 
 def wait_until_indexed(store: Store, collection: Collection) -> float:
