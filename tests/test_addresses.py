@@ -22,11 +22,13 @@ class Node(ThreadingHTTPServer):
     def __init__(self, *statuses: int) -> None:
         node = self
         self.asked: list[str] = []
+        self.accepted = ""
         self.left = list(statuses)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 node.asked.append(self.headers["Host"])
+                node.accepted = self.headers["Accept-Encoding"]
                 status = node.left.pop(0) if node.left else 200
                 self.send_response(status)
                 self.send_header("Retry-After", "0")
@@ -109,6 +111,11 @@ def test_a_fault_that_stays_is_a_sentence(node: Node, monkeypatch: pytest.Monkey
         open_store(server=QdrantServer(node.address)).collections()
 
 
+def test_no_compressed_answer_is_asked_for(node: Node) -> None:
+    open_store(server=QdrantServer(node.address)).collections()
+    assert node.accepted == "identity"
+
+
 def test_another_node_answers_for_one_that_is_gone(node: Node) -> None:
     store = open_store(server=QdrantServer(f"{GONE},{node.address}"))
     for _ in range(4):
@@ -122,7 +129,7 @@ def test_another_node_answers_for_one_that_stands_still(
     monkeypatch.setattr("engine.store.server.ANOTHER_AFTER", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as still:  # accepts, and never answers
         address = f"http://127.0.0.1:{still.getsockname()[1]}"
-        store = open_store(server=QdrantServer(f"{address},{node.address}"))
+        store = open_store(server=QdrantServer(f"{address},{node.address}", timeout=600))
         for _ in range(4):
             assert store.collections() == []
 
