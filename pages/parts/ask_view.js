@@ -118,8 +118,14 @@ document.addEventListener("click", (event) => {
 
 // Puts the focus on what `find` gives, unless the person has put it elsewhere: it is nowhere, or on
 // something that matches `from`. Parts are drawn again after a change, some of them late, and what
-// has the focus may be replaced: it has to stay there for a second. A later call ends an earlier one.
+// has the focus may be replaced: it has to stay there for a second. A later call ends an earlier one,
+// and so does the person: what was clicked may be drawn again at once, and the focus is then nowhere.
 let timer = 0;
+const stopFocusing = (event) => {
+  if (event.type === "pointerdown" || event.key === "Tab") clearInterval(timer);
+};
+document.addEventListener("pointerdown", stopFocusing, true);
+document.addEventListener("keydown", stopFocusing, true);
 const focusOn = (find, from) => {
   let kept = 0;
   let tries = 100;
