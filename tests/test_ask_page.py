@@ -355,3 +355,14 @@ def test_a_passage_keeps_the_line_between_its_heading_and_its_text() -> None:
     marked = passage_markdown(text, [(11, 28)])
     assert marked.startswith("The light\n\n:blue-background[It flashes twice\\.]")
     assert "[Really](" not in marked
+
+
+def test_a_tab_does_not_take_back_the_name_that_another_one_gave(workspace: Workspace) -> None:
+    conversation = workspace.conversations.create("default", "New conversation")
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=SECONDS)
+    app.query_params["conversation"] = conversation.id
+    app.run()
+    workspace.conversations.rename(conversation.id, "The mill")
+    app.run()
+    kept = workspace.conversations.find(conversation.id)
+    assert kept and kept.title == "The mill"

@@ -21,14 +21,19 @@ from engine.errors import ConfigError, StoreInUseError
 from engine.models.choosing import SearchChoice
 from engine.run import Phase
 from engine.schema import new_id
+from engine.settings import Settings
 from engine.store import QdrantServer
 from engine.workspace import AskSettings, Stage, Turn, Workspace
+from engine.workspace import indexes as indexes_module
 from engine.workspace.conversations import ConversationStore
 from engine.workspace.sharing import Sharing
 from tests import on_a_server
 from tests.damage import garbage
 from tests.scripted import ScriptedLLM
 from tests.sharing_child import opened, serve_in_memory, settled
+from tests.test_reembedding import Reversed
+
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes")
 
 MILL = "The tide mill was built in 1684 by Alys Fenn."
 
@@ -224,6 +229,33 @@ def test_another_process_repairs_when_the_first_has_ended(tmp_path: Path, server
     first.close()
     with closing(second):
         assert soon(lambda: names(second) == ["mill.txt"]), "it is indexed again"
+
+
+def test_every_process_searches_the_new_index_once_it_is_whole(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes_module, "STILL_SEARCHED", 3.0)
+    there = tmp_path / "shared", f"{server}-again"
+    with closing(opened(tmp_path / "a", *there)) as before:
+        settled(before, "mill.txt", MILL)
+    default, other = Settings.embed_model, Reversed()
+    other.go_on.clear()
+    Settings.embed_model = other
+    try:
+        with (
+            closing(opened(tmp_path / "a", *there)) as first,
+            closing(opened(tmp_path / "b", *there)) as second,
+        ):
+            assert first.library.reembedder.pending == ["default"]
+            assert second.library.reembedder.pending == []
+            assert second.library.index("default").embed_model.name == default.name
+            assert found(second, "Who built the tide mill?") == ["mill.txt"]
+            other.go_on.set()
+            for each in (first, second):
+                assert soon(lambda each=each: each.library.index("default").embed_model is other)
+            assert found(second, "Who built the tide mill?") == ["mill.txt"]
+    finally:
+        Settings.embed_model = default
 
 
 # ---- The folder

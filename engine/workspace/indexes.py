@@ -99,17 +99,15 @@ class Indexes:
                 if full:
                     _, self._before[collection] = max(full, key=lambda each: each[0])
 
-    def follow(self) -> None:
-        """Where another process has embedded every document with the chosen model, that index
+    def follow(self, collection: str) -> None:
+        """If another process has embedded every document with the chosen model, that index
         answers."""
-        chosen = Settings.embed_model.name
         with self._lock:
-            for collection in list(self._before):
-                if chosen in self._store.embeddings(collection):
-                    old, new = self.old_and_new(collection)
-                    there = {each.source_id for each in new.sources()}
-                    if there >= {each.source_id for each in old.sources()}:
-                        del self._before[collection]
+            if Settings.embed_model.name in self._store.embeddings(collection):
+                old, new = self.old_and_new(collection)
+                there = {each.source_id for each in new.sources()}
+                if there >= {each.source_id for each in old.sources()}:
+                    self._before.pop(collection, None)
 
     def older(self) -> list[str]:
         """The collections that another model than the chosen one filled."""

@@ -30,7 +30,7 @@ from engine.workspace.originals import Original, Originals, lock_of
 from engine.workspace.place import PLACE, load_place, save_place
 from engine.workspace.rebuilding import Rebuilder
 from engine.workspace.reembedding import Reembedder
-from engine.workspace.sharing import UNSHARED, Sharing
+from engine.workspace.sharing import UNSHARED, Held, Sharing
 from engine.workspace.team import TeamCollections, is_shared
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ class Library:
         if own and (not self._store.read_only or DEFAULT_COLLECTION in self.own_collections()):
             self.create(DEFAULT_COLLECTION)
         self._known: dict[str, frozenset[str]] = {}  # to `follow`
+        self._embedding: dict[str, Held] = {}  # while this process embeds a collection again
         self._repairing = False
         if not self._store.read_only:
             self._compare()
@@ -525,6 +526,9 @@ class Library:
             for source_id in kept.keys() - there:
                 self._rebuilder.add(kept[source_id])
         self._deletions.expire()
+        for name in self._indexes.older():
+            if release := self._sharing.hold(f"embedding {name}"):
+                self._embedding[name] = release
         self.reembedder.start(self._indexes.older())
 
     def _finish_deletion(self, index: VectorStoreIndex, name: str, source_id: str) -> None:
@@ -542,7 +546,9 @@ class Library:
 
     def follow(self) -> tuple[bool, bool]:
         """See what other processes have changed: whether documents have come, and have gone."""
-        self._indexes.follow()
+        for name in self._indexes.older():
+            if not self._sharing.is_held(f"embedding {name}"):
+                self._indexes.follow(name)
         known = {
             name: frozenset(each.source_id for each in self.documents(name))
             for name in self.own_collections()
@@ -574,6 +580,8 @@ class Library:
             if not self._indexes.take_over(collection):
                 return False
             kept = self.documents(collection)
+        if release := self._embedding.pop(collection, None):
+            release()
         self._sharing.say()
         for source in kept:
             self.on_ready(collection, source.source_id)

@@ -23,7 +23,7 @@ from engine.schema import new_id
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 0.05  # seconds, until a lock is tried again
+_LOOK_AGAIN = 0.01  # seconds, until a lock is tried again
 _OPENING = 120.0  # seconds that another process may take to open the folder
 _LOOKED_AT = 0.3  # seconds: `is_held` has a lock for less, and `hold` waits so long for it
 
