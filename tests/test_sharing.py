@@ -72,7 +72,7 @@ def server() -> Iterator[str]:
     prefix = f"test-{new_id()[:16]}"
     if on_a_server.URL:
         yield f"{on_a_server.URL} {prefix}"
-        on_a_server.remove({prefix, f"{prefix}-other"})
+        on_a_server.remove({prefix, f"{prefix}-other", f"{prefix}-again"})
         return
     connect = QdrantServer.connect
     yield f"{serve_in_memory()} {prefix}"
