@@ -62,7 +62,7 @@ def test_every_variable_is_explained_and_no_other() -> None:
 
 
 def test_every_picture_and_file_that_is_linked_is_there_and_pictures_are_small() -> None:
-    targets = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    targets = re.findall(r"\]\(((?!http|#)[^)#]+)", README)
     assert len(targets) > 5
     assert [target for target in targets if not (ROOT / target).is_file()] == []
     pictures = [ROOT / target for target in targets if target.endswith(".png")]

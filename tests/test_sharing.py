@@ -251,8 +251,8 @@ def test_every_process_searches_the_new_index_once_it_is_whole(
             assert second.library.index("default").embed_model.name == default.name
             assert found(second, "Who built the tide mill?") == ["mill.txt"]
             other.go_on.set()
-            for each in (first, second):
-                assert soon(lambda each=each: each.library.index("default").embed_model is other)
+            assert soon(lambda: first.library.index("default").embed_model is other)
+            assert soon(lambda: second.library.index("default").embed_model is other)
             assert found(second, "Who built the tide mill?") == ["mill.txt"]
     finally:
         Settings.embed_model = default
