@@ -15,6 +15,7 @@ from engine.config import Config
 from engine.settings import Settings
 from engine.workspace import Stage, Workspace
 from tests.browser import ROOT, RunningApp, open_page, running_app, wait_until_idle
+from tests.on_a_server import embedded_only
 from tests.slow import hold, slow_frame
 from tests.test_accessibility_browser import faults
 
@@ -107,6 +108,7 @@ def test_no_state_of_the_page_has_a_serious_fault(page: Page, url: str, tmp_path
     assert faults(page) == []
 
 
+@embedded_only
 def test_an_index_damaged_while_the_app_was_down_is_rebuilt_and_answers_as_before(
     page: Page, tmp_path: Path
 ) -> None:

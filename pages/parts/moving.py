@@ -33,7 +33,8 @@ def show_place(workspace: Workspace) -> None:
     if not local or workspace.sharing.folder:
         return
     server = workspace.library.server
-    place = plain_markdown(server.shown) if server else "on this computer"
+    # as code, since Markdown would make a link of it, and a heading that opens cannot hold one
+    place = f"`{server.shown}`" if server else "on this computer"
     with st.expander(f"Search index: {place}", icon=":material/database:", key="index-place"):
         move = workspace.library.move
         if move and workspace.library.moving:
