@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from engine.api.asking import file_id
+from engine.api.serving import serve
 from engine.config import Config
 from engine.errors import ConfigError, SignInError, StoreError
 from engine.kinds.shelf import Shelf
@@ -92,6 +93,17 @@ def test_a_damaged_secrets_file_never_turns_sign_in_off(tmp_path: Path) -> None:
     secrets.write_text("[auth]\nclient_id = 'first-token")
     with pytest.raises(ConfigError, match="cannot be read"):
         sign_in_configured([secrets])
+
+
+def test_the_server_without_pages_is_refused_where_people_sign_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".streamlit").mkdir()
+    secrets = tmp_path / ".streamlit" / "secrets.toml"
+    secrets.write_text(f"[auth]\ncookie_secret = '{'x' * 32}'")
+    with pytest.raises(ConfigError, match="would know none of them"):
+        serve(Config(data_dir=tmp_path), "127.0.0.1", 0)
 
 
 # ---- Their workspaces

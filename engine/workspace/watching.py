@@ -81,8 +81,11 @@ class Watcher:
         library: Library,
         ingestor: Ingestor,
         delete: Callable[[str, Sequence[str]], None],
+        shared: Path | None = None,
     ) -> None:
+        """`shared`: a folder with data of the app, besides the one of `file`."""
         self.notices: list[str] = []
+        self._data = [each.resolve() for each in (file.parent, shared) if each]
         self._file, self._library, self._ingestor, self._delete = file, library, ingestor, delete
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -107,8 +110,7 @@ class Watcher:
         path = Path(folder).expanduser().resolve()
         if not path.is_dir():
             raise ConfigError(f"There is no folder {path}. Write its whole path.")
-        data = self._file.parent.resolve()
-        if data.is_relative_to(path) or path.is_relative_to(data):
+        if any(each.is_relative_to(path) or path.is_relative_to(each) for each in self._data):
             raise ConfigError(f"{path} holds the data of First Token. Choose another folder.")
         with self._lock:
             for each in self._watched:

@@ -186,7 +186,11 @@ class Workspace:
         self.ingestor = Ingestor(folder / "incoming", self._take, self.library.own_index)
         self.notices += self.ingestor.notices
         self.watcher = Watcher(
-            folder / "watched.json", self.library, self.ingestor, self.delete_documents
+            folder / "watched.json",
+            self.library,
+            self.ingestor,
+            self.delete_documents,
+            config.shared_dir,
         )
         self.notices += self.watcher.notices
         self.measurements = Measurements(folder / "measurements", self._means())

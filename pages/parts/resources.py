@@ -9,10 +9,11 @@ import atexit
 import functools
 import gc
 import logging
+import resource
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, ParamSpec
 
 import streamlit as st
@@ -38,6 +39,7 @@ _opened: list["Workspace"] = []  # where people sign in, the team's
 _people: list["People"] = []
 on_open: list[Callable[[], None]] = []  # what begins when the workspace has been opened
 on_close: list[Callable[[], None]] = []  # and ends before it is closed
+FILES = 65_536  # that may be open at once, if the system allows it
 _PROBLEMS = "problems"  # in the session's state: sentences that the next run of the page shows
 
 
@@ -109,6 +111,7 @@ def _loaded() -> "Workspace":
 async def opening(_app: st.App) -> AsyncIterator[None]:
     """The server's lifespan: configure the process, load the model, and shut down in order."""
     switch_threads_often()
+    _allow_many_files()
     keep_owners(runtime.get_instance().media_file_mgr)
     shutdown = Shutdown(_close)
     if threading.current_thread() is threading.main_thread():
@@ -118,6 +121,15 @@ async def opening(_app: st.App) -> AsyncIterator[None]:
     if shutdown.begun:  # its thread ends the process; the server would end it with the signal
         await asyncio.Event().wait()
     await asyncio.to_thread(_close)
+
+
+def _allow_many_files() -> None:
+    """A person's workspace has 10 files open, and Linux usually allows 1,024 if nobody asks."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        with suppress(OSError, ValueError):  # macOS allows fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _open_early() -> None:
