@@ -18,6 +18,7 @@ from engine.schema import Filters
 from engine.signing_in import Person, sign_in_configured
 from engine.workspace import Workspace
 from engine.workspace.people import ANYBODY, People
+from engine.workspace.watching import Watcher
 from tests.api_server import wait_until
 from tests.people_server import GLOBAL_KEY, ISSUER, Member, Team, add, team_server
 from tests.scripted import ScriptedLLM
@@ -198,6 +199,25 @@ def test_a_workspace_opens_for_ids_of_people_only(team: Team) -> None:
         with pytest.raises(ValueError, match="id of a person"):
             team.people.workspace(wrong)
     assert sorted((team.workspace._folder / "people").iterdir()) == before
+
+
+def test_a_folder_with_the_data_of_people_cannot_be_kept_in_sync(
+    team: Team, tmp_path: Path
+) -> None:
+    opened = team.workspace
+    app, shared = tmp_path / "app", tmp_path / "shared"
+    for each in (app, shared / "people"):
+        each.mkdir(parents=True)
+    watcher = Watcher(
+        app / "watched.json", opened.library, opened.ingestor, opened.delete_documents, shared
+    )
+    people = opened._folder / "people"
+    with pytest.raises(ConfigError, match="holds the data"):
+        opened.watcher.add("handbook", str(people / team.ann.person.id))
+    for folder in (shared / "people", tmp_path):
+        with pytest.raises(ConfigError, match="holds the data"):
+            watcher.add("handbook", str(folder))
+    watcher.close()
 
 
 def test_people_survive_a_restart_and_their_index_on_a_server_has_its_own_prefix(
