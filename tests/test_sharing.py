@@ -187,25 +187,24 @@ def test_a_conversation_goes_on_in_the_other_process(here: Workspace, there: Chi
     assert elsewhere and elsewhere.question == "When was the mill built?"
     with pytest.raises(ValueError, match="in another window"):
         here.ask(conversation, "And by whom?")
+
+
+def test_what_a_killed_process_was_adding_is_there_once_and_its_question_can_be_asked_again(
+    here: Workspace, there: Child, folder: Path, server: str
+) -> None:
+    conversation = here.conversations.list("default")[0]
+    there.tell("stall", "bread.txt", "Rye bread is baked on Tuesdays.")
+    waiting = here.ingestor.add("default", "bread.txt", b"Rye bread is baked on Tuesdays.")
+    assert "bread.txt" not in names(here)
+    assert soon(lambda: Stage.READING in waiting.seconds and waiting.stage is Stage.WAITING)
     there.kill()
+    assert soon(lambda: waiting.stage is Stage.READY)
     assert here.elsewhere(conversation.id) is None
     _, interrupted = here.turns(conversation.id)
     assert interrupted.phase is Phase.FAILED and "Ask again" in interrupted.error
     response = here.ask(conversation, "And by whom?")
     assert soon(lambda: response.phase.ended and len(here.turns(conversation.id)) == 3)
-
-
-def test_what_a_killed_process_was_adding_is_there_once(
-    here: Workspace, folder: Path, server: str
-) -> None:
-    data = folder / "killed"
-    killed = Child(data, folder / "shared", server)
-    killed.tell("stall", "bread.txt", "Rye bread is baked on Tuesdays.")
-    waiting = here.ingestor.add("default", "bread.txt", b"Rye bread is baked on Tuesdays.")
-    assert "bread.txt" not in names(here)
-    assert soon(lambda: Stage.READING in waiting.seconds and waiting.stage is Stage.WAITING)
-    killed.kill()
-    assert soon(lambda: waiting.stage is Stage.READY)
+    data = folder / "there"
     with closing(opened(data, folder / "shared", server)) as again:
         (upload,) = again.ingestor.uploads("default")
         assert soon(lambda: upload.stage.ended)
