@@ -230,3 +230,30 @@ def test_the_text_of_a_document_is_read_without_repetitions(shelf: Shelf) -> Non
     assert book.title == "LOG OF THE HALLOWAY SLEDGE PARTY"
     text = "\n".join(piece.text for piece in shelf.pieces(book.source.source_id))
     assert text.count("Lantern Lake") == 1 and text.count("15 July 1908") == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "never"),
+    [
+        (
+            # the days name the weeks, and two columns have boats
+            "Did more boats come in the week starting 14 July 2025 or in the week starting 11 "
+            "August 2025, and how many more?",
+            "28 days",
+        ),
+        (
+            "How many days are there between the opening of the 2026 season and 30 September 2026?",
+            "0 years",
+        ),
+    ],
+)
+def test_nothing_is_computed_from_what_is_not_certain(
+    llm: LlamaCpp, tmp_path: Path, question: str, never: str
+) -> None:
+    (tmp_path / "boats-by-week.csv").write_text(
+        "week,starts,boats_in,boats_out,weather\n29,2025-07-14,46,45,sunny\n"
+        "31,2025-07-28,40,41,rain\n33,2025-08-11,50,49,sunny\n"
+    )
+    (tmp_path / "notice.md").write_text("# Notice\n\nOpening of the season 2026: Saturday 9 May.\n")
+    index = VectorStoreIndex.from_documents(SimpleDirectoryReader(tmp_path).load_data())
+    assert never not in asked(index, llm, question).text

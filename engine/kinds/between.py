@@ -77,6 +77,9 @@ def _answer(asked: Asked, first: _Event, last: _Event) -> Treated | None:
     one, other = sorted((first, last), key=lambda each: each.moment)
     if one.moment == other.moment and one.quoted == other.quoted:
         return None
+    whole_year = not (one.moment.month and other.moment.month)
+    if whole_year and one.moment.year == other.moment.year:
+        return None  # some months, or days
     length = time_between(one.moment, other.moment, asked["unit"])
     lines = [f"**{length}** between {one.moment} and {other.moment}.\n\n"]
     if which := _WHICH.search(asked.question):

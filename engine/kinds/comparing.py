@@ -128,10 +128,12 @@ def _means_other(said: Said, side: str, opposite: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The rows of one side. `value`: their cell in the compared column, or the sum of them."""
+    """The rows of one side. `columns`: those by which it is named. `value`: the rows' cell in the
+    compared column, or the sum of them."""
 
     name: str
     rows: list[Row]
+    columns: frozenset[str] = frozenset()
     value: Comparable | None = None
 
 
@@ -159,14 +161,15 @@ def _side(name: str, table: Table) -> _Side | None:
     query = query_of(f"What is {name}", table)
     if query is None or query.unexplained or not any(each.exact for each in query.conditions):
         return None
-    return _Side(name, query.rows) if query.rows else None
+    columns = frozenset(each.column for each in query.conditions)
+    return _Side(name, query.rows, columns) if query.rows else None
 
 
 def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated | None:
     """None if a side has several rows, and no column of numbers that can be added."""
     word = asked["unit"].lower().removeprefix("much ")
     concepts, more = COMPARATIVES.get(word, ((), True))
-    column = _column(asked.question, concepts, table)
+    column = _column(asked.question, concepts, table, one, other)
     one, other = (replace(each, value=_value(column, table, each)) for each in (one, other))
     known = one.value is not None and other.value is not None
     if not known and (word or max(len(one.rows), len(other.rows)) > 1):
@@ -178,22 +181,31 @@ def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated |
     return Treated(Kind.COMPARISON, did, sources_of(rows), tuple(filter(None, lines)))
 
 
-def _column(question: str, concepts: Sequence[str], table: Table) -> str:
-    """The column that is compared: of the adjective's concept, or one that is named."""
+def _column(
+    question: str, concepts: Sequence[str], table: Table, one: _Side, other: _Side
+) -> str:
+    """The column that is compared: of the adjective's concept, or the only one that the rest of the
+    question names; empty if that is not certain."""
     for concept in concepts:
         for column in table.columns:
             if is_of(column, table, concept):
                 return column
     asked = set(terms_of(question))
-    named = [column for column in table.columns[1:] if set(terms_of(column)) & asked]
-    named += [
+    of_sides = one.columns | other.columns
+    named = {
+        column
+        for column in table.columns[1:]
+        if column not in of_sides and set(terms_of(column)) & asked
+    }
+    asked -= set(terms_of(f"{one.name} {other.name}"))
+    named = named or {
         column
         for concept, known in CONCEPTS.items()
         if known.asks & asked
         for column in table.columns
-        if is_of(column, table, concept)
-    ]
-    return named[0] if named else ""
+        if column not in of_sides and is_of(column, table, concept)
+    }
+    return next(iter(named)) if len(named) == 1 else ""
 
 
 def _value(column: str, table: Table, side: _Side) -> Comparable | None:
