@@ -33,7 +33,8 @@ sys.dont_write_bytecode = False
 # one at the end would leave the other process without work. A file that is missing here is run
 # after these, and before the short ones if it drives a browser.
 LONGEST_FIRST = (
-    "test_ask_phases_browser", "test_models_browser", "test_people_browser", "test_llama_cpp", "test_llama_cpp_batches",
+    "test_ask_phases_browser", "test_models_browser", "test_people_browser", "test_llama_cpp",
+    "test_llama_cpp_batches",
     "test_walkthrough_browser", "test_accessibility_browser", "test_walkthrough",
     "test_llama_cpp_probe", "test_setup", "test_connect_browser", "test_agent_browser",
     "test_library_browser", "test_ask_page", "test_agent_arithmetic", "test_terminal",

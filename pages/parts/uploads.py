@@ -47,8 +47,7 @@ def add_documents(workspace: Workspace, collection: str) -> None:
         accept_multiple_files="directory" if folder else True,
         key=f"uploader-{turn}",
         help="PDF, scans and pictures, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, HTML, "
-        "Markdown, text, CSV, JSON, mails, notebooks, source code, and ZIP files of them. They "
-        "stay on this computer.",
+        "Markdown, text, CSV, JSON, mails, notebooks, source code, and ZIP files of them.",
     )
     st.toggle("Add a whole folder", key="upload-folder")
     if files:
