@@ -108,6 +108,9 @@ def main() -> None:
                 answer = settled(workspace, *given)
             elif what == "names":
                 answer = sorted(each.path for each in library.documents("default"))
+            elif what == "cancel":  # all uploads
+                for upload in workspace.ingestor.uploads("default"):
+                    workspace.ingestor.cancel(upload)
             elif what == "delete":
                 library.delete("default", given)
             elif what == "ask":

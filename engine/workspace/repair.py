@@ -48,7 +48,7 @@ def connect(path: Path, journal: str = "WAL") -> sqlite3.Connection:
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         if file.exists() and (not file.is_file() or not os.access(file, os.R_OK)):
             raise DamagedFile(f"{file.name} is not a file that can be read")
-    db = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_PATIENCE[journal], check_same_thread=False)
     try:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
@@ -147,7 +147,9 @@ class Found:
             )
 
 
-_PATIENCE = 30.0  # seconds that a statement waits for another process
+# Seconds that a statement waits for another process, by the journal mode. With a write-ahead log,
+# no other process of First Token has the file.
+_PATIENCE = {"WAL": 5.0, "DELETE": 30.0}
 _PAGE = 4096  # bytes: SQLite's default, in all our files
 _MOST_UNREADABLE = 10_000  # row numbers in a row, before the end of a damaged table is assumed
 

@@ -87,10 +87,13 @@ const notePlace = () => { clickedAt = scroller()?.scrollTop ?? 0; };
 document.addEventListener("click", notePlace, true);
 document.addEventListener("keydown", notePlace, true);
 
-// A person who scrolls up reads; one who comes back to the end wants to follow again.
+// A person who scrolls up reads; one who comes back to the end wants to follow again. `left`: a person
+// has scrolled up since the last click or Enter, perhaps before `live` says that an answer has begun.
+let left = false;
 const scrolledBy = (up) => {
   stopPlacing();
   const view = scroller();
+  left = up;
   if (up) following = false;
   else if (view && shown.live) {
     following = view.scrollHeight - view.scrollTop - view.clientHeight < SLACK;
@@ -98,6 +101,10 @@ const scrolledBy = (up) => {
 };
 document.addEventListener("wheel", (event) => scrolledBy(event.deltaY < 0), { passive: true });
 document.addEventListener("touchmove", () => scrolledBy(true), { passive: true });
+document.addEventListener("click", () => { left = false; }, true);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter") left = false;
+}, true);
 document.addEventListener("keydown", (event) => {
   if (event.target instanceof HTMLTextAreaElement) return;
   if (["PageUp", "ArrowUp", "Home"].includes(event.key)) scrolledBy(true);
@@ -170,7 +177,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     openAt(data.conversation);
   }
   if (data.live && data.live !== before.live) {
-    following = true;
+    following = !left;
     toTheEnd();
   }
   if (before.live && !data.live) {
