@@ -28,11 +28,12 @@ class Opened:
         return upload
 
     def settle(self) -> None:
-        """Wait for uploads and repairs."""
-        working = (Stage.FAILED, Stage.LOCKED, Stage.READY, Stage.STOPPED)
-        while self.ingestor.busy or any(
-            each.stage not in working for each in self.library.repairs()
-        ):
+        """Wait for uploads and repairs. Repairs that are all ready leave the list together."""
+        ended = {Stage.FAILED, Stage.LOCKED, Stage.READY, Stage.STOPPED}
+        while True:
+            stages = {each.stage for each in self.library.repairs()}
+            if not self.ingestor.busy and stages <= ended and stages != {Stage.READY}:
+                return
             time.sleep(0.01)
 
     def names(self, collection: str = "default") -> list[str]:
