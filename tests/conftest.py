@@ -56,9 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
-        # Real browsers, servers and processes on two busy cores: an action can come before a page
-        # is ready. What is broken fails twice. The summary names each test that had to run again.
-        item.add_marker(pytest.mark.flaky(reruns=1))
+        if "browser" in getattr(item, "fixturenames", ()):
+            # A browser and an app on two busy cores: an action can come before the page is ready.
+            # What is broken fails twice. The summary names each test that had to run again.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class FailuresAtOnce:
