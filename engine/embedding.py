@@ -15,7 +15,7 @@ import functools
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -129,14 +129,14 @@ class OnnxEmbedding:
             raise _unusable(folder) from fault
 
     @functools.cached_property
-    def vocabulary(self) -> Mapping[str, int]:
-        """Whole words that the model knows, the commonest first; empty if its tokens do not show
-        which are whole words, or if it is for several languages."""
+    def vocabulary(self) -> frozenset[str]:
+        """Whole words that the model knows; empty if its tokens do not show which are whole words,
+        or if it is for several languages."""
         tokens = self._tokenizer.get_vocab()
         if "##s" not in tokens or self.languages != {"en"}:
-            return {}
+            return frozenset()
         words = (each for each in tokens if len(each) > 2 and each.isascii() and each.isalpha())
-        return {word: tokens[word] for word in words}
+        return frozenset(words)
 
     def embed(
         self,

@@ -31,7 +31,7 @@ IRREGULAR = dict(
     built:build came:come caught:catch children:child chose:choose chosen:choose dealt:deal
     done:do drawn:draw drew:draw driven:drive drove:drive eaten:eat fallen:fall fed:feed
     fell:fall flew:fly flown:fly found:find gave:give given:give gone:go grew:grow grown:grow
-    grown:grow held:hold hung:hang kept:keep knew:know known:know laid:lay led:lead left:leave
+    held:hold hung:hang kept:keep knew:know known:know laid:lay led:lead left:leave
     lent:lend lost:lose made:make meant:mean men:man met:meet paid:pay people:person ran:run
     repaid:repay ridden:ride risen:rise rode:ride rose:rise said:say sang:sing saw:see seen:see
     sent:send shut:shut slept:sleep sold:sell spent:spend spoke:speak spoken:speak stole:steal

@@ -189,9 +189,7 @@ class RetrieverQueryEngine:
             by_code = row_answer(answer.question, sources) or list_answer(answer.question, sources)
             if by_code:
                 run.trace.kind = KindRecord(str(by_code.kind), by_code.did, by_code=True)
-                answer.begin_last_call()
-                for line in by_code.text:
-                    answer.write(line)
+                answer.write_lines(by_code.text)
                 return
 
         # 4. The text. A small model, which gets one sentence, answers a follow-up better without

@@ -6,7 +6,7 @@ or async, live or afterwards.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterable
 from typing import Any, Self
 
 from engine.checking import Check
@@ -45,6 +45,17 @@ class Answer(Live[str]):
     def write(self, chunk: str) -> None:
         self.run.trace.chunk()
         self.stream.append(chunk)
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Write a text that code has made.
+
+        Raises:
+            Cancelled: the answer was stopped between two lines.
+        """
+        self.begin_last_call()
+        for line in lines:
+            self.run.check()
+            self.write(line)
 
     def keep(self, text: str) -> None:
         """Replace the text that was written: the model repeated itself, and this is without it."""

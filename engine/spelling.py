@@ -8,7 +8,8 @@ than English stay as they are.
 
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from engine.english import GENERAL_WORDS, IRREGULAR, QUESTION_WORDS
@@ -60,7 +61,7 @@ def corrected(question: str, searched: Sequence["Searched"]) -> tuple[str, list[
     return question, [f"Read “{meant}” for “{word}”." for word, meant in changed.items()]
 
 
-def with_question_words(question: str, vocabulary: Mapping[str, int]) -> str:
+def with_question_words(question: str, vocabulary: AbstractSet[str]) -> str:
     """The question with its misspelt question words corrected: "avarage". For tasks that are not
     about documents. `vocabulary`: the words that are right, from an embedder."""
     if not vocabulary:
@@ -94,12 +95,12 @@ def unknown_words(question: str, searched: Sequence["Searched"]) -> int:
     return sum(there.isdisjoint(each) for each in forms.values())
 
 
-def _vocabulary(searched: Sequence["Searched"]) -> Mapping[str, int]:
-    found = (getattr(each.embedding, "vocabulary", {}) for each in searched)
-    return next(filter(None, found), {})
+def _vocabulary(searched: Sequence["Searched"]) -> AbstractSet[str]:
+    found = (getattr(each.embedding, "vocabulary", None) for each in searched)
+    return next(filter(None, found), frozenset())
 
 
-def _is_known(word: str, words: Mapping[str, int], searched: Sequence["Searched"]) -> bool:
+def _is_known(word: str, words: AbstractSet[str], searched: Sequence["Searched"]) -> bool:
     if word in words or word in QUESTION_WORDS:
         return True
     if any(word.endswith(ending) and _base(word, ending, words) for ending in _ENDINGS):
@@ -107,7 +108,7 @@ def _is_known(word: str, words: Mapping[str, int], searched: Sequence["Searched"
     return bool(_in_documents([word], searched))
 
 
-def _base(word: str, ending: str, words: Mapping[str, int]) -> bool:
+def _base(word: str, ending: str, words: AbstractSet[str]) -> bool:
     """Whether a word is another one with this ending: "labels", "carried", "stopped"."""
     base = word.removesuffix(ending)
     if len(base) < 3:

@@ -127,7 +127,7 @@ class RoutingPolicy:
 
         Questions of which rules can read none stay together: the document search parts them.
         """
-        vocabulary = getattr(Settings.embed_model, "vocabulary", {})
+        vocabulary = getattr(Settings.embed_model, "vocabulary", frozenset[str]())
         question = with_question_words(task.question, vocabulary)
         if whole := self._certain(question, task, tools):
             return [_Part(task.question, whole)]

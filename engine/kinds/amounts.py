@@ -39,7 +39,7 @@ class _Amount:
     number: Decimal
     unit: str
     start: int
-    said: Said | None = None
+    said: Said
 
 
 def compared_amounts(
@@ -64,8 +64,6 @@ def compared_amounts(
     first, second = found
     if first.unit != second.unit or ("price" in concepts and first.unit not in "€$£"):
         return None
-    if first.said is None or second.said is None:
-        return None
     greater = first.number > second.number
     lines = []
     if first.number == second.number:
@@ -79,7 +77,7 @@ def compared_amounts(
         f"difference **{_shown(apart, first.unit)}**\n\n"
     )
     sources = merged(sources_of_sentences([first.said, second.said]))
-    quoted = dict.fromkeys(" ".join(each.said.text.split()) for each in found if each.said)
+    quoted = dict.fromkeys(" ".join(each.said.text.split()) for each in found)
     lines += [f"- “{each}”\n" for each in quoted]
     return Treated(Kind.COMPARISON, f"{one} and {other}, compared by code", sources, tuple(lines))
 

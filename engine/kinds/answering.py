@@ -91,10 +91,7 @@ class Kinds:
         if treated.missing:
             return str(treated.kind)
         if treated.text:
-            answer.begin_last_call()
-            for line in treated.text:
-                run.check()
-                answer.write(line)
+            answer.write_lines(treated.text)
         else:
             write(synthesizer, question, treated.sources, answer)
         return ""
@@ -244,17 +241,13 @@ class Kinds:
         if kept:
             run.trace.kind = KindRecord(str(Kind.SUMMARY), f"{did_of(scopes)}, kept", by_code=True)
             answer.found(kept.sources)
-            answer.begin_last_call()
-            for line in kept.text.splitlines(keepends=True):
-                answer.write(line)
+            answer.write_lines(kept.text.splitlines(keepends=True))
             return
         if finder.small:
             treated = summary_by_code(scopes, finder, run)
             run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=True)
             answer.found(treated.sources)
-            answer.begin_last_call()
-            for line in treated.text:
-                answer.write(line)
+            answer.write_lines(treated.text)
         else:
             self._written_summary(asked, scopes, answer, synthesizer)
         if self._kept and not run.cancelled:

@@ -101,14 +101,11 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
 def _with_next(text: str, start: int, end: int) -> str:
     """A sentence with those that follow it in its paragraph, in one line."""
     last = end
-    for begin, finish in sentence_spans(text):
-        if begin < end:
-            continue
+    following = [span for span in sentence_spans(text) if span[0] >= end]
+    for begin, finish in following[:AFTER]:
         if "\n" in text[last:begin] or is_heading(text, begin, finish):
             break
         last = finish
-        if len(sentence_spans(text[end:last])) >= AFTER:
-            break
     return " ".join(text[start:last].split())
 
 

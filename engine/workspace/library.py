@@ -526,10 +526,11 @@ class Library:
             for source_id in kept.keys() - there:
                 self._rebuilder.add(kept[source_id])
         self._deletions.expire()
-        for name in self._indexes.older():
+        older = self._indexes.older()
+        for name in older:
             if release := self._sharing.hold(f"embedding {name}"):
                 self._embedding[name] = release
-        self.reembedder.start(self._indexes.older())
+        self.reembedder.start(older)
 
     def _finish_deletion(self, index: VectorStoreIndex, name: str, source_id: str) -> None:
         """Unless another process is adding the document again, or has just done so."""
