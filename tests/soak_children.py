@@ -17,8 +17,8 @@ from pathlib import Path
 from engine.config import Config
 from engine.errors import StoreError
 from engine.run import Phase
+from engine.workspace import AskSettings, Workspace
 from engine.workspace.conversations import ConversationStore, Turn
-from engine.workspace.workspace import AskSettings, Workspace
 from pages.parts.shutdown import Shutdown
 from tests.scripted import ScriptedLLM, words
 

@@ -16,11 +16,13 @@ conversations.py  questions and answers, in SQLite
 repair.py         recovers rows from a damaged file of conversations
 team.py           the collections of a team that everybody may read
 people.py         who signs in: a workspace and API keys for each
+ask_settings.py   the settings of answers, in a file
 workspace.py      Workspace: all of it in one folder, and the answers being written
 """
 
+from engine.workspace.ask_settings import AskSettings
 from engine.workspace.conversations import Conversation, Turn
 from engine.workspace.ingestion import Stage, Upload
-from engine.workspace.workspace import AskSettings, Workspace
+from engine.workspace.workspace import Workspace
 
 __all__ = ["AskSettings", "Conversation", "Stage", "Turn", "Upload", "Workspace"]

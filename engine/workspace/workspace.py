@@ -5,20 +5,17 @@ workspace, so a rerun, a reload and a second tab show the same.
 """
 
 import fcntl
-import json
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO
 
-from engine.config import LONGEST_WAIT, Config
-from engine.durable import set_aside, write_whole
+from engine.config import Config
 from engine.embedding import Embedding, Reranker
 from engine.errors import FirstTokenError, LLMError, MeasuringError, StoreError, StoreInUseError
 from engine.kinds import KeptSummaries
@@ -47,11 +44,12 @@ from engine.run import Phase, Run
 from engine.schema import ChatMessage, Filters, new_id
 from engine.settings import CHUNK_SIZE, Settings
 from engine.splitting import SentenceSplitter
-from engine.synthesis import ResponseMode, ResponseSynthesizer
+from engine.synthesis import ResponseSynthesizer
 from engine.workspace.agent_runs import AgentRuns
+from engine.workspace.ask_settings import AskSettings, SavedSettings
 from engine.workspace.conversations import Conversation, ConversationStore, Turn
 from engine.workspace.ingestion import Ingestor, Packed, Stage, Upload
-from engine.workspace.library import DEFAULT_COLLECTION, Library
+from engine.workspace.library import Library
 from engine.workspace.preparing import Preparer
 from engine.workspace.repair import TITLE_LENGTH
 from engine.workspace.reports import Reports
@@ -70,53 +68,6 @@ LEASE = 8.0
 FOLLOW_EVERY, LOOK_EVERY = 1.0, 60.0
 SAVE_AGAIN = 5.0  # seconds between two attempts to save answers after the disk was full
 CLOSING_SECONDS = 4.0  # that `close` waits for stopped answers to end
-
-
-@dataclass(frozen=True, slots=True)
-class AskSettings:
-    """The saved settings of answers. `length`: at most, in tokens. `temperature`: 0 is greedy.
-    `first_token_budget`: the longest wait for the first word, in seconds; 0 for no limit.
-    `collection`: the one that was chosen last, with which a new session begins."""
-
-    streaming: bool = True
-    passages: int = field(default=3, metadata={"range": (1, 10)})
-    response_mode: ResponseMode = ResponseMode.COMPACT
-    length: int = field(default=256, metadata={"range": (16, 1024)})
-    temperature: float = field(default=0.0, metadata={"range": (0.0, 1.5)})
-    first_token_budget: float = field(default=1.0, metadata={"range": (0.0, LONGEST_WAIT)})
-    collection: str = DEFAULT_COLLECTION
-
-    @classmethod
-    def from_dict(
-        cls, values: Mapping[str, Any], default: Self | None = None
-    ) -> tuple[Self, list[str]]:
-        """The settings, and the names of unusable values, which are replaced by their defaults."""
-        settings, unusable = default or cls(), []
-        for each in fields(cls):
-            if each.name in values:
-                try:
-                    value = _checked(values[each.name], each.default, each.metadata.get("range"))
-                    settings = replace(settings, **{each.name: value})
-                except (ValueError, TypeError):
-                    unusable.append(each.name)
-        return settings, unusable
-
-
-def _checked(value: Any, default: Any, limits: tuple[float, float] | None) -> Any:
-    """The value, if it has the default's type and is within the limits.
-
-    Raises:
-        ValueError, TypeError: it has another type or is outside the limits.
-    """
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
-    if isinstance(default, ResponseMode):
-        value = ResponseMode(value)
-    if default is not None and type(value) is not type(default):
-        raise TypeError
-    if limits and value is not None and not limits[0] <= value <= limits[1]:
-        raise ValueError
-    return value
 
 
 class Workspace:
@@ -217,10 +168,10 @@ class Workspace:
         """What other processes may use at the same time."""
         self.published = Published(folder)
         shared = TeamCollections(lambda: team.library, team.published) if team else None
-        self._settings_file = folder / "settings.json"
-        self._settings_stamp: tuple[int, ...] = ()  # of the file, when it was read last
-        self._settings = self._load_settings()
-        self._settings_lock = threading.Lock()
+        default = AskSettings(first_token_budget=self._config.first_token_budget)
+        shared_by_processes = self.sharing.folder is not None
+        file = folder / "settings.json"
+        self._settings = SavedSettings(file, default, shared_by_processes, self.notices)
         self.conversations = ConversationStore(folder / "conversations.sqlite3", self.sharing)
         self.notices += self.conversations.notices
         self.library = Library(
@@ -402,46 +353,9 @@ class Workspace:
             found[f"{server.model} at {server.address}"] = Choice(server=server.id)
         return found
 
-    def _load_settings(self) -> AskSettings:
-        """The saved settings. A damaged value is replaced by its default, with a notice."""
-        default = AskSettings(first_token_budget=self._config.first_token_budget)
-        file = self._settings_file
-        if not os.path.lexists(file):
-            return default
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(values, dict):
-                raise ValueError("it is not an object")
-            if values and not values.keys() & {each.name for each in fields(AskSettings)}:
-                raise ValueError("it has none of our settings")
-        except (OSError, ValueError, RecursionError):
-            log.exception("The settings cannot be read")
-            unusable, settings = ["all"], default
-        else:
-            settings, unusable = AskSettings.from_dict(values, default)
-        if unusable:
-            names = ", ".join(unusable)
-            try:
-                aside = set_aside(file, file.parent)
-                write_whole(file, json.dumps(asdict(settings)).encode())
-            except OSError:
-                log.exception("The damaged settings could not be replaced")
-                aside = file
-            self.notices.append(
-                f"Some saved settings were damaged and were reset to their defaults ({names}). "
-                f"The damaged file is kept as {aside}."
-            )
-        return settings
-
     @property
     def settings(self) -> AskSettings:
-        if self.sharing.folder:  # another process may have changed them
-            with self._settings_lock, suppress(OSError):
-                facts = self._settings_file.stat()
-                stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-                if stamp != self._settings_stamp:
-                    self._settings_stamp, self._settings = stamp, self._load_settings()
-        return self._settings
+        return self._settings.current()
 
     @settings.setter
     def settings(self, settings: AskSettings) -> None:
@@ -450,16 +364,7 @@ class Workspace:
         Raises:
             StoreError: they could not be written. The earlier settings stay in force.
         """
-        with self._settings_lock:
-            try:
-                write_whole(self._settings_file, json.dumps(asdict(settings)).encode())
-            except OSError as fault:
-                log.exception("The settings could not be saved")
-                raise StoreError(
-                    f"The settings could not be saved ({fault.strerror}). Make room on the disk, "
-                    "then change them again."
-                ) from fault
-            self._settings = settings
+        self._settings.save(settings)
 
     def ask(
         self,
