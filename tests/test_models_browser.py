@@ -76,7 +76,7 @@ def test_a_model_is_chosen_downloaded_used_and_deleted(
     hub.faults.go_on.set()
     hub.faults = Faults()
     row.get_by_role("button", name="Resume").click()
-    use = row.get_by_role("button", name="Use")
+    use = row.get_by_role("button", name="Use", exact=True)  # "Pause" ends in it
     expect(use).to_be_visible(timeout=LONG)
 
     # switch while an answer is written
