@@ -33,7 +33,7 @@ from engine.llm.base import GenerationOptions
 from engine.query_engine import RetrieverQueryEngine
 from engine.reading import SimpleDirectoryReader
 from engine.response import StreamingResponse
-from engine.retrieving import NOT_FOUND, is_relevant
+from engine.retrieving import NOT_FOUND, is_relevant, may_be_relevant
 from engine.schema import ChatMessage
 from engine.settings import Settings
 from engine.synthesis import ResponseSynthesizer
@@ -108,7 +108,9 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[‐-―−]", "-", text))
 
 
-def open_set(name: str, plain: bool = False) -> RetrieverQueryEngine:
+def open_set(
+    name: str, plain: bool = False, budget: float | None = BUDGET
+) -> RetrieverQueryEngine:
     """The query engine over the documents of a set, as the Ask page has it."""
     index = VectorStoreIndex.from_documents([])
     for file in sorted((FOLDER / "documents" / name).iterdir()):  # one after the other
@@ -117,10 +119,12 @@ def open_set(name: str, plain: bool = False) -> RetrieverQueryEngine:
         Settings.llm,
         streaming=True,
         options=GenerationOptions(max_tokens=256),
-        first_token_budget=BUDGET,
+        first_token_budget=budget,
     )
     kinds = None if plain else index.as_kinds(PASSAGES)
-    return RetrieverQueryEngine(index.as_retriever(PASSAGES), synthesizer, is_relevant, kinds)
+    return RetrieverQueryEngine(
+        index.as_retriever(PASSAGES), synthesizer, is_relevant, kinds, may_be_relevant
+    )
 
 
 def ask(engine: RetrieverQueryEngine, asked: Question) -> Outcome:
@@ -181,11 +185,14 @@ def main() -> None:
     parser.add_argument("--kind", help="questions of this kind alone; nothing is kept")
     parser.add_argument("--show", action="store_true", help="print each answer that is not right")
     parser.add_argument("--plain", action="store_true", help="treat all questions as for a fact")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET, help="seconds until the first word; 0: no limit"
+    )
     options = parser.parse_args()
     questions = json.loads((FOLDER / f"{options.half}.json").read_text(encoding="utf-8"))
     outcomes: list[Outcome] = []
     for name in sorted({each["set"] for each in questions}):
-        engine = open_set(name, options.plain)
+        engine = open_set(name, options.plain, options.budget or None)
         for asked in questions:
             if asked["set"] == name and options.kind in (None, asked["kind"]):
                 outcomes.append(ask(engine, asked))
@@ -196,9 +203,12 @@ def main() -> None:
     for kind, row in rows.items():
         cells = (str(row[name]).rjust(len(name)) for name in columns)
         print(" | ".join([kind.ljust(14), *cells]))
+    setting = "" if options.budget == BUDGET else f", budget {options.budget:g} s"
+    if not Settings.llm.metadata.model_name.startswith("SmolLM2-135M"):
+        setting += f", {Settings.llm.metadata.model_name}"
     if not options.kind:
         for kind, row in rows.items():
-            keep("questions", f"{options.half}: {kind}", row)
+            keep("questions", f"{options.half}: {kind}{setting}", row)
 
 
 def _show(outcome: Outcome, whole: bool) -> None:

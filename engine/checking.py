@@ -6,7 +6,7 @@ no problem is no proof that it is right.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -268,6 +268,45 @@ def _other_kind(answer: str, question: str, asks: str | None) -> str:
     if asks == "amount" and not (number or _ONE_UNIT.search(answer)) and counted.isdisjoint(words):
         return "The question asks for a number, and the model wrote none."
     return ""
+
+
+# The share of the words of an answer that one place of the passages must have to state it
+STATED = 0.65
+
+
+def stated(answer: str, read: Sequence[str], calculation: str = "") -> bool:
+    """Whether each sentence of an answer is stated in one place of the passages that were read: one
+    sentence, or two that follow each other, has its numbers, names and most of its words.
+
+    For answers in whole sentences, which repeat what the question asks about: "Employees get 12
+    weeks of maternity leave" is not stated by a text in which the 12 weeks are a period of notice.
+    The numbers of `calculation` may be anywhere.
+    """
+    places = [
+        (Known.of(place, calculation), passage_terms(ungrouped(place)).keys())
+        for text in read
+        for place in _places(text)
+    ]
+    for start, end in sentence_spans(answer):
+        sentence = answer[start:end]
+        words = passage_terms(ungrouped(sentence)).keys()
+        shares = (
+            len(words & there) / len(words)
+            for known, there in places
+            if words and not missing_numbers(sentence, known) + missing_names(sentence, known)
+        )
+        if words and max(shares, default=0.0) < STATED:
+            return False
+    return True
+
+
+def _places(text: str) -> Iterator[str]:
+    """Each sentence of a text, and each two that follow each other."""
+    spans = sentence_spans(text)
+    for number, (start, end) in enumerate(spans):
+        yield text[start:end]
+        if number + 1 < len(spans):
+            yield text[start : spans[number + 1][1]]
 
 
 def missing_in(text: str, sources: Sequence[str]) -> list[str]:

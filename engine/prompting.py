@@ -14,7 +14,14 @@ from engine.llm.base import ContextFormat
 from engine.schema import ChatMessage, NodeWithScore
 from engine.splitting import sentence_spans
 
+# For one or two sentences, which a small model gets
 SYSTEM = "You answer questions from the given text. Answer with the shortest words that are right."
+# For whole passages. A model that is large enough for them says when they have no answer.
+NOT_SAID = "The text does not say."
+PASSAGES_SYSTEM = (
+    "You answer questions from the given text. Answer in one short, complete sentence, or in a "
+    f"list if several things are asked for. If the text does not say it, answer: {NOT_SAID}"
+)
 SUMMARY_SYSTEM = (
     "You summarise texts. Say what matters most in the given text, in plain sentences, and nothing "
     "that is not in it."
@@ -31,13 +38,19 @@ def answer_prompt(
     context: str,
     history: Sequence[ChatMessage] = (),
     context_format: ContextFormat = ContextFormat.PASSAGES,
-    system: str = SYSTEM,
+    system: str = "",
 ) -> list[ChatMessage]:
+    """`system`: the system message; by default that of the format."""
     if context_format is ContextFormat.SENTENCES:
         task = f"{question}\nAnswer from this text: {context}"
     else:
         task = f"{context}\n\nQuestion: {question}{_in_its_language(question)}"
+    system = system or system_for(context_format)
     return [ChatMessage("system", system), *history, ChatMessage("user", task)]
+
+
+def system_for(context_format: ContextFormat) -> str:
+    return SYSTEM if context_format is ContextFormat.SENTENCES else PASSAGES_SYSTEM
 
 
 def _in_its_language(question: str) -> str:
@@ -49,13 +62,13 @@ def _in_its_language(question: str) -> str:
 
 def passage_prompt(passage: str) -> list[ChatMessage]:
     """The beginning of every prompt of whole passages whose first passage is this one."""
-    return [ChatMessage("system", SYSTEM), ChatMessage("user", passage)]
+    return [ChatMessage("system", PASSAGES_SYSTEM), ChatMessage("user", passage)]
 
 
-def refine_prompt(question: str, context: str, so_far: str) -> list[ChatMessage]:
+def refine_prompt(question: str, context: str, so_far: str, system: str) -> list[ChatMessage]:
     """Ask for a better answer, from a context that the answer so far was made without."""
     task = f"{context}\n\nQuestion: {question}\nAnswer so far: {so_far}\nGive the better answer."
-    return [ChatMessage("system", SYSTEM), ChatMessage("user", task)]
+    return [ChatMessage("system", system), ChatMessage("user", task)]
 
 
 REWRITE = (

@@ -37,8 +37,10 @@ class RetrieverQueryEngine:
     """Answers questions from retrieved passages. Safe to use from many threads at once.
 
     `is_relevant` decides whether the passages are relevant. If it returns False, the model is not
-    asked, and the answer is empty and has a note. `kinds` treats questions that are not for a fact,
-    such as a summary; without it, all are treated as such.
+    asked, and the answer is empty and has a note. Where `may_be_relevant` returns True instead, a
+    model that reads whole passages is asked all the same, and its answer is shown if the passages
+    state it. `kinds` treats questions that are not for a fact, such as a summary; without it, all
+    are treated as such.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class RetrieverQueryEngine:
         response_synthesizer: ResponseSynthesizer | None = None,
         is_relevant: Judge = lambda _: True,
         kinds: Kinds | None = None,
+        may_be_relevant: Judge = lambda _: False,
     ) -> None:
         self.retriever = retriever
         self.synthesizer = response_synthesizer or ResponseSynthesizer.from_args()
-        self._is_relevant = is_relevant
+        self._is_relevant, self._may_be_relevant = is_relevant, may_be_relevant
         self._kinds = kinds
 
     @classmethod
@@ -179,13 +182,16 @@ class RetrieverQueryEngine:
         said = [replace(each, content=encodable(each.content)) for each in history]
         sources = self._find(answer, said)
         answer.found(sources)
-        if not self._is_relevant(sources):
+        # A model that reads passages decides itself whether they answer the question, unless they
+        # are about something else
+        reads = self.synthesizer.reads_passages
+        doubtful = not self._is_relevant(sources)
+        if doubtful and not (reads and self._may_be_relevant(sources)):
             run.note(NOT_FOUND)
             return
 
-        # 3. A row of a table, or a list of things, which a small model does not read well
-        alone = self.synthesizer.context_format is ContextFormat.SENTENCES
-        if alone and self._kinds is not None:
+        # 3. A row of a table, or a list of things, which a model does not understand in a sentence
+        if not reads and self._kinds is not None:
             by_code = row_answer(answer.question, sources) or list_answer(answer.question, sources)
             if by_code:
                 run.trace.kind = KindRecord(str(by_code.kind), by_code.did, by_code=True)
@@ -195,8 +201,9 @@ class RetrieverQueryEngine:
         # 4. The text. A small model, which gets one sentence, answers a follow-up better without
         # the earlier questions: 34 of 41 right instead of 26 (benchmarks/follow_ups.py). A model
         # that reads whole passages gets them, because it needs to know what "it" refers to.
-        question = answer.question if alone else answer.searched_for
-        write(self.synthesizer, question, sources, answer)
+        small = self.synthesizer.context_format is ContextFormat.SENTENCES
+        question = answer.question if small else answer.searched_for
+        write(self.synthesizer, question, sources, answer, doubtful)
 
     def _find(self, answer: Answer, history: Sequence[ChatMessage]) -> list[NodeWithScore]:
         run, question, synthesizer = answer.run, answer.question, self.synthesizer

@@ -58,6 +58,10 @@ RELEVANT = -0.5
 #     words 4, unknown 3, -4.04      0.030 0.946   41 of 56, 5 of 43
 WORDS_WEIGHT, UNKNOWN_WEIGHT, MOST_UNKNOWN = 4.0, 1.5, 3
 LIKELY = -3.2
+# Below this value, a model that reads whole passages is not asked either. Of 352 questions with an
+# answer (tune, heldout, fresh and fresh2, without summaries), 95 are below LIKELY, and 8 are below
+# this; of 80 absent topics, 61 and 10.
+POSSIBLE = -12.0
 
 # Reranking. The cross-encoder takes milliseconds for each sentence, so it gets only sentences that
 # may change the ranking. The constants are for the default models. They were chosen with half of
@@ -289,15 +293,26 @@ class _TimedReranker:
 
 def is_relevant(results: Sequence[NodeWithScore]) -> bool:
     """Whether the results are relevant to the question. True if they were not reranked, or if the
-    reranker does not know their language: its score then means nothing."""
+    reranker does not know their language: its score then means nothing. Also true if the best
+    passage states an answer that the model wrote."""
+    return _relevance(results) >= LIKELY
+
+
+def may_be_relevant(results: Sequence[NodeWithScore]) -> bool:
+    """Whether a model that reads whole passages may find an answer in them."""
+    return _relevance(results) >= POSSIBLE
+
+
+def _relevance(results: Sequence[NodeWithScore]) -> float:
+    """The best passage's logit, less what the question's words cost that are not in it."""
     if not results:
-        return False
+        return -math.inf
     scores = results[0].scores
-    if scores.rerank is None:
-        return True
+    if scores.rerank is None or scores.stated:
+        return math.inf
     share = 1.0 if scores.words is None else scores.words
     unknown = min(scores.unknown, MOST_UNKNOWN)
-    return scores.rerank - WORDS_WEIGHT * (1 - share) - UNKNOWN_WEIGHT * unknown >= LIKELY
+    return scores.rerank - WORDS_WEIGHT * (1 - share) - UNKNOWN_WEIGHT * unknown
 
 
 def shortness(terms: int) -> float:

@@ -155,7 +155,8 @@ class Scores:
     dense: cosine similarity, -1 to 1. lexical: BM25, from 0. fused: the cosine plus a share of
     the BM25. rerank: the cross-encoder's logit for the best sentence. words: the share of the
     question's words that the passage, the headings above it and its file's name have, 0 to 1.
-    unknown: how many of them are in no document.
+    unknown: how many of them are in no document. stated: the passage states an answer that a model
+    wrote, whatever the logit.
     """
 
     dense: float | None = None
@@ -164,6 +165,7 @@ class Scores:
     rerank: float | None = None
     words: float | None = None
     unknown: int = 0
+    stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from enum import StrEnum
 from typing import Self
 
 from engine.budget import plan as plan_reading
+from engine.calculating import CALCULATION, CALCULATION_LENGTH, calculated, needs_calculation
+from engine.errors import PromptTooLongError
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.llm.repetition import RepetitionError, RepetitionGuard
 from engine.prompting import (
-    SYSTEM,
     answer_prompt,
     excerpts,
     pack,
@@ -28,6 +29,7 @@ from engine.prompting import (
     passage_prompt,
     readings,
     refine_prompt,
+    system_for,
 )
 from engine.run import Run
 from engine.schema import ChatMessage, NodeWithScore
@@ -36,6 +38,8 @@ from engine.timing import PlanRecord
 
 # The assumed length of the best sentence before the search, in tokens: the 75th percentile on SQuAD
 A_SENTENCE = 45
+# That of a passage with a question: CHUNK_SIZE of engine/settings.py, and a question of 44 tokens
+A_PASSAGE = 300
 
 
 class ResponseMode(StrEnum):
@@ -49,7 +53,7 @@ class ResponseSynthesizer:
     """Turns passages into an answer, with one model and one response mode.
 
     `context_format`: sentences or whole passages in the prompt; None chooses by the model.
-    `system`: the system message.
+    `system`: the system message; by default that of the context format.
     `first_token_budget`: seconds from the question to the first token, for an answer in one call
     (COMPACT). The prompt contains as much of the passages as the model can read in that time; with
     None, all of it. A small model answers best from one sentence, and gets one with any budget.
@@ -64,7 +68,7 @@ class ResponseSynthesizer:
         options: GenerationOptions = GenerationOptions(),
         context_format: ContextFormat | None = None,
         first_token_budget: float | None = None,
-        system: str = SYSTEM,
+        system: str = "",
     ) -> None:
         if first_token_budget is not None and not first_token_budget > 0:
             raise ValueError("first_token_budget must be a number of seconds above 0, or None.")
@@ -79,7 +83,7 @@ class ResponseSynthesizer:
         self.options = options
         self.context_format = context_format or llm.metadata.context_format
         self.first_token_budget = first_token_budget
-        self.system = system
+        self.system = system or system_for(self.context_format)
 
     @classmethod
     def from_args(
@@ -99,6 +103,15 @@ class ResponseSynthesizer:
             options=options,
             first_token_budget=first_token_budget,
         )
+
+    @property
+    def reads_passages(self) -> bool:
+        """Whether the model gets whole passages: it is large enough for them, and can read one
+        within the budget. Otherwise it gets a sentence or two."""
+        if self.context_format is ContextFormat.SENTENCES:
+            return False
+        rate, budget = self.llm.reading_rate, self.first_token_budget
+        return rate is None or budget is None or rate.cautious(A_PASSAGE) <= budget
 
     def search_seconds(self, question: str) -> float | None:
         """The time limit of the search, in seconds since the question, so that the model can read
@@ -141,6 +154,11 @@ class ResponseSynthesizer:
                 texts = self._texts_in_time(question, nodes, run, window - room)
             else:
                 texts = excerpts(nodes, self.context_format, of_each=True)
+        calculation = self._calculation(question, texts, run)
+        if calculation:
+            question = f"{question}\nCalculated: {calculation}"
+            run.note(f"Calculated from numbers of the passages: {calculation}.")
+        with run.span("prompt"):
             plan = _PLANS[self.response_mode](
                 _Task(question, texts, self.context_format, fits, self.system)
             )
@@ -150,7 +168,21 @@ class ResponseSynthesizer:
             with run.span("prompt"):
                 step = plan.send(reply.text)
         on_last_call()
-        return replace(self._call(step, run, self.options, write), read=tuple(texts))
+        written = self._call(step, run, self.options, write)
+        return replace(written, read=tuple(texts), calculation=calculation)
+
+    def _calculation(self, question: str, texts: Sequence[str], run: Run) -> str:
+        """The calculation that the answer needs, with its value; empty if it needs none."""
+        reads = self.reads_passages and self.response_mode is ResponseMode.COMPACT
+        if not reads or not needs_calculation(question):
+            return ""
+        prompt = self._prompt(f"{question}\n{CALCULATION}", texts)
+        options = replace(self.options, max_tokens=CALCULATION_LENGTH, temperature=0.0)
+        try:
+            written = self._call(_Step("calculation", prompt, last=False), run, options)
+        except PromptTooLongError:
+            return ""
+        return calculated(written.text, question, texts)
 
     def _texts_in_time(
         self, question: str, nodes: Sequence[NodeWithScore], run: Run, longest: int
@@ -212,7 +244,9 @@ class ResponseSynthesizer:
 
     def _prompt(self, question: str, texts: Sequence[str]) -> list[ChatMessage]:
         context = "\n\n".join(texts)
-        return answer_prompt(question, context, context_format=self.context_format)
+        return answer_prompt(
+            question, context, context_format=self.context_format, system=self.system
+        )
 
     def _unread(self, prompt: Sequence[ChatMessage]) -> int:
         return (self.llm.unread if self.options.reuse else self.llm.count_tokens)(prompt)
@@ -240,12 +274,14 @@ class ResponseSynthesizer:
 class Written:
     """An answer: its text, and the parts of the passages that the model has read.
 
-    `repeated`: the model was stopped because it repeated itself. `text` is then without the
-    repetition, of which a reader may have got a part.
+    `calculation`: what code computed for it: "598 - 481 = 117". `repeated`: the model was stopped
+    because it repeated itself. `text` is then without the repetition, of which a reader may have
+    got a part.
     """
 
     text: str = ""
     read: tuple[str, ...] = ()
+    calculation: str = ""
     repeated: bool = False
 
 
@@ -297,7 +333,7 @@ def _refine_over(task: _Task, contexts: Sequence[str]) -> _Plan:
     while remaining:
 
         def prompt(context: str, so_far: str = so_far) -> list[ChatMessage]:
-            return refine_prompt(task.question, context, so_far)
+            return refine_prompt(task.question, context, so_far, task.system)
 
         context, *later = parts_that_fit(remaining.pop(0), lambda part: task.fits(prompt(part)))
         remaining[:0] = later

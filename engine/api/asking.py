@@ -12,7 +12,7 @@ from engine.api.requests import ChatRequest
 from engine.api.threads import in_thread
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
-from engine.retrieving import NOT_FOUND, is_relevant
+from engine.retrieving import NOT_FOUND, is_relevant, may_be_relevant
 from engine.schema import Filters, NodeWithScore
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import Trace
@@ -81,7 +81,9 @@ def start(
             context_format=asked.context_format,
             first_token_budget=asked.budget,
         )
-        engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+        engine = RetrieverQueryEngine(
+            retriever, synthesizer, is_relevant, kinds, may_be_relevant
+        )
         return engine.start(
             question,
             stream=bool(asked.stream),

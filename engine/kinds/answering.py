@@ -75,8 +75,9 @@ class Kinds:
                 return None  # "Was kostet ein Fahrrad?" begins with no English "was"
             question = self._corrected(answer.question, run)
             kinds = recognise(question)
-        small = synthesizer.context_format is ContextFormat.SENTENCES
-        finder = Finder(self._searched, self._reranker, self._filters, small)
+        finder = Finder(
+            self._searched, self._reranker, self._filters, not synthesizer.reads_passages
+        )
         run.report(Phase.SEARCHING)
         treated = self._with_tail(question, finder, run) or self._several(question, finder, run)
         summary = treated is None and kinds[0].kind is Kind.SUMMARY
@@ -236,14 +237,15 @@ class Kinds:
     ) -> None:
         """Write a summary: the kept one, the central sentences, or the model's."""
         run = answer.run
-        model = synthesizer.llm.metadata.model_name if not finder.small else finder.embedding.name
+        small = synthesizer.context_format is ContextFormat.SENTENCES
+        model = finder.embedding.name if small else synthesizer.llm.metadata.model_name
         kept = self._kept.find(scopes, model) if self._kept else None
         if kept:
             run.trace.kind = KindRecord(str(Kind.SUMMARY), f"{did_of(scopes)}, kept", by_code=True)
             answer.found(kept.sources)
             answer.write_lines(kept.text.splitlines(keepends=True))
             return
-        if finder.small:
+        if small:
             treated = summary_by_code(scopes, finder, run)
             run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=True)
             answer.found(treated.sources)

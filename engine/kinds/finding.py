@@ -34,8 +34,8 @@ class Treated:
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """`searched`: one collection or several. `small`: the model copies a fact from a sentence, and
-    cannot write from several passages."""
+    """`searched`: one collection or several. `small`: the model gets a sentence or two, because it
+    is small or the budget allows no more, and cannot write from several passages."""
 
     searched: Sequence[Searched]
     reranker: Reranker | None

@@ -21,7 +21,7 @@ from engine.measuring.record import Chunk, Outcome
 from engine.measuring.schedule import Lane, Mode, Setup
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import StreamingResponse
-from engine.retrieving import is_relevant
+from engine.retrieving import is_relevant, may_be_relevant
 from engine.run import Phase, Run
 from engine.synthesis import ResponseSynthesizer
 from engine.timing import Span, Trace
@@ -105,7 +105,7 @@ def measured_engine(
         first_token_budget=setup.first_token_budget or None,
     )
     kinds = index.as_kinds(setup.passages, kept=summaries if lane.warm else None)
-    return RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+    return RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds, may_be_relevant)
 
 
 class InProcess:

@@ -39,7 +39,7 @@ from engine.models.servers import Servers
 from engine.models.switching import Switch, open_proven
 from engine.query_engine import RetrieverQueryEngine
 from engine.response import Response, StreamingResponse
-from engine.retrieving import is_relevant
+from engine.retrieving import is_relevant, may_be_relevant
 from engine.run import Phase, Run
 from engine.schema import ChatMessage, Filters, new_id
 from engine.settings import CHUNK_SIZE, Settings
@@ -636,7 +636,9 @@ class Workspace:
             first_token_budget=settings.first_token_budget or None,
         )
         kinds = self.library.kinds(collection, settings.passages, filters, self.summaries)
-        return RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+        return RetrieverQueryEngine(
+            retriever, synthesizer, is_relevant, kinds, may_be_relevant
+        )
 
     def _history(self, turns: Sequence[Turn]) -> list[ChatMessage]:
         """The questions and answers of these turns as messages, in order."""

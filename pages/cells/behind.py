@@ -35,7 +35,7 @@ from engine import (
     ResponseSynthesizer, RetrieverQueryEngine, Settings, SimpleDirectoryReader, VectorStoreIndex
 )
 from engine.llm import GenerationOptions
-from engine.retrieving import is_relevant
+from engine.retrieving import is_relevant, may_be_relevant
 {OPEN_DOCUMENTS}
 synthesizer = ResponseSynthesizer(
     Settings.llm,
@@ -46,7 +46,7 @@ synthesizer = ResponseSynthesizer(
 )
 retriever = index.as_retriever(similarity_top_k=$passages)
 kinds = index.as_kinds(similarity_top_k=$passages)
-query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds)
+query_engine = RetrieverQueryEngine(retriever, synthesizer, is_relevant, kinds, may_be_relevant)
 
 response = query_engine.query($question)
 for source in response.source_nodes:
