@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 from engine.english import MONTHS, ONES, TENS
@@ -270,32 +271,37 @@ def _other_kind(answer: str, question: str, asks: str | None) -> str:
     return ""
 
 
-# The share of the words of an answer that one place of the passages must have to state it
-STATED = 0.65
+# The share of the words of an answer that one place of the passages must have to state it; of one
+# that was calculated, which has words such as "more", that all passages must have together
+STATED, CALCULATED = 0.7, 0.6
+_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 
 
-def stated(answer: str, read: Sequence[str], calculation: str = "") -> bool:
+def stated(answer: str, question: str, read: Sequence[str], calculation: str = "") -> bool:
     """Whether each sentence of an answer is stated in one place of the passages that were read: one
     sentence, or two that follow each other, has its numbers, names and most of its words.
 
     For answers in whole sentences, which repeat what the question asks about: "Employees get 12
     weeks of maternity leave" is not stated by a text in which the 12 weeks are a period of notice.
-    The numbers of `calculation` may be anywhere.
+    The years of the question are in the passages, too. What was calculated from numbers of the
+    passages has them in several places, so all passages together are one place.
     """
+    known = Known.of(*read)
+    if any(float(year) not in known.numbers for year in _YEAR.findall(question)):
+        return False
+    texts = ["\n".join(read)] if calculation else chain.from_iterable(map(_places, read))
     places = [
-        (Known.of(place, calculation), passage_terms(ungrouped(place)).keys())
-        for text in read
-        for place in _places(text)
+        (Known.of(text, calculation), passage_terms(ungrouped(text)).keys()) for text in texts
     ]
     for start, end in sentence_spans(answer):
         sentence = answer[start:end]
-        words = passage_terms(ungrouped(sentence)).keys()
+        words = passage_terms(ungrouped(sentence)).keys() - passage_terms(calculation).keys()
         shares = (
             len(words & there) / len(words)
             for known, there in places
             if words and not missing_numbers(sentence, known) + missing_names(sentence, known)
         )
-        if words and max(shares, default=0.0) < STATED:
+        if words and max(shares, default=0.0) < (CALCULATED if calculation else STATED):
             return False
     return True
 

@@ -34,7 +34,7 @@ def write(
     try:
         written = synthesizer.write(question, sources, run, to, answer.begin_last_call)
         dropped = to.refuses or (
-            doubtful and not stated(written.text, written.read, written.calculation)
+            doubtful and not stated(written.text, question, written.read, written.calculation)
         )
     except BaseException:  # an answer that is stopped or fails keeps its text so far
         dropped = doubtful
@@ -47,7 +47,7 @@ def write(
         run.note(NOT_FOUND)
         return
     if doubtful:
-        answer.found(_stating_first(written, sources))
+        answer.found(_stating_first(written, question, sources))
     if written.repeated:
         answer.keep(written.text)
         run.note(NOTE)
@@ -56,11 +56,15 @@ def write(
     run.note(answer.check.problem)
 
 
-def _stating_first(written: Written, sources: Sequence[NodeWithScore]) -> list[NodeWithScore]:
-    """The passages that state an answer before the others."""
+def _stating_first(
+    written: Written, question: str, sources: Sequence[NodeWithScore]
+) -> list[NodeWithScore]:
+    """The passages that state an answer before the others; all, if none states it alone."""
+    alone = [
+        stated(written.text, question, [source.text], written.calculation) for source in sources
+    ]
     marked = []
-    for source in sources:
-        states = stated(written.text, [source.text], written.calculation)
+    for source, states in zip(sources, alone if any(alone) else [True] * len(alone), strict=True):
         marked.append(replace(source, scores=replace(source.scores, stated=states)))
     return sorted(marked, key=lambda source: not source.scores.stated)
 

@@ -12,7 +12,7 @@ from engine.english import counted
 from engine.errors import FirstTokenError, StoreError
 from engine.llm import ContextFormat
 from engine.response import StreamingResponse
-from engine.synthesis import ResponseMode
+from engine.synthesis import ResponseMode, seconds_for_a_passage
 from engine.workspace import AskSettings, Conversation, Turn, Workspace
 from pages.cells.behind import code_of_turn
 from pages.parts.announce import announce
@@ -183,6 +183,13 @@ def show_settings(workspace: Workspace) -> None:
         ),
         first_token_budget=choose_wait(now.first_token_budget),
     )
+    needed = seconds_for_a_passage(workspace.llm)
+    small = workspace.llm.metadata.context_format is ContextFormat.SENTENCES
+    if needed and not small and chosen.first_token_budget and chosen.first_token_budget < needed:
+        st.caption(
+            f"The model in use reads a whole passage in about {needed:.1f} s here. With a shorter "
+            "wait it gets a sentence or two, and other questions are answered with quotations."
+        )
     if chosen != now:
         try:
             workspace.settings = chosen

@@ -88,8 +88,17 @@ def test_from_doubtful_passages_an_answer_that_no_place_states_is_not_shown(wron
 
 def test_a_sentence_of_two_places_is_stated_by_neither() -> None:
     both = "The ferry has 598 visitors."
-    assert not stated(both, [FERRY, TOURS])
-    assert stated("There were 598 visitors in 2025.", [FERRY, TOURS])
+    assert not stated(both, "How many visitors?", [FERRY, TOURS])
+    right = "There were 598 visitors in 2025."
+    assert stated(right, "How many visitors in 2025?", [FERRY, TOURS])
+    assert not stated(right, "How many visitors in 2023?", [FERRY, TOURS])
+
+
+def test_an_answer_that_was_calculated_is_stated_by_several_places() -> None:
+    prices = ["The bottle costs 2.10 euros.", "There is a can. It costs 1.75 euros."]
+    said = "The bottle costs 0.35 euros more than the can."
+    assert stated(said, "By how much is it dearer?", prices, "2.10 - 1.75 = 0.35")
+    assert not stated(said, "By how much is it dearer?", prices)
 
 
 def test_a_model_that_has_no_time_for_a_passage_gets_sentences_and_is_not_asked_in_doubt() -> None:

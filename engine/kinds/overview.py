@@ -1,7 +1,7 @@
 """Overviews: "What does the handbook say about fog?" Everything that is said on a topic, quoted.
 
-The sentences on the topic are quoted, by document and in the order of the text. A larger model
-writes the answer from their passages instead. If there is none, the topic is absent.
+The sentences on the topic are quoted, by document and in the order of the text. If there is none,
+the topic is absent.
 """
 
 import re
@@ -45,9 +45,6 @@ def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     chosen = in_order(with_what_leans(kept), found)
     sources = sources_of_sentences(chosen)
     did = f"What {where} say{'s' * (not where.startswith('your'))} about {named}: "
-    if not finder.small:
-        did += f"written from {counted(len(sources), 'passage')}"
-        return Treated(Kind.OVERVIEW, did, sources)
     did += f"{counted(len(chosen), 'sentence')} from {counted(len(sources), 'passage')}, quoted"
     return Treated(Kind.OVERVIEW, did, sources, tuple(quotations(sources)))
 
