@@ -9,7 +9,7 @@ wrongly. So it is asked for the calculation first, and gets the result with the 
 import re
 from collections.abc import Sequence
 
-from engine.checking import Known, missing_numbers, ungrouped
+from engine.checking import SCALES, Known, missing_numbers, ungrouped
 from engine.errors import ToolError
 
 # Questions whose answer is computed from amounts of the text
@@ -27,6 +27,8 @@ CALCULATION = (
 CALCULATION_LENGTH = 40  # tokens, at most
 _CALCULATION = re.compile(r"[-+*/().\d\s]*\d\s*[-+*/]\s*[-+*/().\d\s]*\d\)*")
 
+_SCALED = re.compile(rf"(\d+(?:\.\d+)?) ({'|'.join(SCALES)})\b", re.IGNORECASE)
+
 
 def needs_calculation(question: str) -> bool:
     return _WANTED.search(question) is not None
@@ -41,7 +43,8 @@ def calculated(written: str, question: str, texts: Sequence[str]) -> str:
     from engine.agent.arithmetic import evaluate  # the agent imports the query engine
 
     plain = ungrouped(written).replace("×", "*").replace("÷", "/").replace("−", "-")
-    found = _CALCULATION.search(re.sub(r"[£$€%]", "", plain).split("=")[0])
+    plain = _SCALED.sub(lambda match: f"{float(match[1]) * SCALES[match[2].lower()]:.0f}", plain)
+    found = _CALCULATION.search(re.sub(r"[A-Za-z£$€%]+", "", plain).split("=")[0])
     if found is None:
         return ""
     expression = " ".join(found[0].split())

@@ -29,14 +29,14 @@ _VALUES = {
     **{word[:-1] + "ieth": 10 * number for number, word in enumerate(TENS, start=2)},
     "dozen": 12,
 }
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 # These words often mean no number: "the first", "one of them", "a second"
 _VAGUE = frozenset(["zero", "one", "first", "second"])
 # A spelled number below this is often part of a phrase, "between two points"
 _COUNTED = 10
 _MANY = frozenset(["dozens", "hundreds", "thousands", "millions", "billions"])
 
-_NUMBER_WORD = "|".join(sorted([*_VALUES, *_SCALES], key=len, reverse=True))
+_NUMBER_WORD = "|".join(sorted([*_VALUES, *SCALES], key=len, reverse=True))
 _SPELLED = re.compile(
     rf"\b(?:{_NUMBER_WORD})s?(?:(?:[ -]| and )(?:{_NUMBER_WORD})s?)*\b", re.IGNORECASE
 )
@@ -67,7 +67,7 @@ def numbers_in(text: str) -> set[float]:
     for match in _DIGITS.finditer(text):
         number = float(match[0].replace(",", "."))
         if scale := _SCALE.match(text, match.end()):
-            found.add(number * _SCALES[scale[1].lower()])
+            found.add(number * SCALES[scale[1].lower()])
         else:
             found |= {number, *(float(part) for part in re.split("[.,]", match[0]))}
     for match in _SPELLED.finditer(text):
@@ -84,8 +84,8 @@ def _follows_digits(text: str, place: int) -> bool:
 
 def _spelled(text: str) -> list[float]:
     words = [word for word in re.findall("[a-z]+", text.lower()) if word != "and"]
-    words = [word if word in _VALUES or word in _SCALES else word[:-1] for word in words]
-    return [float(_VALUES.get(word, _SCALES.get(word, 0))) for word in words]
+    words = [word if word in _VALUES or word in SCALES else word[:-1] for word in words]
+    return [float(_VALUES.get(word, SCALES.get(word, 0))) for word in words]
 
 
 def _total(values: Iterable[float]) -> float:
@@ -296,6 +296,7 @@ def stated(answer: str, question: str, read: Sequence[str], calculation: str = "
     for start, end in sentence_spans(answer):
         sentence = answer[start:end]
         words = passage_terms(ungrouped(sentence)).keys() - passage_terms(calculation).keys()
+        words -= passage_terms("yes no not").keys()
         shares = (
             len(words & there) / len(words)
             for known, there in places
@@ -328,11 +329,11 @@ def missing_numbers(text: str, known: Known, all_spelled: bool = False) -> list[
     for match in _DIGITS.finditer(text):
         number = float(match[0].replace(",", "."))
         scale = _SCALE.match(text, match.end())
-        if number * (_SCALES[scale[1].lower()] if scale else 1) not in known.numbers:
+        if number * (SCALES[scale[1].lower()] if scale else 1) not in known.numbers:
             missing.append(match[0])
     for match in _SPELLED.finditer(text):
         words = {word for word in re.findall("[a-z]+", match[0].lower()) if word != "and"}
-        scaled = words <= _SCALES.keys() and _follows_digits(text, match.start())
+        scaled = words <= SCALES.keys() and _follows_digits(text, match.start())
         if words <= _VAGUE or scaled or words & _MANY:
             continue
         number = _total(_spelled(match[0]))

@@ -5,6 +5,7 @@ the question, and the kept state of that beginning can be reused for every quest
 sentences are read quickly, and a small model answers better if it reads the question first.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,13 +45,25 @@ def answer_prompt(
     if context_format is ContextFormat.SENTENCES:
         task = f"{question}\nAnswer from this text: {context}"
     else:
-        task = f"{context}\n\nQuestion: {question}{_in_its_language(question)}"
+        task = f"{context}\n\nQuestion: {question}{_form_of(question)}{_in_its_language(question)}"
     system = system or system_for(context_format)
     return [ChatMessage("system", system), *history, ChatMessage("user", task)]
 
 
 def system_for(context_format: ContextFormat) -> str:
     return SYSTEM if context_format is ContextFormat.SENTENCES else PASSAGES_SYSTEM
+
+
+_YES_OR_NO = re.compile(
+    r"(?:^|[.?!]\s+)(?:is|are|was|were|am|do|does|did|has|have|had|can|could|may|might|must|shall|"
+    r"should|will|would)\b(?![^?]*\bor\b)[^?.!]*\?\s*$",
+    re.IGNORECASE,
+)
+
+
+def _form_of(question: str) -> str:
+    """For a question that wants a yes or a no: the request to begin with it."""
+    return "\nBegin with yes or no." if _YES_OR_NO.search(question) else ""
 
 
 def _in_its_language(question: str) -> str:

@@ -24,7 +24,7 @@ from engine.lexical import TermIndex, passage_terms, question_terms
 from engine.run import Run
 from engine.schema import Evidence, Filters, NodeWithScore, Scores
 from engine.spelling import corrected, unknown_words
-from engine.splitting import statement_spans
+from engine.splitting import sentence_spans, statement_spans
 from engine.store import Collection, Hit
 
 # Hits of each search. Measured on SQuAD: hit@5 differs by 0.001 between 20, 30 and 50.
@@ -179,6 +179,16 @@ class HybridRetriever:
         question, changes = corrected(question, self._searched)
         for change in changes:
             run.note(change)
+        found = self._ranked(question, run, earlier)
+        if not is_relevant(found) and (asked := without_story(question)) != question:
+            alone = self._ranked(asked, run, earlier)
+            found = alone if is_relevant(alone) else found
+        if not is_relevant(found):
+            run.note(self._not_known_well())
+        return found[: self.similarity_top_k]
+
+    def _ranked(self, question: str, run: Run, earlier: str) -> list[NodeWithScore]:
+        """All candidates, best first; those that may be relevant are reranked."""
         whole = f"{earlier} {question}".strip()
         with run.span("embed"):
             models = {each.embedding.name: each.embedding for each in self._searched}
@@ -210,9 +220,7 @@ class HybridRetriever:
                         unknown = MOST_UNKNOWN
                     found[0] = replace(found[0], scores=replace(found[0].scores, unknown=unknown))
         run.note(limits)
-        if not is_relevant(found):
-            run.note(self._not_known_well())
-        return found[: self.similarity_top_k]
+        return found
 
     def _search(
         self, searched: Searched, question: str, vector: NDArray[np.float32]
@@ -260,6 +268,16 @@ class HybridRetriever:
             if not (knows(part.embedding, language) and knows(self._reranker, language))
         }
         return ALSO_IN.format(" and ".join(sorted(unknown))) if unknown else ""
+
+
+def without_story(question: str) -> str:
+    """The sentence that asks, without those before it: "I lost my hat. Where are lost things
+    kept?" The same text if it has one sentence, or if that sentence says too little alone."""
+    sentences = [question[start:end] for start, end in sentence_spans(question)]
+    asking = [each for each in sentences if each.endswith("?")]
+    if len(sentences) < 2 or not asking or len(question_terms(asking[-1])) < SHORT:
+        return question
+    return asking[-1]
 
 
 def _merged(found: Sequence[NodeWithScore]) -> list[NodeWithScore]:

@@ -117,6 +117,23 @@ def test_a_model_that_has_no_time_for_a_passage_gets_sentences_and_is_not_asked_
     assert (str(engine.query("What does it cost?")), llm.prompts) == ("", [])
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Is the ferry red?", True),
+        ("My son is four. does he travel free?", True),
+        ("Is the ferry red or blue?", False),
+        ("What is the ferry like?", False),
+    ],
+)
+def test_the_model_is_asked_for_yes_or_no_where_the_question_wants_it(
+    question: str, asked: bool
+) -> None:
+    llm = ScriptedLLM(["No, it is blue."])
+    ask(llm, question, FERRY)
+    assert ("yes or no" in llm.prompts[0][-1].content) is asked
+
+
 def test_code_computes_what_the_model_wants_to_calculate() -> None:
     llm = ScriptedLLM(["598 - 481 = 119"], ["117 visitors more came in 2025."])
     response = ask(llm, "How many more visitors came in 2025 than in 2024?", TOURS)
@@ -125,6 +142,19 @@ def test_code_computes_what_the_model_wants_to_calculate() -> None:
     )
     assert response.check.passed  # 117 is in no passage
     assert "Calculated from numbers of the passages: 598 - 481 = 117." in response.notes
+
+
+@pytest.mark.parametrize(
+    ("written", "computed"),
+    [
+        ("4.31 million - 4.08 million", "4310000 - 4080000 = 230000"),
+        ("4,310,000 − 4,080,000 = 1", "4310000 - 4080000 = 230000"),
+        ("The result is 4310000 / 2 euros", "4310000 / 2 = 2155000"),
+    ],
+)
+def test_a_calculation_is_read_however_it_is_written(written: str, computed: str) -> None:
+    text = "The income was 4.31 million euros in 2 years, against 4.08 million."
+    assert calculated(written, "How much more?", [text]) == computed
 
 
 @pytest.mark.parametrize(
