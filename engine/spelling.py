@@ -1,9 +1,9 @@
 """Spelling: a misspelt word of a question → the word that was probably meant.
 
 A word is misspelt if neither the collections that are searched nor the embedder's vocabulary has
-it. It becomes a word of the documents, or one that questions are asked with, that has one letter
-more, less or different, or two letters exchanged. Names, numbers, short words and languages other
-than English stay as they are.
+it. It becomes a word of the documents, a stop word, or one that questions are asked with, that has
+one letter more, less or different, or two letters exchanged. Names, numbers, short words and
+languages other than English stay as they are.
 """
 
 import re
@@ -19,8 +19,9 @@ from engine.lexical import stem, term_number
 if TYPE_CHECKING:
     from engine.retrieving import Searched
 
-# Letters of a word that may be corrected. A shorter one has too many neighbours.
-SHORTEST, LONGEST = 4, 20
+# Letters of a word that may be corrected. A shorter one has too many neighbours; one of SHORTEST
+# letters is corrected only if two of them were exchanged: "teh".
+SHORTEST, LONGEST = 3, 20
 # Words of a question that are corrected, at most
 MOST = 3
 # A shorter word is corrected only to a word of questions, and no letter of it is replaced
@@ -133,7 +134,7 @@ def _meant(word: str, searched: Sequence["Searched"]) -> str:
     likely = list(dict.fromkeys(_with_another_letter(word)))
     rare = [] if len(word) < _SHORT else list(dict.fromkeys(_with_a_wrong_letter(word)))
     for candidates in (likely, rare):
-        asking = [each for each in candidates if each in QUESTION_WORDS]
+        asking = [each for each in candidates if each in QUESTION_WORDS or not stem(each)]
         there = _in_documents(candidates, searched) if len(word) >= _SHORT else set()
         if found := asking or [each for each in candidates if each in there]:
             return found[0]
@@ -146,7 +147,9 @@ def _with_another_letter(word: str) -> Iterator[str]:
         before, after = word[:place], word[place:]
         if len(after) > 1:
             yield before + after[1] + after[0] + after[2:]
-        if after and len(word) > SHORTEST:
+        if len(word) == SHORTEST:
+            continue
+        if after and len(word) > _SHORT - 1:
             yield before + after[1:]
         for letter in string.ascii_lowercase:
             yield before + letter + after

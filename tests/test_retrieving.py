@@ -17,6 +17,7 @@ from engine.retrieving import (
     fuse,
     is_relevant,
     rerank,
+    without_story,
 )
 from engine.run import Run
 from engine.schema import Document, Node, NodeWithScore, Scores
@@ -207,6 +208,17 @@ def test_what_is_not_in_the_documents_is_told_from_what_is(index: VectorStoreInd
         assert is_relevant(retriever.retrieve(question)), question
     for question in ("What is the capital of Peru?", "Who won the world cup in 1998?"):
         assert not is_relevant(retriever.retrieve(question)), question
+
+
+def test_a_story_before_a_question_does_not_hide_what_is_asked(index: VectorStoreIndex) -> None:
+    story = "Hello, my aunt in Bolivia sends me recipes and I always forget the details. "
+    asked = "How many hours does the dough rest?"
+    found = index.as_retriever().retrieve(story + asked)
+    assert is_relevant(found)
+    assert found[0].sentence(found[0].evidence[0]) == "The dough rests for sixteen hours."
+    assert without_story(story + asked) == asked
+    for whole in (asked, "I have two offers. Which is cheaper?", "Thorne built it. I know that."):
+        assert without_story(whole) == whole
 
 
 @pytest.mark.skipif(not SQUAD.exists(), reason="needs ../shared/data")

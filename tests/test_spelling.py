@@ -26,6 +26,7 @@ def searched() -> list[Searched]:
         ("Wich company does the sevice?", "Which company does the service?"),
         ("How many missed apointments were there?", "How many missed appointments were there?"),
         ("whats the skarrow curcuit?", "what is the skarrow circuit?"),
+        ("Who is teh manager adn how old is he?", "Who is the manager and how old is he?"),
     ],
 )
 def test_a_misspelt_word_becomes_a_word_of_the_documents_or_of_questions(
@@ -41,6 +42,7 @@ def test_a_misspelt_word_becomes_a_word_of_the_documents_or_of_questions(
         "How many kilos does it weigh?",
         "Who is Caroline Vosz?",  # a name
         "What is R-1043?",
+        "What is the ABV, the IBU and the abv of the ipa?",
         "Can you summarize the labels?",
     ],
 )
