@@ -21,7 +21,7 @@ from engine.kinds.row_answers import row_answer
 from engine.kinds.several import completed, has_name, leans, parts_of, without_tail
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
 from engine.kinds.table_answers import best_query, table_answer
-from engine.kinds.yes_no import yes_no_answer
+from engine.kinds.yes_no import DECIDED, yes_no_answer
 from engine.languages import ENGLISH, language_of_question
 from engine.llm.base import ContextFormat
 from engine.prompting import SUMMARY_SYSTEM
@@ -138,10 +138,11 @@ class Kinds:
                     return prose_list(asked, finder, run)
                 return found
             case Kind.YES_NO:
-                found = table_answer(asked, finder, run)
-                return (
-                    yes_no_answer(asked, finder, run) if found is None and finder.small else found
-                )
+                if found := table_answer(asked, finder, run):
+                    return found
+                # A larger model is asked where the words do not decide
+                found = yes_no_answer(asked, finder, run)
+                return found if finder.small or found.did == DECIDED else None
         return None
 
     # Several questions

@@ -15,6 +15,7 @@ from engine.retrieving import is_relevant
 from engine.run import Run
 from engine.splitting import is_heading, sentence_spans
 
+DECIDED = "Yes or no, by the words of the sentence"
 # Sentences that are shown as sources; the first one decides
 CANDIDATES = 3
 # How far behind the first one another sentence may be, in points of logit, to be quoted with it if
@@ -86,9 +87,8 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     if decided_below and not _DECIDES.search(text):
         said = ""
     if said:
-        did = "Yes or no, by the words of the sentence"
         quoted = f"**{said}.** “{' '.join(text.split())}”\n"
-        return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (quoted,))
+        return Treated(Kind.YES_NO, DECIDED, sources_of_sentences(kept), (quoted,))
     near = [each for each in kept[1:] if each.score > best_said.score - NEAR]
     quoted = f"“{following}”\n"
     for each in near:
