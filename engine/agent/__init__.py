@@ -10,13 +10,15 @@ events.py      what is reported
 policy.py      what a policy sees and returns, and helpers that policies share
 planning.py    the policies for larger models: native tool calls, or decisions in JSON
 routing.py     the policy for small models: rules and examples choose the tools
+assisted.py    the policy for medium-sized local models: rules first, then the model, checked
 tools.py       a function as a tool, and one call of it with its limits
 shipped.py     the tools that ship: document search, calculator, units, dates, web search
 arithmetic.py  the calculator; units.py converts units; date_tools.py has the clock and the calendar
 
-For small models, these read what a task says, and nothing else. Each has its words and forms of
-questions in a TOML file of its name (forms.py reads them):
+For small and medium-sized models, these read what a task says, and nothing else. Most have words
+and forms of questions in a TOML file of their name (forms.py reads them):
 
+readings.py    a task without its demand for decimals, and other readings of it
 limits.py      tasks that no tool can do
 sums.py        calculations in plain words, with expressions.py and numbers.py
 dates.py       questions about dates, with calendar.py; clock.py: about the present time

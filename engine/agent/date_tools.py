@@ -131,8 +131,13 @@ class DateTools:
 
         day: such as "31 December 2026" or "today". about: "date" for its weekday, "week" for its
         calendar week, "day of the year", "month" for the length of its month, "year" for the
-        length of its year and whether it is a leap year, "weeks of the year".
+        length of its year and whether it is a leap year, "weeks of the year". Of a month or a year,
+        day may be "February 2032" or "2032".
         """
+        if about in ("month", "year", "weeks of the year"):
+            day = re.sub(r"^\d{4}$", r"\g<0>-01", day.strip())
+            day = re.sub(r"^\d{4}-\d\d$", r"\g<0>-01", day)
+            day = re.sub(r"^[A-Za-z]+,? \d{4}$", r"1 \g<0>", day)
         read = parse_moment(day, self.now())
         if isinstance(read, time):
             raise ToolError("Give a date.")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import zip_longest
 
 from engine.english import ONES, TENS
 
@@ -81,9 +82,9 @@ NAMED: dict[str, tuple[str, ...]] = {
     "squared": ("2",),
     "cube": ("3",),
     "cubed": ("3",),
-    "%": ("100",),
-    "percent": ("100",),
-    "percentage": ("100",),
+    "%": ("100", "1"),  # the whole: 1 + 20 / 100
+    "percent": ("100", "1"),
+    "percentage": ("100", "1"),
     "cent": ("100",),
     "decade": ("10",),
     "decades": ("10",),
@@ -236,7 +237,7 @@ def known_numbers(texts: Iterable[str]) -> set[Decimal]:
     known: set[Decimal] = set()
     for text in texts:
         found = tokens(text)
-        for token, after in zip(found, [*found[1:], None], strict=True):
+        for token, after in zip_longest(found, found[1:]):
             if token.is_number and len(token.text) <= LENGTH:
                 known.add(Decimal(token.text))
                 if after and after.text in ("%", "percent", "per"):

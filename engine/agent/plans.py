@@ -64,12 +64,15 @@ class Step:
 class Reply:
     """The end of a plan: a text, or the call from whose result the model writes.
 
-    declined: nothing was computed or found.
+    declined: nothing was computed or found. certain: a larger model could not do it either.
+    searched: it is what the document search found, or that it found nothing.
     """
 
     text: str = ""
     write_from: CompletedCall | None = None
     declined: bool = False
+    certain: bool = False
+    searched: bool = False
 
 
 Plan = Generator[Step, CompletedCall, Reply]
@@ -258,6 +261,8 @@ def _compared(said: dict[str, str], part: str) -> Plan | None:
         return None
     kind, words = known
     second = re.sub(r",? (?:measured |given )?in \w+$", "", said["second"])
+    if re.match(r"(?:with|without|in|on|at|for|from|by) ", second, re.IGNORECASE):
+        return None  # "than with one": the thing itself is not named
     things = [re.sub(r"^the ", "", thing) for thing in (said["first"], second)]
     return _difference([Wanted(thing, kind, words) for thing in things], part)
 

@@ -118,7 +118,7 @@ def read_problem(question: str) -> Problem | None:
         if problem is not None and len(text.used) == len(text.numbers):
             return problem
         text.used.clear()
-    return _by_units(text)
+    return _change_in_percent(text) or _by_units(text)
 
 
 def looks_like_a_problem(question: str) -> bool:
@@ -307,6 +307,19 @@ def _is_asked(unit: tuple[str, str], asked: tuple[str, str]) -> bool:
         case _:
             return unit == asked
     return False
+
+
+_NO_CHANGE = r"\b(?:percent|per cent|percentage)(?: of| points?)\b"
+
+
+def _change_in_percent(text: _Text) -> Problem | None:
+    """Two numbers, "from" one "to" the other, and a question for percent."""
+    said = text.text
+    change = re.search(r"\bfrom (?P<old>#\d) (?:[a-z]+ ){0,2}to (?P<new>#\d)", said)
+    asks = re.search(r"\b(?:many|what|in|the) (?:percent|per cent|percentage)\b", said)
+    if not change or not asks or len(text.numbers) != 2 or re.search(_NO_CHANGE, said):
+        return None
+    return _by_form("rise", text, change.groupdict())
 
 
 # Forms of their own

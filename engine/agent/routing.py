@@ -19,16 +19,19 @@ question.
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.agent.calendar import dates_in
+from engine.agent.clock import asks_for_the_time
+from engine.agent.date_tools import local_time
 from engine.agent.expressions import NotASum
 from engine.agent.limits import declined
-from engine.agent.plans import SEARCH, Plan, Reply, Step, document_plan
+from engine.agent.plans import CALCULATOR, SEARCH, UNITS, Plan, Reply, Step, document_plan
 from engine.agent.policy import (
     ANSWER,
     TOKENS,
@@ -44,6 +47,7 @@ from engine.agent.policy import (
 )
 from engine.agent.problems import looks_like_a_problem, read_problem
 from engine.agent.quoting import quotation
+from engine.agent.readings import Reading, readings, rounded
 from engine.agent.shipped import NOT_FOUND, QUESTIONS
 from engine.agent.tools import FunctionTool
 from engine.agent.wording import continued, goes_on, of_documents, parts_of, refers_back
@@ -84,7 +88,7 @@ class Route:
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
     """One question of the message, and how far its plan has come."""
 
     question: str
@@ -97,7 +101,7 @@ class _Part:
 class _Work:
     """What a run of the policy keeps in its task."""
 
-    parts: list[_Part] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
 
 class RoutingPolicy:
@@ -122,23 +126,29 @@ class RoutingPolicy:
 
     # Plans
 
-    def _plans(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> list[_Part]:
+    def _plans(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> list[Part]:
         """A plan for the whole message, or one for each of its questions.
 
         Questions of which rules can read none stay together: the document search parts them.
         """
         vocabulary = getattr(Settings.embed_model, "vocabulary", frozenset[str]())
         question = with_question_words(task.question, vocabulary)
-        if whole := self._certain(question, task, tools):
-            return [_Part(task.question, whole)]
+        # As it stands first: "halve" is no misspelt "have"
+        if whole := self._certain(task.question, task, tools, question):
+            return [Part(task.question, whole)]
         if further := self._further(task, tools):
-            return [_Part(task.question, further)]
+            return [Part(task.question, further)]
         questions = parts_of(question)
         certain = [self._certain(each, task, tools) for each in questions]
+        if not all(certain) and dates_in(question, local_time().date()):
+            certain = [  # "A or B? Tell me the date." asks for one of the dates, not for today's
+                None if asks_for_the_time(each) else plan
+                for each, plan in zip(questions, certain, strict=True)
+            ]
         if len(questions) == 1 or not any(certain):
-            return [_Part(task.question, self._likely(task.question, tools, run, task.history))]
+            return [Part(task.question, self._likely(task.question, tools, run, task.history))]
         return [
-            _Part(question, plan or self._likely(question, tools, run))
+            Part(question, plan or self._likely(question, tools, run))
             for question, plan in zip(questions, certain, strict=True)
         ]
 
@@ -151,30 +161,50 @@ class RoutingPolicy:
         whole = continued(task.question, before[0])
         if whole and (plan := self._certain(whole, alone, tools)):
             return plan
-        return _say(GOES_ON) if goes_on(task.question) else None
+        return say(GOES_ON) if goes_on(task.question) else None
 
-    def _certain(self, question: str, task: Task, tools: Sequence[FunctionTool]) -> Plan | None:
-        """A plan by rules, or None."""
+    def _certain(
+        self, question: str, task: Task, tools: Sequence[FunctionTool], corrected: str = ""
+    ) -> Plan | None:
+        """A plan by rules, or None. corrected: the question without misspelt words."""
+        corrected = corrected or question
         usable = {tool.name: tool for tool in tools if not tool.unavailable}
         if usable.keys() <= OFFLINE:
             missing = next((tool.unavailable for tool in tools if tool.unavailable), "")
-            if sentence := declined(question, web=missing or NO_WEB):
-                return _say(sentence)
+            if sentence := declined(corrected, web=missing or NO_WEB):
+                return say(sentence, certain=True)
+        for reading in dict.fromkeys([*readings(question), *readings(corrected)]):
+            plan = self._read(reading, task, usable)
+            if plan and reading.decimals is not None:
+                return _with_decimals(plan, reading.decimals)
+            if plan:
+                return plan
+        if CALCULATOR in usable and looks_like_a_problem(corrected):
+            return say(usable[CALCULATOR].declines)
+        return None
+
+    def _read(
+        self, reading: Reading, task: Task, usable: Mapping[str, FunctionTool]
+    ) -> Plan | None:
+        """A plan for one reading of a question, by rules, or None."""
+        question = reading.text
         earlier = [message.content for message in task.history if message.role == "user"]
         for tool in usable.values():
+            if reading.converts and tool.name != UNITS:
+                continue
             try:
                 arguments = tool.claims(question, earlier)
             except (ToolError, NotASum) as reason:
-                return _say(str(reason))
+                return say(str(reason), certain=True)
             if arguments is not None:
                 thought = f"{tool.name} can read “{question}” directly. "
                 return _one_call(CallRequest(tool.name, arguments, question), thought)
-        if plan := document_plan(question, tools):
+        if reading.converts:
+            return None
+        if plan := document_plan(question, list(usable.values())):
             return plan
-        if "calculator" in usable and (problem := read_problem(question)):
+        if CALCULATOR in usable and (problem := read_problem(question)):
             return _word_problem(problem.expression, problem.unit, problem.reading, question)
-        if "calculator" in usable and looks_like_a_problem(question):
-            return _say(usable["calculator"].declines)
         return None
 
     def _likely(
@@ -190,7 +220,7 @@ class RoutingPolicy:
         if tool is None:
             return _talk()
         if tool.declines:
-            return _say(tool.declines)
+            return say(tool.declines)
         if tool.arguments_from is not None:
             before = [message.content for message in history if message.role == "user"][-1:]
             whole = " ".join([*before, question]) if refers_back(question) else question
@@ -220,7 +250,7 @@ class RoutingPolicy:
                 routes.append(Route(candidate, texts[int(cosines.argmax())], similarity))
         return max(routes, key=lambda route: route.similarity)
 
-    def _advance(self, parts: Sequence[_Part], run: Run) -> Generator[StepPart, None, bool]:
+    def _advance(self, parts: Sequence[Part], run: Run) -> Generator[StepPart, None, bool]:
         """Continue each plan to its next call. Returns whether there are any calls."""
         requests: list[CallRequest] = []
         for part in parts:
@@ -241,7 +271,7 @@ class RoutingPolicy:
     # Answers
 
     def _answer(
-        self, task: Task, parts: Sequence[_Part], tools: Sequence[FunctionTool], run: Run
+        self, task: Task, parts: Sequence[Part], tools: Sequence[FunctionTool], run: Run
     ) -> Iterator[StepPart]:
         """The replies of the plans, in order."""
         separator = ""
@@ -317,7 +347,7 @@ NO_WEB = "There is no tool for it here."
 GOES_ON = "I cannot tell how this goes on from your last task. Write the whole task."
 
 
-def _hand_over(parts: Sequence[_Part], task: Task) -> None:
+def _hand_over(parts: Sequence[Part], task: Task) -> None:
     """Give the results of the last step to the plans that asked for them, in order."""
     waiting = [part for part in parts if part.reply is None]
     results = list(task.steps[-1]) if task.steps else []
@@ -328,9 +358,9 @@ def _hand_over(parts: Sequence[_Part], task: Task) -> None:
 # Plans of one call or none
 
 
-def _say(text: str) -> Plan:
+def say(text: str, certain: bool = False) -> Plan:
     """A reply without calls."""
-    return Reply(text, declined=True)
+    return Reply(text, declined=True, certain=certain)
     yield  # a generator
 
 
@@ -343,16 +373,25 @@ def _one_call(request: CallRequest, thought: str) -> Plan:
     """One call, whose result is quoted if it is exact or comes from documents."""
     done = yield Step(request, thought)
     output = done.output
+    searched = done.call.tool_name == SEARCH
     if done.is_error or not output.found:
-        return Reply(output.content, declined=True)
+        failed = done.is_error and not searched
+        return Reply(output.content, declined=True, certain=failed, searched=searched)
     if output.is_answer:
-        return Reply(output.content)
-    if done.call.tool_name == SEARCH:
+        return Reply(output.content, searched=searched)
+    if searched:
         quoted = quotation(of_documents(request.question), output.sources)
-        return Reply(quoted or NOT_FOUND, declined=not quoted)
+        return Reply(quoted or NOT_FOUND, declined=not quoted, searched=True)
     if done.direct:
         return Reply(output.content)
     return Reply(write_from=done)
+
+
+def _with_decimals(plan: Plan, decimals: int) -> Plan:
+    """A plan, whose result is also stated with this number of decimals."""
+    reply = yield from plan
+    result = "" if reply.declined else rounded(reply.text, decimals)
+    return replace(reply, text=f"{reply.text}\n\nRounded: {result}") if result else reply
 
 
 def _word_problem(expression: str, unit: str, reading: str, question: str) -> Plan:

@@ -1,0 +1,48 @@
+"""Tasks with a demand for decimals, with remarks in brackets, and with "it" for a quantity."""
+
+import pytest
+
+from engine.agent import AgentWorkflow
+from engine.agent.readings import readings, rounded
+from engine.agent.routing import RoutingPolicy
+from engine.agent.shipped import search_tool, shipped_tools
+from tests.scripted import ScriptedLLM, ScriptedRetriever
+from tests.test_agent_dates import NOW
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [
+        ("divide 22 by 7 and show two decimals", "Rounded: 3.14"),
+        ("How many miles are 5 km? One decimal will do.", "Rounded: 3.1"),
+        ("A parcel of 3.2 kg, how much is that in pounds? (one decimal)", "Rounded: 7.1"),
+        ("We fly at 900 km/h. What is that in mph?", "900 kilometres per hour"),
+        ("convert 20 stone (the weight) to kg", "kilograms"),
+        ("The fare goes from 2.50 to 3, how many percent is that?", "= 20"),
+        ("Take 120, subtract 36 and then halve the result", "= 42"),  # no misspelt "have"
+        ("How many days lie between the fair on 3 May 2026 and 9 May 2026?", "6 days"),
+    ],
+)
+def test_what_surrounds_a_task_does_not_keep_it_from_being_read(task: str, answer: str) -> None:
+    tools = shipped_tools(search_tool(ScriptedRetriever("x")), lambda: NOW)
+    handler = AgentWorkflow(tools, RoutingPolicy(ScriptedLLM())).run(task)
+    assert answer in str(handler.result())
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "What is (3 + 4) * 2?",  # brackets of a calculation
+        "I ran 5 km in 20 minutes. What is that in miles?",  # two quantities
+        "The bridge is 300 m long. How high is it in feet?",  # another quantity
+        "Divide 22 by 7 and round up to whole boxes",
+        "Round 3.14159 to 2 decimals",  # the whole task
+    ],
+)
+def test_nothing_else_is_taken_out_of_a_task(task: str) -> None:
+    assert [each.text for each in readings(task)] == [task]
+
+
+def test_only_the_result_is_rounded() -> None:
+    assert rounded("about 3.366 pounds\n\n138 / 41 ≈ 3.36585\n\n“13.8%” (a.txt)", 2) == "3.37"
+    assert not rounded("84 / 2 = 42", 1)
