@@ -25,7 +25,7 @@ import statistics
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -34,10 +34,16 @@ from typing import Any
 
 from benchmarks.figures import keep
 from engine import SimpleDirectoryReader, VectorStoreIndex
-from engine.agent import AgentWorkflow, ToolCallResult
+from engine.agent import AgentStream, AgentWorkflow, ToolCallResult
+from engine.agent.assisted import AssistedPolicy
 from engine.agent.handler import AgentHandler
+from engine.agent.planning import PlanningPolicy
+from engine.agent.policy import Policy
+from engine.agent.routing import RoutingPolicy
 from engine.agent.shipped import document_search, shipped_tools
 from engine.agent.tools import FunctionTool
+from engine.agent.workflow import policy_for
+from engine.llm.base import LLM
 from engine.llm.repetition import repeats_from
 from engine.schema import ChatMessage
 from engine.settings import Settings
@@ -55,15 +61,29 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer: its text, whether a calculation succeeded, which tools ran, and its time."""
+    """An answer: its text, whether a calculation succeeded, which tools ran, and its time.
+
+    first: seconds until the first token of the model; None if the model wrote nothing. work: the
+    thoughts and the calls, and the tokens of each call of the model.
+    """
 
     text: str
     computed: bool
     tools: tuple[str, ...]
     seconds: float
+    first: float | None
+    work: str
 
 
 # Asking
+
+
+POLICIES: dict[str, Callable[[LLM], Policy]] = {
+    "chosen": policy_for,
+    "routing": RoutingPolicy,
+    "assisted": AssistedPolicy,
+    "planning": PlanningPolicy,
+}
 
 
 @cache
@@ -73,8 +93,8 @@ def tools_for(documents: str) -> tuple[FunctionTool, ...]:
     return tuple(shipped_tools(document_search(index)))
 
 
-def ask(entry: Entry) -> Given:
-    agent = AgentWorkflow.from_tools(tools_for(entry.get("set") or ""), Settings.llm)
+def ask(entry: Entry, policy: Policy) -> Given:
+    agent = AgentWorkflow(tools_for(entry.get("set") or ""), policy)
     history: list[ChatMessage] = []
     for message in entry.get("earlier", []):
         answer = str(agent.run(message, history).result())
@@ -84,9 +104,31 @@ def ask(entry: Entry) -> Given:
     text = str(handler.result())
     results = [event for event in handler.so_far if isinstance(event, ToolCallResult)]
     exact = [each for each in results if each.tool_name != "search_documents" and not each.is_error]
+    calls = handler.run.trace.calls
     return Given(
-        text, bool(exact), tuple(each.tool_name for each in results), time.perf_counter() - began
+        text,
+        bool(exact),
+        tuple(each.tool_name for each in results),
+        time.perf_counter() - began,
+        min((call.token_times[0] for call in calls if call.token_times), default=None),
+        work_of(handler),
     )
+
+
+def work_of(handler: AgentHandler) -> str:
+    """The thoughts and calls of a run, and the tokens that the model read and wrote."""
+    lines = [""]
+    for event in handler.so_far:
+        if isinstance(event, AgentStream):
+            lines[-1] += event.thinking_delta.replace("\n", " ")
+        if isinstance(event, ToolCallResult):
+            given = ", ".join(f"{name}={value!r}" for name, value in event.tool_kwargs.items())
+            result = " ".join(str(event.tool_output).split())[:160]
+            lines += [f"{event.tool_name}({given}) -> {result}", ""]
+    for call in handler.run.trace.calls:
+        read = f"{call.prompt_tokens} tokens read, {call.reused_tokens} of them kept"
+        lines.append(f"{call.purpose}: {read}, {call.output_tokens} written")
+    return "\n        ".join(filter(None, lines))
 
 
 # Judging
@@ -110,6 +152,8 @@ def normal(text: str) -> str:
 def has(text: str, wanted: str) -> bool:
     """Whether a text has this number, or these words."""
     text, wanted = normal(text), normal(wanted)
+    if not re.search(r"\.\d*0$", wanted):  # 138.00 is 138
+        text = re.sub(r"(?<=\d)\.0+(?!\d)", "", text)
     before, after = "", ""
     if re.fullmatch(r"-?\d[\d., ]*", wanted):
         before, after = r"(?<!\d)(?<!\d[.,])", r"(?![.,]?\d)"
@@ -185,16 +229,19 @@ def judge(entry: Entry, given: Given, today: date) -> str:
 # The table
 
 
-def measure(half: str, entries: Sequence[Entry], shown: bool) -> None:
+def measure(part: str, entries: Sequence[Entry], policy: Policy, shown: bool) -> None:
     rows: dict[str, Counter[str]] = {}
     times: list[float] = []
+    first: list[float] = []
     for entry in entries:
-        given = ask(entry)
+        given = ask(entry, policy)
         outcome = judge(entry, given, date.today())
         rows.setdefault(entry["kind"], Counter())[outcome] += 1
         times.append(given.seconds)
+        first += [given.first] if given.first is not None else []
         if shown or outcome in (COMPUTED, WRONG, DECLINED_WRONGLY):
             print(f"\n{outcome}: {entry['id']}: {entry['task']}\n    {given.text[:500]}")
+            print(f"        {given.seconds:.1f} s. {given.work}", flush=True)
     print(f"\n{'kind':22}{''.join(f'{name:>24}' for name in OUTCOMES)}")
     for kind, counts in sorted(rows.items()):
         print(f"{kind:22}{''.join(f'{counts[name]:24}' for name in OUTCOMES)}")
@@ -205,10 +252,14 @@ def measure(half: str, entries: Sequence[Entry], shown: bool) -> None:
         **{name: total[name] for name in OUTCOMES},
         "right, or rightly declined": good / len(entries),
         "median time, ms": statistics.median(times) * 1000,
+        "longest time, ms": max(times) * 1000,
+        "answers with text of the model": len(first),
     }
+    if first:
+        figures["median time to the model's first token, ms"] = statistics.median(first) * 1000
     for kind, counts in sorted(rows.items()):
         figures[kind] = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
-    keep("agent_tasks", half, figures)
+    keep("agent_tasks", part, figures)
 
 
 def main() -> None:
@@ -216,12 +267,25 @@ def main() -> None:
     parser.add_argument("--half", choices=("tune", "heldout", "fresh", "fresh2"), default="tune")
     parser.add_argument("--tasks", type=Path, help="another file of tasks")
     parser.add_argument("--kind", default="", help="only tasks of this kind")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th task of each kind")
+    parser.add_argument("--policy", choices=POLICIES, default="chosen")
+    parser.add_argument("--ids", default="", help="only tasks whose ids match this pattern")
     parser.add_argument("--all", action="store_true", help="print right answers too")
     chosen = parser.parse_args()
     file = chosen.tasks or QUESTIONS / f"agent_{chosen.half}.json"
     entries = json.loads(file.read_text(encoding="utf-8"))
     entries = [each for each in entries if each["kind"].startswith(chosen.kind)]
-    measure(chosen.half, entries, chosen.all)
+    entries = [
+        each
+        for kind in dict.fromkeys(each["kind"] for each in entries)
+        for each in [each for each in entries if each["kind"] == kind][:: chosen.every]
+    ]
+    entries = [each for each in entries if re.search(chosen.ids, each["id"])]
+    llm = Settings.llm
+    part = f"{chosen.half}, {llm.metadata.model_name}, {chosen.policy}"
+    if chosen.every > 1:
+        part += f", every {chosen.every}"
+    measure(part, entries, POLICIES[chosen.policy](llm), chosen.all)
 
 
 if __name__ == "__main__":

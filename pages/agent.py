@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from engine.agent import FunctionTool
-from engine.agent.workflow import MAX_CHARACTERS
+from engine.agent.assisted import AssistedPolicy
+from engine.agent.workflow import MAX_CHARACTERS, policy_for
 from engine.errors import FirstTokenError
 from engine.llm import ContextFormat
 from engine.workspace import Workspace
@@ -37,6 +38,10 @@ SMALL_MODEL = (
     "read every number in your task or in a document. It declines other word problems, "
     "translations, summaries and tasks that need reasoning. A larger model chooses and combines "
     "the same tools itself; the Models page has some."
+)
+MEDIUM_MODEL = (
+    "Rules read your task first and answer at once. Where they read nothing, the model chooses the "
+    "tools. It sets up each calculation twice, and the agent computes it only if both agree."
 )
 # A task, and what it needs: a sample document, a tool, or nothing.
 TASKS = (
@@ -160,6 +165,9 @@ def suggest(workspace: Workspace, collection: str) -> None:
     st.markdown(INTRODUCTION)
     if workspace.llm.metadata.context_format is ContextFormat.SENTENCES:
         st.caption(SMALL_MODEL)
+    elif isinstance(policy_for(workspace.llm), AssistedPolicy):
+        st.caption(MEDIUM_MODEL)
+        workspace.agents.prepare(collection)
     documents = workspace.library.documents(collection)
     if not documents:
         st.caption("There are no documents to search yet.")

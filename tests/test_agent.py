@@ -263,7 +263,8 @@ def test_a_call_of_an_unknown_tool_or_with_wrong_arguments_is_reported_to_the_mo
 
 
 def test_the_limit_of_steps_ends_in_an_answer() -> None:
-    llm = ScriptedLLM(decision("get_weather", city="Oslo"))  # it would go on for ever
+    cities = ("Oslo", "Bergen", "Narvik")  # it would go on for ever
+    llm = ScriptedLLM(*(decision("get_weather", city=city) for city in cities))
     handler = AgentWorkflow.from_tools([get_weather], llm, max_steps=2).run("Weather?")
     handler.result()
     assert sum(isinstance(event, ToolCall) for event in handler.so_far) == 2

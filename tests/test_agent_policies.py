@@ -21,12 +21,13 @@ from engine.agent import (
     ToolCallResult,
     ToolOutput,
 )
+from engine.agent.assisted import AssistedPolicy
 from engine.agent.planning import NativePolicy, PlanningPolicy, decision_schema
 from engine.agent.policy import CallRequest, Task, Thought, bounded_schema, split_thoughts
 from engine.agent.routing import RoutingPolicy, fill_arguments
 from engine.agent.shipped import QUESTIONS, calculator_tool, search_tool, shipped_tools
 from engine.agent.wording import parts_of
-from engine.agent.workflow import policy_for
+from engine.agent.workflow import ASSISTED, policy_for
 from engine.errors import ServerError
 from engine.llm import LLM, GenerationOptions, LlamaCpp
 from engine.llm.base import ContextFormat, LLMMetadata
@@ -88,10 +89,29 @@ class Small(ScriptedLLM):
         return replace(super().metadata, context_format=ContextFormat.SENTENCES)
 
 
+class Local(ScriptedLLM):
+    """A model on this machine with this many parameters."""
+
+    def __init__(self, parameters: int) -> None:
+        super().__init__()
+        self._metadata = replace(self._metadata, parameters=parameters)
+
+
 def test_each_kind_of_model_gets_the_policy_that_suits_it() -> None:
     assert isinstance(policy_for(Calling()), NativePolicy)
     assert isinstance(policy_for(ScriptedLLM()), PlanningPolicy)
     assert isinstance(policy_for(Small()), RoutingPolicy)
+    assert isinstance(policy_for(Local(ASSISTED - 1)), AssistedPolicy)
+    assert isinstance(policy_for(Local(ASSISTED)), PlanningPolicy)
+
+
+def test_a_call_that_was_made_before_ends_the_steps() -> None:
+    llm = ScriptedLLM(
+        decision("get_weather", city="Oslo"), decision("get_weather", city="Oslo"), ["Foggy."]
+    )
+    handler = AgentWorkflow.from_tools([get_weather], llm).run("How is the weather in Oslo?")
+    assert str(handler.result()) == "Foggy."
+    assert len([e for e in handler.so_far if isinstance(e, ToolCallResult)]) == 1
 
 
 # Routing

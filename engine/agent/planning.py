@@ -115,16 +115,19 @@ class PlanningPolicy:
 
     def step(self, task: Task, tools: Sequence[FunctionTool], run: Run) -> Iterator[StepPart]:
         described = "\n".join(
-            f"- {tool.name}: {tool.description}\n  arguments: {json.dumps(tool.parameters)}"
-            for tool in tools
+            f"- {name}: {said}\n  arguments: {json.dumps(arguments)}"
+            for name, said, arguments in (
+                (tool.name, tool.description, untitled(tool.parameters)) for tool in tools
+            )
         )
         system = ChatMessage("system", _PLANNING_SYSTEM.format(tools=described))
         messages = [system, *task.messages()] if tools or task.calls else task.messages()
         if tools:
             written = yield from self._decide(messages, tools, run)
             decision = parse_object(written)
-            if decision.get("tool", ANSWER) != ANSWER:
-                yield CallRequest(decision["tool"], decision["arguments"])
+            name, arguments = decision.get("tool", ANSWER), decision.get("arguments", {})
+            if name != ANSWER and not was_made(name, arguments, task):
+                yield CallRequest(name, arguments)
                 return
             messages.append(ChatMessage("assistant", written))
         if tools or task.calls:
@@ -159,15 +162,35 @@ class PlanningPolicy:
         return self._llm.stream_chat(prompt, options, run, call)
 
 
-def decision_schema(tools: Sequence[FunctionTool]) -> dict[str, Any]:
-    """The JSON schema of a decision: one variant for each tool, and one for the answer."""
+def was_made(name: str, arguments: object, task: Task) -> bool:
+    """Whether this call was made before. Small models repeat their last call until the limit of
+    steps; the result would be the same."""
+    made = [(each.call.tool_name, dict(each.call.tool_kwargs)) for each in task.calls]
+    return (name, arguments) in made
+
+
+def untitled(schema: Any) -> Any:
+    """A JSON schema without what says nothing to a model: titles, and that other arguments are not
+    allowed."""
+    if isinstance(schema, list):
+        return [untitled(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    said = {k: v for k, v in schema.items() if k != "additionalProperties"}
+    if isinstance(said.get("title"), str):
+        del said["title"]
+    return {k: untitled(v) for k, v in said.items()}
+
+
+def decision_schema(tools: Sequence[FunctionTool], thought: bool = True) -> dict[str, Any]:
+    """The JSON schema of a decision: one variant for each tool, and one for the answer. `thought`:
+    each begins with one."""
     definitions: dict[str, Any] = {}
     shapes = []
     for name, parameters in [(ANSWER, None), *((tool.name, tool.parameters) for tool in tools)]:
-        properties: dict[str, Any] = {
-            "thought": {"type": "string", "maxLength": THOUGHT},
-            "tool": {"const": name},
-        }
+        properties: dict[str, Any] = {"tool": {"const": name}}
+        if thought:
+            properties = {"thought": {"type": "string", "maxLength": THOUGHT}} | properties
         if parameters is not None:
             properties["arguments"] = bounded_schema(parameters)
             definitions |= properties["arguments"].pop("$defs", {})

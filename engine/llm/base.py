@@ -28,7 +28,7 @@ class ContextFormat(StrEnum):
 @dataclass(frozen=True, slots=True)
 class LLMMetadata:
     """Facts about a model. `context_window`: tokens of prompt and answer together. `model_file`:
-    the GGUF file, if the model runs on this machine."""
+    the GGUF file, if the model runs on this machine. `parameters`: how many it has, if known."""
 
     model_name: str
     context_window: int
@@ -36,6 +36,7 @@ class LLMMetadata:
     native_tools: bool = False
     context_format: ContextFormat = ContextFormat.PASSAGES
     model_file: Path | None = None
+    parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class LlamaCpp(LLM):
             self._tuning.window,
             context_format=ContextFormat.SENTENCES if small else ContextFormat.PASSAGES,
             model_file=self._model.path,
+            parameters=self._model.parameters,
         )
 
     @property

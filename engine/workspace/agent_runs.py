@@ -4,15 +4,21 @@ A run belongs to the workspace and not to a page, so a rerun, another page and a
 its current state. Runs are kept in memory until the program ends.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.agent import AgentHandler, AgentWorkflow, FunctionTool
+from engine.agent.assisted import AssistedPolicy
 from engine.agent.shipped import document_search, shipped_tools
+from engine.agent.workflow import policy_for
+from engine.errors import Cancelled, FirstTokenError
 from engine.llm.base import LLM
 from engine.schema import ChatMessage, Filters
 from engine.workspace.library import Library
+
+log = logging.getLogger(__name__)
 
 KEPT = 20  # runs; a run's events take about 100 KB
 EARLIER = 6  # messages before a task that its agent gets: three tasks and their answers
@@ -54,6 +60,26 @@ class AgentRuns:
         self._runs: dict[str, AgentRun] = {}
         self._lock = threading.Lock()
         self.asks_first = {"web_search"}
+        self._prepared: LLM | None = None  # the model that has read the tools, or is reading them
+
+    def prepare(self, collection: str) -> None:
+        """Let the model read the descriptions of the tools ahead, on a thread, if it will need
+        them. They are 1,200 tokens, which would delay the first task by seconds."""
+        llm = self._llm()
+        policy = policy_for(llm)
+        with self._lock:
+            if not isinstance(policy, AssistedPolicy) or llm is self._prepared:
+                return
+            self._prepared = llm
+        tools = self.tools(collection)
+
+        def read() -> None:
+            try:
+                policy.prepare(tools)
+            except (Cancelled, FirstTokenError) as error:  # the task itself will say more
+                log.info("The tools were not read ahead: %s", error)
+
+        threading.Thread(target=read, name="tools", daemon=True).start()
 
     def tools(self, collection: str, filters: Filters = Filters()) -> list[FunctionTool]:
         """The tools for tasks on that collection. `filters` says which documents are searched."""
