@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.figures import keep
 from engine.agent import FunctionTool
-from engine.agent.arithmetic import calculator
+from engine.agent.calculator import calculator
 from engine.agent.policy import ANSWER, CallRequest, Task
 from engine.agent.routing import SMALL_TALK, RoutingPolicy
 from engine.agent.shipped import QUESTIONS as EXAMPLES

@@ -9,6 +9,7 @@ wrongly. So it is asked for the calculation first, and gets the result with the 
 import re
 from collections.abc import Sequence
 
+from engine.arithmetic import evaluate
 from engine.checking import SCALES, Known, missing_numbers, ungrouped
 from engine.errors import ToolError
 
@@ -40,8 +41,6 @@ def calculated(written: str, question: str, texts: Sequence[str]) -> str:
     Empty if it is none, if a number is in neither the texts nor the question, or if it has no
     value. Two numbers at least come from the texts.
     """
-    from engine.agent.arithmetic import evaluate  # the agent imports the query engine
-
     plain = ungrouped(written).replace("×", "*").replace("÷", "/").replace("−", "-")
     plain = _SCALED.sub(lambda match: f"{float(match[1]) * SCALES[match[2].lower()]:.0f}", plain)
     found = _CALCULATION.search(re.sub(r"[A-Za-z£$€%]+", "", plain).split("=")[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.agent.arithmetic import calculator, evaluate
+from engine.agent.calculator import calculator
 from engine.agent.clock import asks_for_the_time, read_clock
 from engine.agent.dates import read_dates
 from engine.agent.expressions import NotASum
@@ -21,6 +21,7 @@ from engine.agent.shipped import calculator_tool, search_tool
 from engine.agent.sums import read_sum
 from engine.agent.units import read_conversion
 from engine.agent.wording import parts_of, plain
+from engine.arithmetic import evaluate
 from engine.errors import ToolError
 from engine.run import Run
 from tests.scripted import ScriptedLLM, ScriptedRetriever

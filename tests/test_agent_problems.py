@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.agent.arithmetic import evaluate
 from engine.agent.problems import looks_like_a_problem, read_problem
+from engine.arithmetic import evaluate
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ routing.py     the policy for small models: rules and examples choose the tools
 assisted.py    the policy for medium-sized local models: rules first, then the model, checked
 tools.py       a function as a tool, and one call of it with its limits
 shipped.py     the tools that ship: document search, calculator, units, dates, web search
-arithmetic.py  the calculator; units.py converts units; date_tools.py has the clock and the calendar
+calculator.py  the calculator, with engine/arithmetic.py; units.py converts units; date_tools.py has
+               the clock and the calendar
 
 For small and medium-sized models, these read what a task says, and nothing else. Most have words
 and forms of questions in a TOML file of their name (forms.py reads them):

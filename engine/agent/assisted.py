@@ -24,7 +24,6 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from itertools import islice
 from typing import Any
 
-from engine.agent.arithmetic import evaluate
 from engine.agent.calendar import MONTH_NUMBERS
 from engine.agent.numbers import LENGTH, known_numbers, tokens, unknown_numbers
 from engine.agent.planning import decision_schema, was_made
@@ -43,6 +42,7 @@ from engine.agent.readings import rounded, without_decimals
 from engine.agent.routing import Part, RoutingPolicy, say
 from engine.agent.tools import Example, FunctionTool
 from engine.agent.units import unit_at
+from engine.arithmetic import evaluate
 from engine.errors import ToolError
 from engine.llm.base import GenerationOptions
 from engine.run import Run

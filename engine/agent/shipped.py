@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.agent.arithmetic import calculator
+from engine.agent.calculator import calculator
 from engine.agent.clock import asks_for_the_time, read_clock
 from engine.agent.date_tools import DateTools, Now, local_time
 from engine.agent.dates import read_dates

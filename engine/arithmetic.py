@@ -1,10 +1,8 @@
-"""The calculator: the value of an arithmetic expression in untrusted text.
-
-    text → expression (sums.py) → a syntax tree → a number
+"""Arithmetic: the value of an expression in untrusted text.
 
 The syntax tree is evaluated by this module and is never executed. Values are exact fractions as
-long as their operations allow it. The length of the text and the size of numbers are limited, so no
-input takes long.
+long as their operations allow it. The size of numbers is limited, so no input of limited length
+takes long.
 """
 
 import ast
@@ -15,11 +13,8 @@ from decimal import Decimal
 from fractions import Fraction
 from statistics import median
 
-from engine.agent.expressions import NotASum
-from engine.agent.sums import read_sum
 from engine.errors import ToolError
 
-LENGTH = 200  # characters of an expression
 BITS = 4096  # of the largest whole number, which has about 1,200 digits
 DIGITS = 30  # the largest second argument of round()
 SHOWN = 12  # digits of a result that has more
@@ -100,28 +95,6 @@ CONSTANTS: dict[str, Number] = {
     "seconds_per_minute": 60,
     "months_per_year": 12,
 }
-
-
-def calculator(expression: str) -> str:
-    """Compute an arithmetic expression such as (2 + 3) * 4, 15% of 240 or sqrt(2).
-
-    Use only numbers from the task or from tool results. Named constants: pi, e, days_per_week,
-    hours_per_day, minutes_per_hour, seconds_per_minute, months_per_year. Functions: sqrt, cbrt,
-    abs, round, floor, ceil, min, max, mean, median, gcd, lcm, factorial.
-    """
-    if len(expression) > LENGTH:
-        raise ToolError(f"The expression is longer than {LENGTH} characters. Shorten it.")
-    try:
-        read = read_sum(expression, single=True)
-    except NotASum as reason:
-        raise ToolError(str(reason)) from None
-    if read is None:
-        shown = expression if len(expression) <= 80 else f"{expression[:79]}…"
-        raise ToolError(
-            f"“{shown}” is not an arithmetic expression. The calculator takes numbers, + - * / // "
-            "% **, brackets, and its functions."
-        )
-    return evaluate(read.expression)
 
 
 def evaluate(expression: str) -> str:
