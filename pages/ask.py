@@ -187,8 +187,8 @@ def show_settings(workspace: Workspace) -> None:
     small = workspace.llm.metadata.context_format is ContextFormat.SENTENCES
     if needed and not small and chosen.first_token_budget and chosen.first_token_budget < needed:
         st.caption(
-            f"The model in use reads a whole passage in about {needed:.1f} s here. With a shorter "
-            "wait it gets a sentence or two, and other questions are answered with quotations."
+            f"The model in use needs about {needed:.1f} s to read a whole passage here. With a "
+            "shorter wait it gets only a sentence or two, and its answers are less good."
         )
     if chosen != now:
         try:
