@@ -24,6 +24,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,14 @@ def is_right(asked: Question, text: str) -> bool:
 
 
 def holds(text: str, wanted: str) -> bool:
-    """Whether a text has the wanted words, or the wanted number as a number of its own."""
+    """Whether a text has the wanted words, or the wanted number as a number of its own. A number
+    with more decimals is right if it is the wanted one when it is rounded."""
     text, wanted = _plain(text), _plain(wanted)
+    if re.fullmatch(r"\d+\.\d+", wanted) and not re.fullmatch(r"[0-3]\d\.[01]\d", wanted):
+        places = len(wanted.partition(".")[2])
+        for number in re.findall(rf"(?<![\d.,])\d[\d,]*\.\d{{{places + 1},}}(?![.,]?\d)", text):
+            if round(Decimal(number.replace(",", "")), places) == Decimal(wanted):
+                return True
     pattern = re.escape(wanted)
     if re.fullmatch(r"-?\d[\d., ]*", wanted):
         if re.fullmatch(r"[0-3]\d\.[01]\d", wanted):
@@ -108,9 +115,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[‐-―−]", "-", text))
 
 
-def open_set(
-    name: str, plain: bool = False, budget: float | None = BUDGET
-) -> RetrieverQueryEngine:
+def open_set(name: str, plain: bool = False, budget: float | None = BUDGET) -> RetrieverQueryEngine:
     """The query engine over the documents of a set, as the Ask page has it."""
     index = VectorStoreIndex.from_documents([])
     for file in sorted((FOLDER / "documents" / name).iterdir()):  # one after the other

@@ -14,7 +14,6 @@ from typing import Literal, Self, overload
 from engine.errors import Cancelled, FirstTokenError, GenerationError, QuestionError
 from engine.follow_ups import find, rewritten
 from engine.kinds import Kinds
-from engine.kinds.row_answers import list_answer, row_answer
 from engine.llm.base import LLM, ContextFormat, GenerationOptions
 from engine.response import Answer, Response, StreamingResponse
 from engine.retrieving import NOT_FOUND, Retriever
@@ -192,7 +191,7 @@ class RetrieverQueryEngine:
 
         # 3. A row of a table, or a list of things, which a model does not understand in a sentence
         if not reads and self._kinds is not None:
-            by_code = row_answer(answer.question, sources) or list_answer(answer.question, sources)
+            by_code = self._kinds.row_or_list(answer.question, sources)
             if by_code:
                 run.trace.kind = KindRecord(str(by_code.kind), by_code.did, by_code=True)
                 answer.write_lines(by_code.text)

@@ -7,13 +7,14 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from engine.kinds.amounts import pairs_of
 from engine.kinds.between import nearest
 from engine.kinds.central import Sentence, Vectors, central
 from engine.kinds.dates import Moment, moment_of, moments, time_between
 from engine.kinds.naming import books_named, part_named
 from engine.kinds.recognising import Kind, recognise
-from engine.kinds.row_answers import row_answer
-from engine.kinds.several import completed, parts_of, without_tail
+from engine.kinds.row_answers import list_answer, row_answer
+from engine.kinds.several import completed, parts_of, told_and_asked, without_tail
 from engine.kinds.shelf import Book
 from engine.kinds.tables import Piece
 from engine.kinds.values import Value, comparable, value_of
@@ -94,12 +95,51 @@ def test_a_long_story_is_a_question_for_a_fact() -> None:
             "How long between the storm and what came after?",
             ["How long between the storm and what came after?"],
         ),
+        (
+            "how long is the pier? and who painted it",
+            ["How long is the pier?", "Who painted it?"],
+        ),
+        # A part without a topic of its own cannot be asked alone
+        (
+            "Which pier is the longer one, and by how much?",
+            ["Which pier is the longer one, and by how much?"],
+        ),
+        (
+            "What do I put on, also when I work on the mast?",
+            ["What do I put on, also when I work on the mast?"],
+        ),
     ],
 )
 def test_a_double_question_is_divided_where_a_new_question_begins(
     question: str, parts: list[str]
 ) -> None:
     assert parts_of(question) == parts
+
+
+@pytest.mark.parametrize(
+    ("message", "told", "asked"),
+    [
+        (
+            "I lost my hat on the ferry. Where is lost property kept?",
+            "I lost my hat on the ferry.",
+            "Where is lost property kept?",
+        ),
+        (
+            "Which sails need mending? I go to the sailmaker tomorrow.",
+            "I go to the sailmaker tomorrow.",
+            "Which sails need mending?",
+        ),
+        (
+            "We have 3 bags, can we take them on board?",
+            "We have 3 bags",
+            "can we take them on board?",
+        ),
+        ("Summarise the log. What happened?", "", "Summarise the log. What happened?"),
+        ("Is the No. 5 boat late?", "", "Is the No. 5 boat late?"),
+    ],
+)
+def test_what_is_told_is_no_part_of_the_question(message: str, told: str, asked: str) -> None:
+    assert told_and_asked(message) == (told, asked)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +284,66 @@ def test_a_chapter_is_named_by_its_number_or_its_heading() -> None:
         ("Does the ferry take dogs?", "The ferry leaves at nine.", ""),
         ("Was the mill built in 1700?", "The mill was built in 1684.", ""),
         ("Are dogs allowed?", "Dogs are not allowed, with the exception of guide dogs.", ""),
+        ("Is the east pier open?", "All piers are open except the east pier.", "No"),
+        ("Are the boats insured?", "All boats are insured except the dinghy.", ""),
+        ("Is cabin 4 let?", "Cabin 4 is kept as a store and is never let.", "No"),
+        ("My girl is 9. May she ride the pony?", "Children from 6 to 12 may ride the pony.", "Yes"),
+        ("My girl is 4. May she ride the pony?", "Children from 6 to 12 may ride the pony.", ""),
+        ("I have 3 bags, may I bring them?", "Up to two bags may be brought by a guest.", ""),
     ],
 )
 def test_yes_and_no_are_said_only_where_the_words_decide(
     question: str, sentence: str, said: str
 ) -> None:
     assert verdict(question, sentence) == said
+
+
+def test_the_sentence_before_says_what_it_is() -> None:
+    before = "The ferry office is open from Tuesday to Friday."
+    question, sentence = "Is the ferry office open on Mondays?", "It is closed on Mondays."
+    assert verdict(question, sentence, before=before) == "No"
+    assert verdict(question, sentence) == ""
+
+
+# ---- Amounts in sentences
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "pairs"),
+    [
+        (
+            "How many more guests came in 2023 than in 2022?",
+            "In 2023 we had 12 trips with 310 guests, against 9 trips and 250 guests in 2022.",
+            [(12, 9), (310, 250)],
+        ),
+        (
+            "How much more salt was in the well than a year ago?",
+            "The well had a little more salt: 90 grams a litre, against 60 in 2022.",
+            [(90, 60)],
+        ),
+        (
+            "By how much does the berth go up?",
+            "The berth goes up from 40 to 55 crowns.",
+            [(40, 55)],
+        ),
+        (
+            "How many more beds are there in the loft than in the cellar?",
+            "There are 36 beds: 24 in the loft and 12 in the cellar.",
+            [(24, 12)],
+        ),
+        (  # neither amount is the fee of today
+            "By how much has the fee gone up since 2019?",
+            "In 2019 the fee was 30 crowns from May to June and 45 crowns from July to August.",
+            [],
+        ),
+        ("How much longer is the pier?", "On 3 May and 5 May the pier was measured.", []),
+    ],
+)
+def test_two_amounts_are_compared_if_both_belong_to_the_question(
+    question: str, sentence: str, pairs: list[tuple[int, int]]
+) -> None:
+    found = [(one.number, other.number) for one, other in pairs_of(sentence, question)]
+    assert found == pairs
 
 
 # ---- Summaries
@@ -311,3 +405,16 @@ def test_the_row_that_comes_closest_is_shown_with_the_cell_that_is_asked(
     answer = row_answer(question, [row])
     assert answer is not None and said in "".join(answer.text) and "Grit" not in answer.text[-1]
     assert row_answer("What do all items cost in total?", [row]) is None
+
+
+def test_a_question_for_several_things_gets_the_whole_list() -> None:
+    text = (
+        "The mate read out the crews that want to race:\n - Heron, of Quernsay\n - Puffin\n"
+        " - Seal, of Port Merrow\nThe race is in May.\n"
+    )
+    start = text.index("The mate")
+    found = NodeWithScore(Node(text), 1.0, evidence=(Evidence(start, text.index(":") + 1, 5.0),))
+    answer = list_answer("Name the crews that want to race", [found])
+    assert answer is not None
+    assert "".join(answer.text).count("- “") == 3 and "May" not in "".join(answer.text)
+    assert list_answer("When did the mate read?", [found]) is None

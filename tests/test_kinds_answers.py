@@ -257,3 +257,43 @@ def test_nothing_is_computed_from_what_is_not_certain(
     (tmp_path / "notice.md").write_text("# Notice\n\nOpening of the season 2026: Saturday 9 May.\n")
     index = VectorStoreIndex.from_documents(SimpleDirectoryReader(tmp_path).load_data())
     assert never not in asked(index, llm, question).text
+
+
+@pytest.fixture(scope="module")
+def harbour(tmp_path_factory: pytest.TempPathFactory) -> VectorStoreIndex:
+    folder = tmp_path_factory.mktemp("harbour")
+    (folder / "boats.csv").write_text(
+        "no,boat,class,berth,length_m,crew\n1,Heron,sloop,north,9.5,4\n2,Puffin,ketch,south,12.0,6\n"
+        "3,Seal,sloop,south,8.0,3\n4,Gull,cutter,north,11.0,5\n5,Tern,sloop,north,7.5,3\n"
+    )
+    (folder / "rules.md").write_text(
+        "# Harbour rules\n\n## Visitors\n\nLost property is kept in the harbour office for sixty "
+        "days.\n\nIn 2023 the harbour had 820 visiting boats, against 765 visiting boats in 2022."
+        "\n\n## Diving\n\nDivers report to the harbour office. They carry a flag. Nobody dives "
+        "after sunset.\n"
+    )
+    return VectorStoreIndex.from_documents(SimpleDirectoryReader(folder).load_data())
+
+
+@pytest.mark.parametrize(
+    ("question", "said", "never"),
+    [
+        ("We came by train today. How long is lost property kept?", ["sixty days"], "train"),
+        (
+            "Did more visiting boats come in 2023 or in 2022, and how many more?",
+            ["difference **55", "“In 2023"],
+            NOT_FOUND,
+        ),
+        ("What do the rules say about divers?", ["flag", "sunset"], "Lost property"),
+        ("Roughly, what are all those papers of mine about?", ["boats.csv", "rules.md"], NOT_FOUND),
+        ("In which files do the visiting boats turn up?", ["rules.md"], NOT_FOUND),
+        ("How many boats are listed?", ["**5** of 5"], "values"),
+    ],
+)
+def test_a_question_in_words_that_no_rule_has_is_answered(
+    harbour: VectorStoreIndex, llm: LlamaCpp, question: str, said: list[str], never: str
+) -> None:
+    response = asked(harbour, llm, question)
+    for words in said:
+        assert words in response.text, response.text
+    assert never not in response.text

@@ -2,8 +2,8 @@
 
 A question goes in; a text with its sources comes out, or None where the question is one for a fact.
 
-    recognising.py    question → its kinds, the likeliest first
-    several.py        a double question → its parts
+    recognising.py    question → its kinds, the likeliest first; by_example.py: what no rule knows
+    several.py        a double question → its parts; a message → what it tells, and what it asks
     shelf.py          the documents that a question may be about, and their text
     naming.py         words → the documents, or the part of one, that they name
     overview.py       what is said on a topic, quoted
@@ -14,7 +14,7 @@ A question goes in; a text with its sources comes out, or None where the questio
     table_answers.py  which table a question asks; computing.py: lists, counts, totals, extremes
     between.py        the time between two events
     comparing.py      two things or documents side by side; amounts.py: of sentences
-    row_answers.py    a fact whose best sentence is a row, or a list
+    row_answers.py    a fact whose best sentence is a row, or in a list
     yes_no.py         a verdict, where the words are plain
     library.py        which documents there are
     answering.py      Kinds: chooses among these

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.embedding import Reranker
+from engine.follow_ups import refers_back
+from engine.kinds.amounts import amounts_apart, asks_what_differs
 from engine.kinds.between import time_answer
+from engine.kinds.by_example import by_example
 from engine.kinds.comparing import comparison, computed_comparison
 from engine.kinds.computing import answer_of
 from engine.kinds.finding import Finder, Treated, marked, merged
@@ -17,8 +20,16 @@ from engine.kinds.keeping import KeptSummaries
 from engine.kinds.library import about_library
 from engine.kinds.overview import overview, prose_list, quotations
 from engine.kinds.recognising import Asked, Kind, recognise, without_thanks
-from engine.kinds.row_answers import row_answer
-from engine.kinds.several import completed, has_name, leans, parts_of, without_tail
+from engine.kinds.row_answers import OF_SEVERAL, list_answer, row_answer
+from engine.kinds.several import (
+    completed,
+    has_name,
+    leans,
+    parts_of,
+    told_and_asked,
+    topic_of,
+    without_tail,
+)
 from engine.kinds.summary import Scope, did_of, scopes_of, summary_by_code
 from engine.kinds.table_answers import best_query, table_answer
 from engine.kinds.yes_no import DECIDED, yes_no_answer
@@ -40,7 +51,15 @@ _WANTS_A_SUMMARY = re.compile(
 )
 # How far behind a passage of the document that answered the part before may be, by its score
 NEAR = 0.25
+# Sentences that are quoted for parts of a question that are not found alone
+QUOTED = 3
+# Terms of what a question is about. One with fewer needs what is told before it.
+FEW_TERMS = 2
 NOT_FOUND_PART = "I did not find this in your documents."
+
+
+def _same(one: Treated, other: Treated) -> bool:
+    return one.text == other.text and not one.missing
 
 
 class Kinds:
@@ -74,12 +93,12 @@ class Kinds:
             if language not in ("", ENGLISH):
                 return None  # "Was kostet ein Fahrrad?" begins with no English "was"
             question = self._corrected(answer.question, run)
-            kinds = recognise(question)
+            kinds = self._recognised(question)
         finder = Finder(
             self._searched, self._reranker, self._filters, not synthesizer.reads_passages
         )
         run.report(Phase.SEARCHING)
-        treated = self._with_tail(question, finder, run) or self._several(question, finder, run)
+        treated = self._several_sentences(question, finder, run)
         summary = treated is None and kinds[0].kind is Kind.SUMMARY
         if summary and (scopes := scopes_of(kinds[0], finder, run)):
             self._summary(kinds[0], scopes, answer, synthesizer, finder)
@@ -97,6 +116,14 @@ class Kinds:
             write(synthesizer, question, treated.sources, answer)
         return ""
 
+    def _recognised(self, question: str) -> list[Asked]:
+        """The kinds by the rules; if only those of words are left, one by examples before them."""
+        kinds = recognise(question)
+        if kinds[0].kind in (Kind.TABLE, Kind.YES_NO, Kind.FACT):
+            by_examples = by_example(kinds[0].question, self._searched[0].embedding)
+            return [by_examples, *kinds] if by_examples else kinds
+        return kinds
+
     def _corrected(self, question: str, run: Run) -> str:
         question, changes = corrected(question, self._searched)
         for change in changes:
@@ -107,8 +134,13 @@ class Kinds:
         """The answer by code, if the question is of a kind that is treated here: for agents."""
         question = self._corrected(question, run)
         finder = Finder(self._searched, self._reranker, self._filters, True)
-        several = self._with_tail(question, finder, run) or self._several(question, finder, run)
-        return several or self._first(recognise(question), finder, run)
+        several = self._several_sentences(question, finder, run)
+        return several or self._first(self._recognised(question), finder, run)
+
+    def row_or_list(self, question: str, sources: Sequence[NodeWithScore]) -> Treated | None:
+        """The answer to a question for a fact, if its best sentence is in a table or a list."""
+        shelf = Finder(self._searched, self._reranker, self._filters, True).shelf
+        return row_answer(question, sources, shelf) or list_answer(question, sources)
 
     def _first(self, kinds: Sequence[Asked], finder: Finder, run: Run) -> Treated | None:
         """The treatment by the first kind that has what it needs."""
@@ -138,28 +170,71 @@ class Kinds:
                     return prose_list(asked, finder, run)
                 return found
             case Kind.YES_NO:
-                if found := table_answer(asked, finder, run):
-                    return found
+                found = table_answer(asked, finder, run)
+                by_words = yes_no_answer(asked, finder, run)
+                if by_words.did == DECIDED:
+                    return by_words
                 # A larger model is asked where the words do not decide
-                found = yes_no_answer(asked, finder, run)
-                return found if finder.small or found.did == DECIDED else None
+                return found or (by_words if finder.small else None)
         return None
 
-    # Several questions
+    # Several sentences
 
-    def _with_tail(self, question: str, finder: Finder, run: Run) -> Treated | None:
-        """A question that ends in "and by how much?": the computed answer to the rest shows it."""
+    def _several_sentences(self, message: str, finder: Finder, run: Run) -> Treated | None:
+        """None if the message is one question."""
+        return (
+            self._difference(message, finder, run)
+            or self._told_first(message, finder, run)
+            or self._several(message, finder, run)
+        )
+
+    def _told_first(self, message: str, finder: Finder, run: Run) -> Treated | None:
+        """What a message asks, without what it tells: "I lost my hat. Where is lost property kept?"
+
+        None if it tells nothing, or if what it asks is not found without that.
+        """
+        told, question = told_and_asked(message)
+        if not told or not finder.small or OF_SEVERAL.search(question):
+            return None
+        alone = len(topic_of(question)) >= FEW_TERMS
+        if not alone or refers_back(question):
+            asked = next((each for each in recognise(question) if each.kind is Kind.YES_NO), None)
+            if asked:
+                found = yes_no_answer(replace(asked, question=message), finder, run)
+            else:
+                found = self._fact(message, "", (), finder, run)
+            if not found.missing or not alone:
+                return None if found.missing else found
+        treated = self._several(question, finder, run)
+        treated = treated or self._first(recognise(question), finder, run)
+        if treated is None or treated.missing:
+            treated = self._fact(question, "", (), finder, run)
+        return None if treated.missing else treated
+
+    def _difference(self, question: str, finder: Finder, run: Run) -> Treated | None:
+        """What two amounts differ by: "and by how much?", "how many more?" Computed from a table or
+        from sentences; if that is not possible, a small model gets the sentences quoted."""
         whole = without_thanks(question)
         head = without_tail(whole)
-        if head == whole:
+        differs = asks_what_differs(whole)
+        if head == whole and not differs:
             return None
         for asked in recognise(head):
             if asked.kind in (Kind.TABLE, Kind.COMPARISON, Kind.BETWEEN, Kind.YES_NO):
-                computed = {Kind.TABLE: table_answer, Kind.YES_NO: table_answer,
-                            Kind.COMPARISON: computed_comparison, Kind.BETWEEN: time_answer}
+                computed = {
+                    Kind.TABLE: table_answer,
+                    Kind.YES_NO: table_answer,
+                    Kind.COMPARISON: computed_comparison,
+                    Kind.BETWEEN: time_answer,
+                }
                 if treated := computed[asked.kind](asked, finder, run):
                     return treated
-        return None
+        if not differs or not finder.small:
+            return None
+        if treated := amounts_apart(whole, finder, run):
+            return treated
+        quoted = self._fact(whole, "", (), finder, run, QUOTED)
+        return None if quoted.missing else quoted
 
     def _several(self, question: str, finder: Finder, run: Run) -> Treated | None:
         """The parts of a double question, each answered, and joined; None if it is one question.
@@ -181,7 +256,7 @@ class Kinds:
         answers: list[tuple[str, Treated]] = []
         for part, on_the_first in zip(parts, leaning, strict=True):
             run.check()
-            if on_the_first and answers[-1][1].kind is Kind.LIBRARY:
+            if on_the_first and answers[-1][1].kind in (Kind.LIBRARY, Kind.SUMMARY):
                 continue  # "What is the file called?" The answer has its name
             whole_part = completed(part, parts[0]) if on_the_first else part
             treated = None
@@ -191,24 +266,40 @@ class Kinds:
                 earlier = parts[0] if whole_part == part and on_the_first else ""
                 before = [source.node.source_id for _, one in answers for source in one.sources]
                 treated = self._fact(whole_part, earlier, before, finder, run)
+                if earlier and _same(treated, answers[-1][1]):  # it leans too much
+                    alone = self._fact(part, "", before, finder, run)
+                    treated = treated if alone.missing else alone
             answers.append((part, treated))
+        # A part that is not found alone may be found with the words of the others
+        missing = [part for part, treated in answers if treated.missing]
+        sources = [source for _, treated in answers for source in treated.sources]
+        together = self._fact(question, "", (), finder, run, QUOTED) if missing else None
+        if len(missing) == len(answers):
+            return together
         lines: list[str] = []
         for part, treated in answers:
-            lines.append(f"{chr(10) * bool(lines)}**{part}**\n\n")
-            lines += [f"{NOT_FOUND_PART}\n"] if treated.missing else treated.text
-        missing = all(treated.missing for _, treated in answers)
-        return Treated(
-            Kind.SEVERAL,
-            f"{len(parts)} questions, answered one after the other",
-            merged([source for _, treated in answers for source in treated.sources]),
-            () if missing else tuple(lines),
-            missing,
-        )
+            if not treated.missing:
+                lines += [f"{chr(10) * bool(lines)}**{part}**\n\n", *treated.text]
+        if missing:
+            lines.append(f"\n**{' '.join(missing)}**\n\n")
+        if together and not together.missing:
+            lines += together.text
+            sources += together.sources
+        elif missing:
+            lines.append(f"{NOT_FOUND_PART}\n")
+        did = f"{len(parts)} questions, answered one after the other"
+        return Treated(Kind.SEVERAL, did, merged(sources), tuple(lines))
 
     def _fact(
-        self, question: str, earlier: str, before: Sequence[str], finder: Finder, run: Run
+        self,
+        question: str,
+        earlier: str,
+        before: Sequence[str],
+        finder: Finder,
+        run: Run,
+        most: int = 1,
     ) -> Treated:
-        """A question for a fact, answered with a quotation.
+        """A question for a fact, answered with a quotation of at most this many sentences.
 
         `before`: the documents that answered the parts before it. They are probably meant, too.
         """
@@ -219,10 +310,10 @@ class Kinds:
                 found = inside
         if not is_relevant(found):
             return Treated(Kind.FACT, "", found[:1], missing=True)
-        if row := row_answer(question, found):
-            return row
+        if by_code := self.row_or_list(question, found):
+            return by_code
         best = found[0]
-        spans = [(each.start, each.end) for each in best.evidence[:1]]
+        spans = [(each.start, each.end) for each in best.evidence[:most]]
         quoted = marked(best.node, spans or [(0, len(best.text))], best.score)
         return Treated(Kind.FACT, "", [quoted], tuple(quotations([quoted], by_document=False)))
 

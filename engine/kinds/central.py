@@ -55,10 +55,10 @@ class Sentence:
 
 
 def how_many(sentences: Sequence[Sentence]) -> int:
-    """The length of a summary: 1.3 times the root of the text's, or a sentence of each block; 4 to
+    """The length of a summary: 1.8 times the root of the text's, or a sentence of each block; 4 to
     12."""
     blocks = len({each.block for each in sentences})
-    return max(4, min(12, max(round(1.3 * math.sqrt(len(sentences))), min(blocks, 10))))
+    return max(4, min(12, max(round(1.8 * math.sqrt(len(sentences))), min(blocks, 10))))
 
 
 def central(sentences: Sequence[Sentence], most: int, embed: Embed) -> list[Sentence]:

@@ -172,18 +172,18 @@ def _compared(asked: Asked, table: Table, one: _Side, other: _Side) -> Treated |
     column = _column(asked.question, concepts, table, one, other)
     one, other = (replace(each, value=_value(column, table, each)) for each in (one, other))
     known = one.value is not None and other.value is not None
-    if not known and (word or max(len(one.rows), len(other.rows)) > 1):
+    if not known and max(len(one.rows), len(other.rows)) > 1:
         return None
     lines = [_difference(asked, column, one, other, more if concepts else None)]
     lines += lines_of([*one.rows, *other.rows], table.sort, table.columns)
+    if not known:
+        lines += _differences(table, one.rows[0], other.rows[0])
     rows = [*one.rows, *other.rows]
     did = f"{len(rows)} rows of {table.file_name}, compared"
     return Treated(Kind.COMPARISON, did, sources_of(rows), tuple(filter(None, lines)))
 
 
-def _column(
-    question: str, concepts: Sequence[str], table: Table, one: _Side, other: _Side
-) -> str:
+def _column(question: str, concepts: Sequence[str], table: Table, one: _Side, other: _Side) -> str:
     """The column that is compared: of the adjective's concept, or the only one that the rest of the
     question names; empty if that is not certain."""
     for concept in concepts:
@@ -239,6 +239,18 @@ def _difference(asked: Asked, column: str, one: _Side, other: _Side, more: bool 
     if more is not None and _ASKS_YES_NO.match(asked.question):
         verdict = "Yes. " if first != second and greater == more else "No. "
     return f"{verdict}{said}; difference **{apart}**\n\n"
+
+
+def _differences(table: Table, one: Row, other: Row) -> list[str]:
+    """What two rows differ by, in each column of quantities: where no one column is asked for."""
+    lines = []
+    for column in table.columns[1:]:
+        values = comparable(table.column(column)) or []
+        by_row = {id(row): value for row, value in zip(table.rows, values, strict=False)}
+        first, second = by_row.get(id(one)), by_row.get(id(other))
+        if isinstance(first, Decimal) and isinstance(second, Decimal) and first != second:
+            lines.append(f"- {column}: difference **{_shown(abs(first - second))}**\n")
+    return ["\n", *lines] if lines else []
 
 
 _ASKS_YES_NO = re.compile(r"\W*(?:is|are|was|were|does|do|did|has|have)\b", re.IGNORECASE)

@@ -77,6 +77,8 @@ def _computed(query: Query, rows: Sequence[Row], first: str) -> Treated:
     table = query.table
     did = f"{len(rows)} of {len(table.rows)} rows of {table.file_name}, computed"
     shown = lines_of(rows, table.sort, table.columns)
+    for word in dict.fromkeys(query.unexplained):
+        first += f". The table does not know “{word}”."
     return Treated(Kind.TABLE, did, sources_of(rows), (f"{first}\n\n", *shown))
 
 

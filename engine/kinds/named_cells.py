@@ -151,7 +151,8 @@ def mentioned_in_text(words: Words, table: Table) -> list[Condition]:
         for column in table.columns:
             cells = table.column(column)
             there = [
-                word == cell if word.isdecimal() and len(word) > 2
+                word == cell
+                if word.isdecimal() and len(word) > 2
                 else term in terms_of(in_digits(cell))
                 for cell in cells
             ]

@@ -7,7 +7,7 @@ there.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from engine.kinds.finding import Finder, marked
@@ -19,6 +19,8 @@ from engine.splitting import is_heading, sentence_spans
 
 # Passages that are looked through, and sentences that the reranker scores
 PASSAGES, SENTENCES = 16, 32
+# Sentences of its paragraph that are quoted after each of a few, on average
+FOLLOWING = 4
 # The share of the topic's words that a sentence must have, with the headings above it
 OCCURS = 0.6
 # A sentence with this logit is on the topic, whatever its words are; one with the words and a lower
@@ -118,6 +120,24 @@ def with_what_leans(kept: Sequence[Said]) -> list[Said]:
                 more.append(
                     Said(each.node, start, end, each.place + 1, each.share, False, score=each.score)
                 )
+    return [*kept, *more]
+
+
+def with_their_paragraphs(kept: Sequence[Said]) -> list[Said]:
+    """The sentences, each with those that follow it in its paragraph, up to FOLLOWING."""
+    there = {(each.node.id_, each.start) for each in kept}
+    more: list[Said] = []
+    for each in kept:
+        last = each
+        for start, end in sentence_spans(each.node.text):
+            if start < each.end:
+                continue
+            if "\n" in each.node.text[last.end : start] or len(more) >= FOLLOWING * len(kept):
+                break
+            if (each.node.id_, start) not in there:
+                there.add((each.node.id_, start))
+                more.append(replace(each, start=start, end=end, place=last.place + 1))
+            last = replace(each, start=start, end=end, place=last.place + 1)
     return [*kept, *more]
 
 

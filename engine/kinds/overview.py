@@ -15,6 +15,7 @@ from engine.kinds.on_topic import (
     sentences_below,
     sentences_on,
     sources_of_sentences,
+    with_their_paragraphs,
     with_what_leans,
 )
 from engine.kinds.recognising import EVERYTHING, LISTS, Asked, Kind
@@ -42,7 +43,8 @@ def overview(asked: Asked, finder: Finder, run: Run) -> Treated | None:
     named = f"“{topic[:80]}”"
     if not kept:
         return Treated(Kind.OVERVIEW, f"Looked for {named} in {where}", found[:3], missing=True)
-    chosen = in_order(with_what_leans(kept), found)
+    few = len(kept) <= FEW  # then a paragraph says more than its first sentence
+    chosen = in_order(with_their_paragraphs(kept) if few else with_what_leans(kept), found)
     sources = sources_of_sentences(chosen)
     did = f"What {where} say{'s' * (not where.startswith('your'))} about {named}: "
     did += f"{counted(len(chosen), 'sentence')} from {counted(len(sources), 'passage')}, quoted"

@@ -378,6 +378,11 @@ def _count(reading: _Reading, many: str) -> Query:
     if column and not (rows and "different" not in many and not set(terms) & reading.names[column]):
         return Query(table, "sum", column)
     if different and ("different" in many or not rows):
+        first = table.column(table.columns[0])
+        names_rows = different == table.columns[1] and len(set(first)) == len(first)
+        if names_rows and "different" not in many:  # behind a number of the row
+            reading.words.explain(terms)
+            return Query(table, "count")
         return Query(table, "values", different)
     if not column and not rows:  # "how many kilos"
         measured = [c for c in reading.numeric for term in terms if unit_fits(term, c, table)]

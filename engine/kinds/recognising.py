@@ -64,7 +64,8 @@ _POLITE = (
 )
 # "Who is on the committee? All the names please."
 _AFTER_THE_QUESTION = re.compile(
-    r"(?<=\?)\s+(?!.*\b(?:summar|sum))[^?\d]{1,40}[.!]?$", re.IGNORECASE
+    r"(?<=\?)\s+(?!.*\b(?:summar|sum|(?:who|what|when|where|why|which|how)\b))[^?\d]{1,40}[.!]?$",
+    re.IGNORECASE,
 )
 _SHORT_SUMMARY = re.compile(
     r"\?\s+(?:an? )?(?:(?:short|brief|quick) )?(?:summary|overview|sum it up|summari[sz]e it)"

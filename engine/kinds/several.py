@@ -2,10 +2,14 @@
 
 A question is divided at "and" and ";" where a new question begins, and between two sentences that
 are questions. A part that leans on the one before ("and when?", "what do they cost?") is completed
-with its words, or the question is left whole.
+with its words, or the question is left whole. What is told before a question is no part of it: "I
+lost my hat on the ferry. Where is lost property kept?"
 """
 
 import re
+
+from engine.kinds.words import terms_of
+from engine.splitting import sentence_spans
 
 _AUX = "is|are|was|were|does|do|did|has|have|can|could|may|must|should|will|would"
 _WORD = (
@@ -19,7 +23,7 @@ _WORD = (
 # unless a subject and more follow: "When is it open, and do I have to book?"
 _SUBJECTS = r"(?:i|we|you|he|she|it|they|there|the|my|our|this|these|any\w*)"
 _BREAK = re.compile(
-    rf"(?:\?\s+(?:and |also )?|;\s+|,\s+(?:and |also |but )+)(?={_WORD}\b)|"
+    rf"(?:[?.]\s+(?:and |also )?|;\s+|,\s+(?:and |also |but )+)(?={_WORD}\b)|"
     rf"\s+and (?:also )?(?=(?!(?:{_AUX})\b){_WORD}\b|(?:{_AUX}) {_SUBJECTS} \w+ \w+)",
     re.IGNORECASE,
 )
@@ -28,10 +32,23 @@ _PRONOUN = re.compile(
     r"ones|each|the (?:file|document|same))\b",
     re.IGNORECASE,
 )
-_BARE = re.compile(rf"^{_WORD}(?:\s+(?:exactly|for|long|much|many|often))*\s*[?.]*$", re.IGNORECASE)
+# Words of a question that say nothing of what it is about
+_OF_NO_TOPIC = frozenset(
+    terms_of(
+        "how much many long often exactly difference total altogether list all name everyone else "
+        "which what cheaper dearer better bigger smaller larger higher lower older newer"
+    )
+)
+# "When I work with acid" is no question
+_CONDITION = re.compile(r"(?:when|where) (?:i|we|you|he|she|they|it|the|a|an|my|our)\b", re.I)
 # Beginnings of one question that has "and" in it
 _ONE = re.compile(
     r"\b(?:between|compare|comparison|difference|differ|both|versus|from|common)\b[^?]*$",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(
+    rf"^\W*(?:(?:and|also|so|please|now|well|then)\W+)*(?:{_WORD}|tell|show|give|explain|describe|"
+    r"count|find|compare|how|i (?:want|need|would like|'d like) to know)\b",
     re.IGNORECASE,
 )
 MOST = 4
@@ -43,9 +60,12 @@ def parts_of(question: str) -> list[str]:
     places = [0]
     for match in _BREAK.finditer(text):
         before = text[places[-1] : match.start()]
-        if _ONE.search(before) and "?" not in match[0]:
+        one = _ONE.search(before)
+        if one and "?" not in match[0] and not (one[0].startswith("from") and "," in match[0]):
             continue
-        if len(before.split()) < 3 or not _asks(before):
+        if len(before.split()) < 3 or not (match[0][0] == "?" or _asks(before)):
+            continue
+        if match[0][0] == "." and not _ASKING.match(before):
             continue
         places.append(match.end())
     cut = [text[start:end] for start, end in zip(places, [*places[1:], len(text)], strict=True)]
@@ -57,11 +77,38 @@ def parts_of(question: str) -> list[str]:
     for part in parts:
         if not whole:
             whole.append(part)
-        elif _BARE.match(part):  # "and when?"
+        elif not topic_of(part) or _CONDITION.match(part):  # "and when?", "and by how much?"
             whole[-1] = f"{whole[-1].rstrip('?. ')}, and {part}"
         else:
             whole.append(part)
     return [_as_question(part) for part in whole] if len(whole) > 1 else [text]
+
+
+def topic_of(question: str) -> set[str]:
+    """The terms of a question that say what it is about; none in "and how many more?"."""
+    return set(terms_of(question)) - _OF_NO_TOPIC
+
+
+# "I have 4 days left, can I take them next year?"
+_TOLD_FIRST = re.compile(
+    rf"(?P<told>(?:i|we|my|our|the|there)(?:'\w+)? [^?.]{{8,}}?), (?P<asked>(?:{_AUX}) "
+    r"(?:i|we|he|she|it|they|you|that|this|the|my)\b[^?]*\?)$",
+    re.IGNORECASE,
+)
+
+
+def told_and_asked(message: str) -> tuple[str, str]:
+    """What a message of several sentences tells, and what it asks; the first is empty if all of
+    them ask."""
+    text = " ".join(message.split())
+    sentences = [text[start:end] for start, end in sentence_spans(text)]
+    asking = [each.endswith("?") or bool(_ASKING.match(each)) for each in sentences]
+    if all(asking) or not any(asking):
+        clauses = _TOLD_FIRST.match(text)
+        return (clauses["told"], clauses["asked"]) if clauses else ("", text)
+    told = [each for each, asks in zip(sentences, asking, strict=True) if not asks]
+    asked = [each for each, asks in zip(sentences, asking, strict=True) if asks]
+    return " ".join(told), " ".join(asked)
 
 
 # A second question for what the answer to the first one shows: the difference, or a cell of its row
@@ -131,6 +178,8 @@ def _trimmed(part: str) -> str:
 
 def _as_question(part: str) -> str:
     part = part[0].upper() + part[1:]
-    if re.match(r"(?:list|name|summari[sz]e|compare|tell|show|give)\b", part, re.IGNORECASE):
+    if re.match(
+        r"(?:please )?(?:list|name|summari[sz]e|compare|tell|show|give)\b", part, re.IGNORECASE
+    ):
         return part if part[-1] in ".?!" else f"{part}."
     return part if part.endswith("?") else f"{part.rstrip('.! ')}?"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.kinds.by_example import names_all
 from engine.kinds.central import EMBEDDED, Sentence, central, how_many
 from engine.kinds.finding import Finder, Treated, marked
 from engine.kinds.naming import books_named, part_named
@@ -47,7 +48,11 @@ def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
     about = asked["about"]
     if EVERYTHING.fullmatch(about.partition(",")[0]):
         about = about.partition(",")[0]  # "everything in here, what is it all about"
-    if EVERYTHING.fullmatch(about) or re.fullmatch(r"(?:it|this|that|them)(?: all)?", about, re.I):
+    if (
+        EVERYTHING.fullmatch(about)
+        or names_all(about)
+        or re.fullmatch(r"(?:it|this|that|them)(?: all)?", about, re.I)
+    ):
         if len(books) > SHOWN:
             run.note(
                 f"This is about the {SHOWN} documents that were added last, of {len(books):,}."
@@ -66,13 +71,23 @@ def scopes_of(asked: Asked, finder: Finder, run: Run) -> list[Scope]:
             parts = [Scope(book, pieces, name, False) for book, (pieces, name) in found if pieces]
             if parts:
                 return parts
+            if phrase is tail and len(set(terms_of(part)) - _CALLED) > 1:
+                return []  # "the rules for cancelling a booking of the hall": a topic
             if phrase is about or not _names_a_part(part):
                 return [_whole(each, finder) for each in named.books]
-    likely = {each.node.source_id for each in finder.passages(about, LIKELY, run)}
+    found_passages = finder.passages(about, LIKELY, run)
+    likely = {each.node.source_id for each in found_passages}
     for book in books:
         pieces, name = _part(about, book, finder) if book.source.source_id in likely else ([], "")
         if pieces:
             return [Scope(book, pieces, name, False)]
+    called = _IS_A_DOCUMENT.match(about)
+    if called and (wanted := set(terms_of(about[called.end() :]))):
+        for each in found_passages:  # "the letter of Ann Lee", which names her
+            if wanted <= set(terms_of(each.text)):
+                return [
+                    _whole(b, finder) for b in books if b.source.source_id == each.node.source_id
+                ]
     return []
 
 
@@ -121,6 +136,11 @@ def _part(phrase: str, book: Book, finder: Finder) -> tuple[list[Piece], str]:
 
 
 _CALLED = frozenset(terms_of("summary note minute entry section part document file"))
+_DOCUMENTS = (
+    "letter|e?-?mail|report|reply|answer|complaint|message|memo|article|speech|contract|agreement|"
+    "story|minutes|notes?"
+)
+_IS_A_DOCUMENT = re.compile(rf"(?:the |my |our )?(?:\w+ )?(?:{_DOCUMENTS})\b", re.IGNORECASE)
 
 
 def _pieces_of(position: int, start: int, text: str, pieces: Sequence[Piece]) -> list[Piece]:

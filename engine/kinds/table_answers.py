@@ -45,11 +45,23 @@ def best_query(question: str, finder: Finder, run: Run) -> Query | None:
             run.check()
             for table in finder.shelf.tables(source_id):
                 query = query_of(question, table)
-                if query and not query.unexplained and is_meant(query, question):
+                if query and _explained(query, question) and is_meant(query, question):
                     value = query.weight - 0.01 * _SORTS.index(table.sort)
+                    value -= 10 * len(query.unexplained)
                     if best is None or value > best[0]:
                         best = value, query
     return best[1] if best else None
+
+
+def _explained(query: Query, question: str) -> bool:
+    """Whether a query explains all words of a question. It may leave one, which the answer then
+    names, if the question names a whole cell and the column that is added or compared."""
+    if not query.unexplained:
+        return True
+    named = set(terms_of(query.column)) & set(terms_of(question))
+    exact = any(each.exact for each in query.conditions)
+    computed = query.operation in ("sum", "mean", "highest", "lowest")
+    return len(set(query.unexplained)) == 1 and computed and bool(named) and exact
 
 
 def is_meant(query: Query, question: str) -> bool:

@@ -6,11 +6,12 @@ question asks, and denies nothing. Otherwise the sentence stands alone.
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 from engine.kinds.finding import Finder, Treated
-from engine.kinds.on_topic import sentences_on, sources_of_sentences
+from engine.kinds.on_topic import Said, sentences_on, sources_of_sentences
 from engine.kinds.recognising import Asked, Kind
-from engine.kinds.words import terms_of, words_of
+from engine.kinds.words import in_digits, terms_of, words_of
 from engine.retrieving import is_relevant
 from engine.run import Run
 from engine.splitting import is_heading, sentence_spans
@@ -58,12 +59,52 @@ _QUALIFIED = re.compile(
     r"\b(?:except(?:ions?|ed|ing)?|unless|apart from|other than|but not|only (?:if|when|with))\b",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although|and)\b)")
+_CLAUSE = re.compile(
+    r"(?<=[,;:])\s+|\s+(?=(?:but|while|whereas|although)\b|"
+    r"and\b(?! (?:is|are|was|were|may|must|can|cannot|never|not|has|have|had|does|do|will)\b))"
+)
+# "All are open except the mill": the rest of the clause is the exception
+_EXCEPT = re.compile(
+    r"\b(?:except(?:ing|ed)?(?: for)?|apart from|other than|but not)\b(?P<what>[^,;.:]+)",
+    re.IGNORECASE,
+)
+_LEANS = re.compile(
+    r"^(?:it|they|he|she|this|these|both|all of them|none of them)\b", re.IGNORECASE
+)
+_N = r"(?P<{}>\d+(?:\.\d+)?)"
+# A range of numbers in a sentence → whether a number is in it
+_RANGES: list[tuple[str, Callable[[float, float, float], bool]]] = [
+    (
+        rf"(?:from |between |aged? )?{_N.format('a')} ?(?:to|and|-|–) ?{_N.format('b')}\b",
+        lambda n, a, b: a <= n <= b,
+    ),
+    (
+        rf"\b(?:under|below|less than|younger than|fewer than) {_N.format('a')}",
+        lambda n, a, _: n < a,
+    ),
+    (
+        rf"\b(?:up to|at most|no more than|a maximum of|not more than|until) {_N.format('a')}",
+        lambda n, a, _: n <= a,
+    ),
+    (rf"\b(?:over|above|more than|older than) {_N.format('a')}", lambda n, a, _: n > a),
+    (
+        rf"\b(?:at least|a minimum of|not less than|from) {_N.format('a')}|"
+        rf"\b{_N.format('c')} (?:or|and) (?:more|over|older|above)",
+        lambda n, a, _: n >= a,
+    ),
+]
+_AGED = re.compile(r"\b(?:is|am|are|aged?|turned) \d+\b|\d+[- ]years?[- ]old", re.IGNORECASE)
+_OF_AN_AGE = re.compile(
+    r"\bchild|\byoung|\bpeople\b|\bpersons?\b|\baged?\b|years?|\badult", re.IGNORECASE
+)
 _AUXILIARY = frozenset(
     terms_of("allowed permitted possible can may must use get there any anybody anyone have")
 )
 # The share of the question's words that a sentence must have to decide, for no and for yes
 FOR_NO, FOR_YES = 0.6, 0.99
+# The same where a sentence has the opposite of a word, which counts as that word; and where the
+# question's number is in the sentence's range
+FOR_OPPOSITE, OF_A_RANGE = 0.6, 0.5
 
 
 def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
@@ -76,19 +117,22 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
             did = "Looked for a sentence that decides"
             return Treated(Kind.YES_NO, did, found, missing=True)
         best = found[0].evidence[0]
-        quoted = _with_next(found[0].text, best.start, best.end)
-        did = "The sentence that comes closest"
-        return Treated(Kind.YES_NO, did, found[:1], (f"“{quoted}”\n",))
+        kept = [Said(found[0].node, best.start, best.end, 0, 0.0, False, score=found[0].score)]
     best_said = kept[0]
     text = best_said.text
+    heading = str(best_said.node.metadata.get("heading") or "")
     following = _with_next(best_said.node.text, best_said.start, best_said.end)
     decided_below = _DECIDES.search(following[len(" ".join(text.split())) :])
-    said = verdict(asked.question, text, str(best_said.node.metadata.get("heading") or ""))
-    if decided_below and not _DECIDES.search(text):
-        said = ""
-    if said:
-        quoted = f"**{said}.** “{' '.join(text.split())}”\n"
-        return Treated(Kind.YES_NO, DECIDED, sources_of_sentences(kept), (quoted,))
+    if not decided_below or _DECIDES.search(text):
+        before = _sentence_before(best_said.node.text, best_said.start)
+        said = verdict(asked.question, text, heading, before if _LEANS.match(text) else "")
+        if said:
+            quoted = " ".join(f"{before if _LEANS.match(text) else ''} {text}".split())
+            return _decided(said, quoted, kept)
+    # The next sentence may except the very thing: "Wine may be brought. Spirits may not."
+    following_text = following[len(" ".join(text.split())) :].strip()
+    if _excepts(asked.question, following_text, text):
+        return _decided("No", following, kept)
     near = [each for each in kept[1:] if each.score > best_said.score - NEAR]
     quoted = f"“{following}”\n"
     for each in near:
@@ -96,6 +140,34 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
             quoted += f"\n“{sentence}”\n"
     did = "The sentence that comes closest"
     return Treated(Kind.YES_NO, did, sources_of_sentences(kept), (quoted,))
+
+
+def _decided(said: str, quoted: str, kept: Sequence[Said]) -> Treated:
+    text = (f"**{said}.** “{quoted}”\n",)
+    return Treated(Kind.YES_NO, DECIDED, sources_of_sentences(kept), text)
+
+
+def _excepts(question: str, following: str, sentence: str) -> bool:
+    """Whether the sentence that follows denies what is asked, with a word of the question that the
+    sentence before it does not have, and both together are on the matter."""
+    first = sentence_spans(following)[:1]
+    if not first or _DENIES.search(question):
+        return False
+    text = following[slice(*first[0])]
+    asked, there = set(terms_of(question)) - _AUXILIARY, set(terms_of(text))
+    if not _DENIES.search(text) or _QUALIFIED.search(text) or _DENIES.search(sentence):
+        return False
+    own = (asked & there) - set(terms_of(sentence))
+    together = asked & (there | set(terms_of(sentence)))
+    return bool(own) and len(together) >= FOR_NO * len(asked)
+
+
+def _sentence_before(text: str, start: int) -> str:
+    """The sentence before the one at `start`, if it is in the same paragraph."""
+    spans = [span for span in sentence_spans(text) if span[1] <= start]
+    if not spans or "\n" in text[spans[-1][1] : start] or is_heading(text, *spans[-1]):
+        return ""
+    return text[slice(*spans[-1])]
 
 
 def _with_next(text: str, start: int, end: int) -> str:
@@ -109,28 +181,71 @@ def _with_next(text: str, start: int, end: int) -> str:
     return " ".join(text[start:last].split())
 
 
-def verdict(question: str, sentence: str, heading: str = "") -> str:
-    """ "Yes", "No", or empty where the words do not decide. `heading`: the headings above."""
+def verdict(question: str, sentence: str, heading: str = "", before: str = "") -> str:
+    """ "Yes", "No", or empty where the words do not decide.
+
+    heading: the headings above    before: the sentence that says what "it" is in this one
+    """
     asked = set(terms_of(question)) - _AUXILIARY
-    if not asked or _QUALIFIED.search(sentence):
+    if not asked:
+        return ""
+    denied = bool(_DENIES.search(re.sub(r"^\W*\w+n['’]t\b", "", question)))
+    if excepted := _EXCEPT.search(sentence):
+        return _by_exception(asked, sentence, excepted, denied)
+    if _QUALIFIED.search(sentence):
         return ""
     clauses = _CLAUSE.split(sentence)
-    denied = bool(_DENIES.search(re.sub(r"^\W*\w+n['’]t\b", "", question)))
-    whole = set(terms_of(f"{heading} {sentence}"))
-    share = len(asked & whole) / len(asked)
+    there = set(terms_of(sentence))
+    whole = set(terms_of(f"{heading} {before}")) | there
     best = max(clauses, key=lambda clause: len(asked & set(terms_of(clause))))
-    opposite = any(
-        (one & asked and other & whole and not one & whole)
-        or (other & asked and one & whole and not other & whole)
-        for one, other in _OPPOSITES
+    opposite = frozenset[str]().union(
+        *(
+            mine & asked
+            for pair in _OPPOSITES
+            for mine, other in (pair, pair[::-1])
+            if mine & asked and other & there and not mine & there
+        )
     )
+    share = len((asked & whole) | opposite) / len(asked)
     numbers = {word for word in words_of(question) if word.isdigit()}
     denies = bool(_DENIES.search(best))
-    if opposite and share >= 0.4:
+    if opposite and share >= FOR_OPPOSITE:
         return "Yes" if denied or denies else "No"
     if denies and share >= FOR_NO:
         return "Yes" if denied else "No"
-    stated = len(asked & set(terms_of(sentence))) >= FOR_YES * len(asked)
+    if not denied and not denies and in_range(question, sentence):
+        return "Yes" if len(asked & whole) >= OF_A_RANGE * len(asked) else ""
+    stated = len(asked & (there | set(terms_of(before)))) >= FOR_YES * len(asked)
     if not _DENIES.search(sentence) and stated and numbers <= set(words_of(sentence)):
         return "No" if denied else "Yes"
     return ""
+
+
+def _by_exception(asked: set[str], sentence: str, excepted: re.Match[str], denied: bool) -> str:
+    """The verdict on what a sentence excepts; empty if the question is not about that alone."""
+    rule = sentence[: excepted.start()]
+    what = set(terms_of(excepted["what"])) & asked
+    rest = asked - what
+    if not what or denied or len(rest & set(terms_of(rule))) < FOR_NO * max(1, len(rest)):
+        return ""
+    return "Yes" if _DENIES.search(rule) else "No"
+
+
+def in_range(question: str, sentence: str) -> bool:
+    """Whether the one number of a question is in the one range of a sentence, and means the same:
+    "My son is 10" and "children from 8 to 17", "4 days" and "up to five days"."""
+    question, sentence = in_digits(question), in_digits(sentence)
+    numbers = re.findall(r"(?<![\w.:])(\d+(?:\.\d+)?)(?![\d:])(?:\s+(\w+))?", question)
+    if len(numbers) != 1:
+        return False
+    number, unit = float(numbers[0][0]), set(terms_of(numbers[0][1]))
+    for pattern, holds in _RANGES:
+        found = list(re.finditer(pattern, sentence, re.IGNORECASE))
+        if not found:
+            continue
+        groups = found[0].groupdict()
+        first, last = groups.get("a") or groups.get("c"), groups.get("b")
+        after = set(terms_of(sentence[found[0].end() :])[:1])
+        alike = bool(unit & after) or bool(_AGED.search(question) and _OF_AN_AGE.search(sentence))
+        return len(found) == 1 and alike and holds(number, float(first or 0), float(last or 0))
+    return False
