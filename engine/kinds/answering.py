@@ -200,7 +200,8 @@ class Kinds:
         if not alone or refers_back(question):
             asked = next((each for each in recognise(question) if each.kind is Kind.YES_NO), None)
             if asked:
-                found = yes_no_answer(replace(asked, question=message), finder, run)
+                asked = replace(asked, parts={"told": told})
+                found = yes_no_answer(asked, finder, run)
             else:
                 found = self._fact(message, "", (), finder, run)
             if not found.missing or not alone:

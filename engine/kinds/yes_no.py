@@ -109,9 +109,10 @@ FOR_OPPOSITE, OF_A_RANGE = 0.6, 0.5
 
 def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     """The answer for a small model: the sentence that is most on the matter, or nothing found."""
-    kept, found = sentences_on(asked.question, finder, run, CANDIDATES)
+    message = f"{asked['told']} {asked.question}".strip()
+    kept, found = sentences_on(message, finder, run, CANDIDATES)
     if not kept:
-        found = finder.retrieve(asked.question, CANDIDATES, run)
+        found = finder.retrieve(message, CANDIDATES, run)
         has_all_words = bool(found) and found[0].scores.words == 1.0
         if not found or not found[0].evidence or not (is_relevant(found) or has_all_words):
             did = "Looked for a sentence that decides"
@@ -125,10 +126,10 @@ def yes_no_answer(asked: Asked, finder: Finder, run: Run) -> Treated:
     decided_below = _DECIDES.search(following[len(" ".join(text.split())) :])
     if not decided_below or _DECIDES.search(text):
         before = _sentence_before(best_said.node.text, best_said.start)
-        said = verdict(asked.question, text, heading, before if _LEANS.match(text) else "")
+        it = before if _LEANS.match(text) else ""
+        said = verdict(asked.question, text, heading, it, asked["told"])
         if said:
-            quoted = " ".join(f"{before if _LEANS.match(text) else ''} {text}".split())
-            return _decided(said, quoted, kept)
+            return _decided(said, " ".join(f"{it} {text}".split()), kept)
     # The next sentence may except the very thing: "Wine may be brought. Spirits may not."
     following_text = following[len(" ".join(text.split())) :].strip()
     if _excepts(asked.question, following_text, text):
@@ -181,10 +182,13 @@ def _with_next(text: str, start: int, end: int) -> str:
     return " ".join(text[start:last].split())
 
 
-def verdict(question: str, sentence: str, heading: str = "", before: str = "") -> str:
+def verdict(
+    question: str, sentence: str, heading: str = "", before: str = "", told: str = ""
+) -> str:
     """ "Yes", "No", or empty where the words do not decide.
 
     heading: the headings above    before: the sentence that says what "it" is in this one
+    told: what is told before the question: "My son is 10."
     """
     asked = set(terms_of(question)) - _AUXILIARY
     if not asked:
@@ -213,8 +217,9 @@ def verdict(question: str, sentence: str, heading: str = "", before: str = "") -
         return "Yes" if denied or denies else "No"
     if denies and share >= FOR_NO:
         return "Yes" if denied else "No"
-    if not denied and not denies and in_range(question, sentence):
-        return "Yes" if len(asked & whole) >= OF_A_RANGE * len(asked) else ""
+    if (inside := in_range(f"{told} {question}", sentence)) is not None:
+        sure = inside and not denied and not denies
+        return "Yes" if sure and len(asked & whole) >= OF_A_RANGE * len(asked) else ""
     stated = len(asked & (there | set(terms_of(before)))) >= FOR_YES * len(asked)
     if not _DENIES.search(sentence) and stated and numbers <= set(words_of(sentence)):
         return "No" if denied else "Yes"
@@ -231,21 +236,21 @@ def _by_exception(asked: set[str], sentence: str, excepted: re.Match[str], denie
     return "Yes" if _DENIES.search(rule) else "No"
 
 
-def in_range(question: str, sentence: str) -> bool:
+def in_range(question: str, sentence: str) -> bool | None:
     """Whether the one number of a question is in the one range of a sentence, and means the same:
-    "My son is 10" and "children from 8 to 17", "4 days" and "up to five days"."""
+    "My son is 10" and "children from 8 to 17", "4 days" and "up to five days". None if one of them
+    has no number or range."""
     question, sentence = in_digits(question), in_digits(sentence)
     numbers = re.findall(r"(?<![\w.:])(\d+(?:\.\d+)?)(?![\d:])(?:\s+(\w+))?", question)
-    if len(numbers) != 1:
-        return False
-    number, unit = float(numbers[0][0]), set(terms_of(numbers[0][1]))
-    for pattern, holds in _RANGES:
+    for pattern, holds in _RANGES if numbers else ():
         found = list(re.finditer(pattern, sentence, re.IGNORECASE))
         if not found:
             continue
+        number, unit = float(numbers[0][0]), set(terms_of(numbers[0][1]))
         groups = found[0].groupdict()
         first, last = groups.get("a") or groups.get("c"), groups.get("b")
         after = set(terms_of(sentence[found[0].end() :])[:1])
         alike = bool(unit & after) or bool(_AGED.search(question) and _OF_AN_AGE.search(sentence))
-        return len(found) == 1 and alike and holds(number, float(first or 0), float(last or 0))
-    return False
+        inside = holds(number, float(first or 0), float(last or 0))
+        return len(found) == len(numbers) == 1 and alike and inside
+    return None
