@@ -312,9 +312,13 @@ def _stated(
 
 
 def shown(task: Task) -> list[ChatMessage]:
-    """The conversation so far, without searches that found nothing: after one, a small model
-    chooses no other tool."""
-    steps = [[each for each in step if each.output.found] for step in task.steps]
+    """The conversation so far, without what would only mislead or delay a small model: searches
+    that found nothing, after which it chooses no other tool, and those in which the rules looked
+    up a value, which have many passages."""
+    steps = [
+        [each for each in step if each.output.found and "passages" not in each.call.tool_kwargs]
+        for step in task.steps
+    ]
     return Task(task.question, task.history, [step for step in steps if step]).messages()
 
 

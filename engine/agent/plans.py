@@ -33,7 +33,7 @@ from engine.agent.values import (
     is_measurable,
     wanted,
 )
-from engine.agent.wording import plain
+from engine.agent.wording import plain, without_documents
 
 SEARCH, CALCULATOR, UNITS = "search_documents", "calculator", "convert_units"
 SEARCHED = 8  # passages that are read for a value, so that its other values are seen too
@@ -86,7 +86,7 @@ def document_plan(
     names = {tool.name for tool in tools if not tool.unavailable}
     if not {SEARCH, CALCULATOR} <= names or len(question) > LENGTH:
         return None
-    text = plain(question)
+    text = without_documents(plain(question))
     if who := _AS_A.match(text):  # "I am a visitor. What do two cans cost?"
         text = f"{text[who.end() :]} at the {who['who']} price"
     for form in _FORMS.patterns:

@@ -26,6 +26,19 @@ def of_documents(question: str) -> str:
         rest = rest[match.end() :]
     return rest if len(rest.split()) > 2 else text
 
+
+_IN_DOCUMENTS = re.compile(
+    r",? (?:in|from|according to|based on) (?:my|these|our|the) "
+    r"(?:documents?|files?|notes|papers|library|collection)\b",
+    re.IGNORECASE,
+)
+
+
+def without_documents(question: str) -> str:
+    """A question without "in my documents" in it: "What does X cost in my documents, times 3?"."""
+    return _IN_DOCUMENTS.sub("", question)
+
+
 _POLITE = re.compile(
     r"(?:please|pls|kindly|hi there|hi|hello|hey|ok|okay|so|well|um|oh|thanks|thank you|"
     r"quick question|quickly|and|now|then|also|can you|could you|would you|will you|"
