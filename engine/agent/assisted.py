@@ -27,7 +27,7 @@ from typing import Any
 from engine.agent.calendar import MONTH_NUMBERS
 from engine.agent.numbers import LENGTH, known_numbers, tokens, unknown_numbers
 from engine.agent.planning import decision_schema, was_made
-from engine.agent.plans import CALCULATOR, Plan, Reply
+from engine.agent.plans import CALCULATOR, SEARCH, Plan, Reply
 from engine.agent.policy import (
     ANSWER,
     CallRequest,
@@ -54,6 +54,7 @@ DATE_TOOLS = ("time_between", "date_after", "date_facts")
 DECISION = 160  # tokens of a decision, or of a calculation
 SENTENCES = 120  # tokens of an answer from documents, at most
 QUOTES = 2  # sentences of each search under a result
+SEARCHES = 4  # for a task; further ones were never about it
 FAILURES = 2  # calls that fail before the model is asked no more
 EXAMPLES = 1  # of each tool, in the prompt
 # Tasks with their calculation, as an expression and as a program
@@ -195,11 +196,13 @@ class AssistedPolicy(RoutingPolicy):
         self, task: Task, state: _Deciding, tools: Sequence[FunctionTool], run: Run
     ) -> Generator[StepPart, None, CallRequest | None]:
         messages = [ChatMessage("system", decision_prompt(tools)), *shown(task)]
-        name, arguments = self._chosen(messages, tools, run)
+        searches = sum(each.call.tool_name == SEARCH for each in task.calls)
+        allowed = [tool for tool in tools if tool.name != SEARCH or searches < SEARCHES]
+        name, arguments = self._chosen(messages, allowed, run)
         results = [each for each in task.calls if each.call.tool_name == name]
         exact = any(each.direct and not each.is_error for each in results)
         if was_made(name, arguments, task) and not exact:
-            others = [tool for tool in tools if tool.name != name]
+            others = [tool for tool in allowed if tool.name != name]
             name, arguments = self._chosen(messages, others, run)
         if name == ANSWER or was_made(name, arguments, task):
             return None
