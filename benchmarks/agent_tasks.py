@@ -3,7 +3,7 @@
     python -m benchmarks.agent_tasks --half tune      # the tasks that the rules were made with
     python -m benchmarks.agent_tasks --half heldout   # tasks that were unused until the end
     python -m benchmarks.agent_tasks --half fresh     # others, written later, with other documents
-    python -m benchmarks.agent_tasks --half fresh2    # others again, used once
+    python -m benchmarks.agent_tasks --half fresh2    # others again, and fresh3
 
 The tasks are in questions/agent_<half>.json, and their documents in questions/documents/. They were
 written by somebody who had seen neither the code nor its examples. A task without documents of its
@@ -264,7 +264,7 @@ def measure(part: str, entries: Sequence[Entry], policy: Policy, shown: bool) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--half", choices=("tune", "heldout", "fresh", "fresh2"), default="tune")
+    parser.add_argument("--half", choices=("tune", "heldout", "fresh", "fresh2", "fresh3"), default="tune")
     parser.add_argument("--tasks", type=Path, help="another file of tasks")
     parser.add_argument("--kind", default="", help="only tasks of this kind")
     parser.add_argument("--every", type=int, default=1, help="only every n-th task of each kind")

@@ -1,13 +1,14 @@
 """Every kind of question, over three sets of documents: how many answers are right, by kind.
 
-    python -m benchmarks.questions [--half tune|heldout|fresh|fresh2] [--kind KIND] [--show]
+    python -m benchmarks.questions [--half tune|heldout|fresh|fresh2|fresh3] [--kind KIND] [--show]
 
 The documents and questions in benchmarks/questions/ were written by people who did not see the
 code. The methods were made with the halves `tune` and `heldout`. `fresh` has other documents, and
-was read after its first run. `fresh2` has others again. Each question is asked as the Ask page asks
-it, with the default model. An answer is right if it holds what `must_contain` lists, and says no
-"yes" where a "no" is right. The answer is its text, or the quotation, where the text failed the
-check of engine/checking.py: then the page says that the quotation stands as the answer.
+was read after its first run. `fresh2` and `fresh3` have others again. Each question is asked as the
+Ask page asks it, with the model of .env or the environment. An answer is right if it holds what
+`must_contain` lists, and says no "yes" where a "no" is right. The answer is its text, or the
+quotation, where the text failed the check of engine/checking.py: then the page says that the
+quotation stands as the answer.
 
     right            the answer is right
     text alone       the text is right, whatever the check said
@@ -40,6 +41,7 @@ from engine.settings import Settings
 from engine.synthesis import ResponseSynthesizer
 
 FOLDER = Path(__file__).parent / "questions"
+HALVES = ("tune", "heldout", "fresh", "fresh2", "fresh3")
 # As the app: three passages, and the first word within a second
 PASSAGES, BUDGET = 3, 1.0
 
@@ -186,7 +188,7 @@ def table(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float | int | str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.questions")
-    parser.add_argument("--half", choices=["tune", "heldout", "fresh", "fresh2"], default="tune")
+    parser.add_argument("--half", choices=HALVES, default="tune")
     parser.add_argument("--kind", help="questions of this kind alone; nothing is kept")
     parser.add_argument("--show", action="store_true", help="print each answer that is not right")
     parser.add_argument("--plain", action="store_true", help="treat all questions as for a fact")
