@@ -264,7 +264,8 @@ def measure(part: str, entries: Sequence[Entry], policy: Policy, shown: bool) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--half", choices=("tune", "heldout", "fresh", "fresh2", "fresh3"), default="tune")
+    halves = ("tune", "heldout", "fresh", "fresh2", "fresh3")
+    parser.add_argument("--half", choices=halves, default="tune")
     parser.add_argument("--tasks", type=Path, help="another file of tasks")
     parser.add_argument("--kind", default="", help="only tasks of this kind")
     parser.add_argument("--every", type=int, default=1, help="only every n-th task of each kind")
