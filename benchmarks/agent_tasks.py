@@ -284,8 +284,9 @@ def main() -> None:
     entries = [each for each in entries if re.search(chosen.ids, each["id"])]
     llm = Settings.llm
     part = f"{chosen.half}, {llm.metadata.model_name}, {chosen.policy}"
-    if chosen.every > 1:
-        part += f", every {chosen.every}"
+    for name, value in (("kind", chosen.kind), ("ids", chosen.ids), ("every", chosen.every)):
+        if value not in ("", 1):
+            part += f", {name} {value}"
     measure(part, entries, POLICIES[chosen.policy](llm), chosen.all)
 
 
