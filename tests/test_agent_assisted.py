@@ -5,7 +5,13 @@ import json
 import pytest
 
 from engine.agent import AgentWorkflow, FunctionTool, ToolCallResult
-from engine.agent.assisted import NO_SOURCE, AssistedPolicy, as_expression, same_value
+from engine.agent.assisted import (
+    NO_SOURCE,
+    SEARCHES,
+    AssistedPolicy,
+    as_expression,
+    same_value,
+)
 from engine.agent.handler import AgentHandler
 from engine.agent.shipped import search_tool, shipped_tools
 from tests.scripted import ScriptedLLM, ScriptedRetriever
@@ -157,3 +163,13 @@ def test_the_model_decides_on_tools_that_no_rule_knows() -> None:
     names = [each.tool_name for each in results(handler)]
     assert names[-3:] == ["count_rooms", "count_rooms", "calculator"]
     assert text == "12 + 12 = 24"
+
+
+def test_a_task_gets_no_more_than_a_few_searches() -> None:
+    tools = shipped_tools(search_tool(ScriptedRetriever("Malt costs 688 pounds.")), lambda: NOW)
+    searches = [call("search_documents", query=f"Question {n}?") for n in range(SEARCHES)]
+    llm = ScriptedLLM(*searches[1:], ANSWER, ["688 pounds."])
+    _, handler = run(tools, llm, "Look up the price of malt. What would 31 tonnes cost?")
+    assert sum(each.tool_name == "search_documents" for each in results(handler)) == SEARCHES
+    offered = [str(options.json_schema) for options in llm.options if options.json_schema]
+    assert "search_documents" not in offered[-1]

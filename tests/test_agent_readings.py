@@ -3,6 +3,8 @@
 import pytest
 
 from engine.agent import AgentWorkflow
+from engine.agent.date_tools import DateTools
+from engine.agent.plans import document_plan
 from engine.agent.readings import readings, rounded
 from engine.agent.routing import RoutingPolicy
 from engine.agent.shipped import search_tool, shipped_tools
@@ -46,3 +48,21 @@ def test_nothing_else_is_taken_out_of_a_task(task: str) -> None:
 def test_only_the_result_is_rounded() -> None:
     assert rounded("about 3.366 pounds\n\n138 / 41 ≈ 3.36585\n\n“13.8%” (a.txt)", 2) == "3.37"
     assert not rounded("84 / 2 = 42", 1)
+
+
+def test_the_date_of_one_of_two_dates_is_not_the_present_one() -> None:
+    tools = shipped_tools(search_tool(ScriptedRetriever("x")), lambda: NOW)
+    task = "Which is earlier: 90 days after 1 May 2027, or 20 July 2027? Tell me the date."
+    handler = AgentWorkflow(tools, RoutingPolicy(ScriptedLLM())).run(task)
+    assert "It is" not in str(handler.result())
+
+
+def test_a_thing_that_is_not_named_is_not_compared() -> None:
+    tools = shipped_tools(search_tool(ScriptedRetriever("x")), lambda: NOW)
+    assert document_plan("How much more does the cart with a roof cost than the sledge?", tools)
+    assert not document_plan("How much more does the cart with a roof cost than with none?", tools)
+
+
+@pytest.mark.parametrize("day", ["February 2032", "2032-02", "2032-02-10"])
+def test_the_length_of_a_month_needs_no_day(day: str) -> None:
+    assert DateTools(lambda: NOW).date_facts(day, "month") == "February 2032 has 29 days."
