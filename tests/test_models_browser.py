@@ -76,7 +76,7 @@ def test_a_model_is_chosen_downloaded_used_and_deleted(
     hub.faults.go_on.set()
     hub.faults = Faults()
     row.get_by_role("button", name="Resume").click()
-    use = row.get_by_role("button", name="Use", exact=True)  # "Pause" ends in it
+    use = row.get_by_role("button", name="Use", exact=True)
     expect(use).to_be_visible(timeout=LONG)
 
     # switch while an answer is written
@@ -99,7 +99,7 @@ def test_a_model_is_chosen_downloaded_used_and_deleted(
 
     # switch back, and delete it
     configured = page.locator(".st-key-model-configured")
-    configured.get_by_role("button", name="Use").click()
+    configured.get_by_role("button", name="Use", exact=True).click()
     expect(configured).to_contain_text("In use", timeout=LONG)
     row.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete 144.8 MB").click()

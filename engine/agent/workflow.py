@@ -35,8 +35,8 @@ MAX_STEPS = 8  # steps with calls; the next step must be the answer
 MAX_CHARACTERS = 20_000  # of a task
 
 
-# Local models with fewer parameters get AssistedPolicy. Measured with 1.5 billion; with how many a
-# model does better without the rules is not known.
+# Local models with fewer parameters get AssistedPolicy. The limit is a guess: with how many a model
+# does better without the rules was not measured.
 ASSISTED = 5_000_000_000
 
 

