@@ -297,3 +297,12 @@ def test_a_question_in_words_that_no_rule_has_is_answered(
     for words in said:
         assert words in response.text, response.text
     assert never not in response.text
+
+
+def test_a_count_does_not_ignore_a_number_that_is_told(
+    samples: VectorStoreIndex, llm: LlamaCpp
+) -> None:
+    counts = "How many ferry fares are there?"
+    told = asked(samples, llm, f"I have 5 crowns. {counts}")
+    assert "**11** of 11 rows" not in told.text
+    assert "**11** of 11 rows" in asked(samples, llm, f"We are on the quay. {counts}").text

@@ -208,7 +208,9 @@ class Kinds:
                 return None if found.missing else found
         treated = self._several(question, finder, run)
         treated = treated or self._first(recognise(question), finder, run)
-        if treated is None or treated.missing:
+        # A count of all rows would ignore a number that is told: "I have 70 square metres."
+        ignores = treated is not None and treated.kind is Kind.TABLE and any(map(str.isdigit, told))
+        if treated is None or treated.missing or ignores:
             treated = self._fact(question, "", (), finder, run)
         return None if treated.missing else treated
 
