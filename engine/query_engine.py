@@ -171,7 +171,7 @@ class RetrieverQueryEngine:
         # 1. A question of a special kind: a summary, a list, a comparison
         if self._kinds is not None:
             missing = self._kinds.answer(answer, self.synthesizer)
-            if missing:
+            if missing and not self._kinds.requested(answer):
                 run.note(NOT_FOUND)
             if missing is not None:
                 return
@@ -186,7 +186,8 @@ class RetrieverQueryEngine:
         reads = self.synthesizer.reads_passages
         doubtful = not self._is_relevant(sources)
         if doubtful and not (reads and self._may_be_relevant(sources)):
-            run.note(NOT_FOUND)
+            if self._kinds is None or not self._kinds.requested(answer):
+                run.note(NOT_FOUND)
             return
 
         # 3. A row of a table, or a list of things, which a model does not understand in a sentence

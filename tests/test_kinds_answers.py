@@ -306,3 +306,30 @@ def test_a_count_does_not_ignore_a_number_that_is_told(
     told = asked(samples, llm, f"I have 5 crowns. {counts}")
     assert "**11** of 11 rows" not in told.text
     assert "**11** of 11 rows" in asked(samples, llm, f"We are on the quay. {counts}").text
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("Anything about the seals, please", ["seal"]),
+        ("Collect all that is said about the fog horn.", ["fog horn", "1887"]),
+        ("Is there anything in my papers about the cat? Tell me everything.", ["Bosun"]),
+    ],
+)
+def test_a_request_for_what_is_said_is_not_refused_where_the_documents_have_its_words(
+    samples: VectorStoreIndex, llm: LlamaCpp, request_: str, said: list[str]
+) -> None:
+    answer = asked(samples, llm, request_)
+    assert answer.trace.kind and answer.trace.kind.kind == "overview"
+    assert all(each in answer.text for each in said)
+    assert NOT_FOUND not in answer.notes
+
+
+@pytest.mark.parametrize(
+    "request_", ["Anything about the swimming pool of the bakery, please", "Tell me a joke"]
+)
+def test_a_request_with_a_word_that_no_document_has_is_refused(
+    samples: VectorStoreIndex, llm: LlamaCpp, request_: str
+) -> None:
+    answer = asked(samples, llm, request_)
+    assert (answer.text, NOT_FOUND in answer.notes) == ("", True)

@@ -12,14 +12,14 @@ from engine.embedding import Reranker
 from engine.follow_ups import refers_back
 from engine.kinds.amounts import amounts_apart, asks_what_differs
 from engine.kinds.between import time_answer
-from engine.kinds.by_example import by_example
+from engine.kinds.by_example import by_example, topic_phrase
 from engine.kinds.comparing import comparison, computed_comparison
 from engine.kinds.computing import answer_of
 from engine.kinds.finding import Finder, Treated, marked, merged
 from engine.kinds.keeping import KeptSummaries
 from engine.kinds.library import about_library
 from engine.kinds.overview import overview, prose_list, quotations
-from engine.kinds.recognising import Asked, Kind, recognise, without_thanks
+from engine.kinds.recognising import Asked, Kind, is_request, recognise, without_thanks
 from engine.kinds.row_answers import OF_SEVERAL, list_answer, row_answer
 from engine.kinds.several import (
     completed,
@@ -40,7 +40,7 @@ from engine.response import Answer
 from engine.retrieving import Searched, is_relevant
 from engine.run import Phase, Run
 from engine.schema import Filters, NodeWithScore
-from engine.spelling import corrected
+from engine.spelling import corrected, unknown_words
 from engine.synthesis import ResponseMode, ResponseSynthesizer
 from engine.timing import KindRecord
 from engine.writing import write
@@ -88,9 +88,7 @@ class Kinds:
         """
         run = answer.run
         with run.span("kind"):
-            known = {each for part in self._searched for each in part.collection.languages}
-            language = language_of_question(answer.question, known)
-            if language not in ("", ENGLISH):
+            if self._in_another_language(answer.question):
                 return None  # "Was kostet ein Fahrrad?" begins with no English "was"
             question = self._corrected(answer.question, run)
             kinds = self._recognised(question)
@@ -115,6 +113,30 @@ class Kinds:
         else:
             write(synthesizer, question, treated.sources, answer)
         return ""
+
+    def requested(self, answer: Answer) -> bool:
+        """Write what is said on the words of a request that asks no question: "Anything about the
+        seals, please". For a request whose passages are not relevant. False if nothing is said.
+        """
+        run = answer.run
+        if self._in_another_language(answer.question):
+            return False
+        question = self._corrected(answer.question, Run())
+        topic = topic_phrase(question)
+        if not topic or not is_request(question) or unknown_words(topic, self._searched):
+            return False
+        finder = Finder(self._searched, self._reranker, self._filters, True)
+        treated = overview(Asked(Kind.OVERVIEW, question, {"about": topic}), finder, run)
+        if treated is None or treated.missing:
+            return False
+        run.trace.kind = KindRecord(str(treated.kind), treated.did, by_code=True)
+        answer.found(treated.sources)
+        answer.write_lines(treated.text)
+        return True
+
+    def _in_another_language(self, question: str) -> bool:
+        known = {each for part in self._searched for each in part.collection.languages}
+        return language_of_question(question, known) not in ("", ENGLISH)
 
     def _recognised(self, question: str) -> list[Asked]:
         """The kinds by the rules; if only those of words are left, one by examples before them."""

@@ -33,7 +33,8 @@ _NO_TOPIC = frozenset(
         "discuss describe cover deal talk say come turn appear occur refer find read contain "
         "something anything information word name list show tell give open look rough roughly "
         "broad broadly general generally brief briefly kind sort topic theme subject content idea "
-        "sentence short which what who where how many number all those these them whole"
+        "sentence short which what who where how many number all those these them whole collect "
+        "gather everything overview please have get"
     )
 )
 _EXAMPLES: dict[str, list[str]] = json.loads(
@@ -50,7 +51,7 @@ def by_example(question: str, embedding: Embedding) -> Asked | None:
     best: dict[str, float] = {}
     for label, cosine in zip(_LABELS, cosines.tolist(), strict=True):
         best[label] = max(cosine, best.get(label, -1.0))
-    topic = topic_of(question)
+    topic = topic_phrase(question)
     labels = best if topic else ["contents", "inventory", "other"]
     label = max(labels, key=lambda each: best[each])
     if best[label] < best["other"] + MARGIN or (topic and label != "mentions"):
@@ -65,10 +66,10 @@ def by_example(question: str, embedding: Embedding) -> Asked | None:
 
 def names_all(phrase: str) -> bool:
     """Whether a phrase means all documents: "this collection of texts", and names no topic."""
-    return bool(_ALL.search(phrase)) and not topic_of(phrase)
+    return bool(_ALL.search(phrase)) and not topic_phrase(phrase)
 
 
-def topic_of(question: str) -> str:
+def topic_phrase(question: str) -> str:
     """The words of a question about documents from the first to the last that are a topic."""
     words = list(re.finditer(r"[^\s?!.,;:]+", question))
     own = [each for each in words if set(terms_of(each[0])) - _NO_TOPIC]

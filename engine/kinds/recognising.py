@@ -118,6 +118,22 @@ def recognise(question: str) -> list[Asked]:
     return [*found, Asked(Kind.FACT, text)]
 
 
+_ASKS = re.compile(r"\b(?:who|whom|whose|what|when|where|which|why|how)\b", re.IGNORECASE)
+_OF_DOCUMENTS = re.compile(
+    r"\b(?:my|our|the|these) (?:documents?|files?|papers|texts?|notes|library|collection)\b|"
+    r"\b(?:said|written|mentioned|in writing)\b",
+    re.IGNORECASE,
+)
+
+
+def is_request(text: str) -> bool:
+    """Whether a text asks for what is said on something: it has no question word, or asks about
+    the documents."""
+    if _OF_DOCUMENTS.search(text):
+        return True
+    return not (_ASKS.search(text) or _YES_NO.match(text) or len(text) > LONGEST)
+
+
 def without_thanks(question: str) -> str:
     """A question in one line, without "please", "thanks" or "list them" at its end."""
     text = _SHORT_SUMMARY.sub("?", " ".join(question.split()))

@@ -32,7 +32,7 @@ def show_evidence(
     summarise: Summarise | None = None,
 ) -> None:
     """The best sentence as a quotation, if `quoted`, and a row for each source with its best
-    sentence.
+    sentence. One that is not relevant enough to be an answer is quoted as what comes closest.
 
     A row calls `open_source` with the source's id. Without `open_source`, a row unfolds in place.
     `summarise` is called with a document's id by the button beside its first row.
@@ -41,6 +41,9 @@ def show_evidence(
         return
     best = sources[0]
     quotation = quotation_of(sources) if quoted else ""
+    if quoted and not quotation and best.evidence:
+        quotation = best.sentence(best.evidence[0])
+        st.caption("What comes closest:")
     if quotation:
         st.markdown(f"> “{plain_markdown(quotation)}”")
     with st.container(key=f"sources-{key}", gap=None):
