@@ -66,3 +66,32 @@ def test_a_thing_that_is_not_named_is_not_compared() -> None:
 @pytest.mark.parametrize("day", ["February 2032", "2032-02", "2032-02-10"])
 def test_the_length_of_a_month_needs_no_day(day: str) -> None:
     assert DateTools(lambda: NOW).date_facts(day, "month") == "February 2032 has 29 days."
+
+
+@pytest.mark.parametrize(
+    ("task", "read"),
+    [
+        ("How many pounds has 6 kg?", "convert 6 kg to pounds"),
+        ("The parcel weighs 6 kg. In pounds?", "convert 6 kg to pounds"),
+        ("18 knots, how fast is that in km/h?", "convert 18 knots to km / h"),
+        ("How many inches does a 60 cm shelf have?", "convert 60 cm to inches"),
+    ],
+)
+def test_one_quantity_and_one_other_unit_of_its_kind_are_a_conversion(task: str, read: str) -> None:
+    assert read in [each.text for each in readings(task) if each.converts]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "The bridge is 300 m long. How high is it in feet?",
+        "A pool holds 50 cubic metres. How many litres of chlorine does it need?",
+        "The plant grew 3 cm in a month. How many inches in a year?",
+        "It is 3 km to the station. How many minutes do I need?",
+        "I have 3 kg and need 12 pounds. How many ounces more?",
+        "My room is 4 metres long. What is its area in square feet?",
+        "The 6 kg parcel costs 4 euros. How many pounds does each half weigh?",
+    ],
+)
+def test_a_task_that_wants_more_than_a_conversion_is_none(task: str) -> None:
+    assert not any(each.text.startswith("convert") for each in readings(task))

@@ -4,7 +4,8 @@
         → "how much is 2.75 kg in pounds?", and the result with two decimals
 
 A demand for decimals, a remark in brackets without numbers, and a statement with one quantity that
-"it" refers to, are taken out. What is left must still be read as a whole.
+"it" refers to, are taken out. What is left must still be read as a whole. A task with one quantity
+and one other unit of the same kind is a conversion, whatever its words are.
 """
 
 import re
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from engine.agent.numbers import tokens
-from engine.agent.units import quantity_at
+from engine.agent.units import convert_units, quantity_at, unit_at
+from engine.errors import ToolError
 
 LENGTH = 300  # characters of a task; longer ones have no other reading
 CLAUSE = 7  # words of a demand for decimals, at most
@@ -55,6 +57,8 @@ def readings(task: str) -> Iterator[Reading]:
         yield Reading(text, decimals)
     if referred := _with_quantity(text):
         yield Reading(referred, decimals, converts=True)
+    if conversion := _conversion(text):
+        yield Reading(conversion, decimals, converts=True)
 
 
 def without_decimals(task: str) -> tuple[str, int | None]:
@@ -96,6 +100,54 @@ def _with_quantity(text: str) -> str:
         return ""
     said = statement[found[numbers[0]].start : found[end - 1].end]
     return _IT.sub(said, question, count=1)
+
+
+# Words of tasks that want more than a conversion
+_MORE = re.compile(
+    r"\b(?:half|twice|double|triple|times|each|every|per|an?other|more|less|longer|shorter|heavier|"
+    r"lighter|faster|slower|left|remain\w*|grew|grow\w*|gain\w*|lost|lose\w*|plus|minus|add\w*|"
+    r"total|together|difference|last|until|since|ago|cost\w*|price\w*|pay\w*)\b",
+    re.IGNORECASE,
+)
+_ADJECTIVE = re.compile(
+    r"\b(?:long|high|wide|deep|tall|thick|far|heavy|fast|big|large|old)\b", re.IGNORECASE
+)
+_WORDS_TOO = frozenset(["in", "a", "at", "c", "second", "foot", "stone", "yard"])  # and units
+
+
+def _conversion(text: str) -> str:
+    """ "How many grams has 8 ounces?" → "convert 8 ounces to grams"; empty for others."""
+    # "It is 300 m long. How high is it in feet?" asks something else
+    if _MORE.search(text) or len({each.lower() for each in _ADJECTIVE.findall(text)}) > 1:
+        return ""
+    found = tokens(text)
+    words = [token.text for token in found]
+    numbers = [at for at, token in enumerate(found) if token.is_number]
+    if not numbers:
+        return ""
+    quantity, end = quantity_at(found, numbers[0])
+    if not quantity or any(at >= end for at in numbers):
+        return ""
+    goals: set[str] = set()
+    at = 0
+    while at < len(found):
+        unit, after = unit_at(words, at)
+        if numbers[0] <= at < end or unit is None or words[at] in _WORDS_TOO:
+            at += 1
+            continue
+        goals.add(" ".join(words[at:after]))
+        if words[after : after + 1] == ["of"]:  # "How many litres of paint for 3 square metres?"
+            return ""
+        at = after
+    said = text[found[numbers[0]].start : found[end - 1].end]
+    if len(goals) != 1:
+        return ""
+    (goal,) = goals
+    try:
+        convert_units(said, goal)
+    except ToolError:
+        return ""
+    return f"convert {said} to {goal}"
 
 
 def rounded(text: str, decimals: int) -> str:
