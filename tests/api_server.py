@@ -21,8 +21,8 @@ from pages.parts.samples import load_samples
 
 MODEL = "first-token/default"
 QUESTION = "Who built the tide mill?"
-# 800 tokens, so that the model reads for a while
-LONG_QUESTION = f"{QUESTION} {'I have asked the miller, the keeper and the teacher. ' * 70}"
+# 800 tokens in one sentence, so that the model reads for a while
+LONG_QUESTION = f"Who built the tide mill{' that miller and keeper and teacher know' * 90}?"
 LIMIT = 60.0  # seconds for anything to happen
 
 

@@ -104,7 +104,7 @@ def test_without_a_reranker_the_words_of_the_question_choose_the_sentences() -> 
 def test_more_time_reads_more_and_no_budget_reads_all() -> None:
     llm = ReadingLLM()
     read = []
-    for budget in (0.05, 0.45, 0.55, None):
+    for budget in (0.05, 0.7, 0.8, None):
         asked(llm, budget)
         read.append(prompt(llm))
     assert read[0] == "It was built in 1887."
